@@ -1,0 +1,68 @@
+"""Checkpoints: plain data and tensors only, that say which method and classes they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tlda.errors import UserError
+
+if TYPE_CHECKING:
+    from tlda.method import Method
+
+KEY = "tlda"
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_plain(k) and _is_plain(v) for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def describe(method: Method, checkpoint: dict[str, Any]) -> None:
+    """Write into ``checkpoint`` what it holds, and drop hyper-parameters that ``weights_only`` could not load."""
+    checkpoint[KEY] = {"method": type(method).__name__, "num_classes": method.num_classes}
+    for key in ("hyper_parameters", "datamodule_hyper_parameters"):
+        values = checkpoint.get(key, {})
+        checkpoint[key] = {name: value for name, value in values.items() if _is_plain(value)}
+
+
+def refuse_other(method: Method, checkpoint: dict[str, Any]) -> None:
+    """Raise :class:`UserError` where ``checkpoint`` holds another method or another number of classes."""
+    found = checkpoint.get(KEY)
+    if found is None:
+        raise UserError("the checkpoint was not written by tlda; start from its weights with --model.init_from instead")
+    if found["num_classes"] != method.num_classes:
+        raise UserError(f"the checkpoint has {found['num_classes']} classes, the data {method.num_classes}: use the data it was trained on")
+    if found["method"] != type(method).__name__:
+        raise UserError(
+            f"the checkpoint holds {found['method']}, the run {type(method).__name__}: name the same method, "
+            "or start from its weights with --model.init_from"
+        )
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The contents of the checkpoint at ``path``, or a :class:`UserError` that says why it cannot be read."""
+    if not Path(path).is_file():
+        raise UserError(f"there is no checkpoint at {path}")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(f"{path} is not a readable checkpoint ({type(error).__name__}); it may be cut short") from error
+    return checkpoint
+
+
+def load_weights(method: Method, path: str) -> None:
+    """Load backbone, bottleneck and head of the checkpoint at ``path`` into ``method``, strictly."""
+    wanted = {key for key in method.state_dict() if key.split(".")[0] in ("backbone", "bottleneck", "head")}
+    found = read(path)["state_dict"]
+    shapes = method.state_dict()
+    for key in sorted(wanted):
+        if key not in found or found[key].shape != shapes[key].shape:
+            state = "missing" if key not in found else f"{tuple(found[key].shape)}, not {tuple(shapes[key].shape)}"
+            raise UserError(f"{path} does not fit this network: '{key}' is {state}")
+    method.load_state_dict({key: found[key] for key in wanted}, strict=False)

@@ -1,0 +1,1 @@
+"""Data: the pairing of domains, and one module a family."""

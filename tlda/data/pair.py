@@ -1,0 +1,228 @@
+"""The datamodule that pairs a source and a target domain, for every setting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.utilities import CombinedLoader
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tlda.batch import Pair, Sample, Unlabelled
+from tlda.data.samplers import InOrder, Steps
+from tlda.errors import UserError
+
+
+class Rows(Protocol):
+    """A data set that is read a batch at a time: no Python runs per sample where its rows live in memory."""
+
+    @property
+    def labels(self) -> Tensor:
+        """The class of each row, (n,)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Tensor) -> Sample: ...
+
+
+@dataclass
+class Domain:
+    """One domain: its training rows, and its test rows where its distributor keeps some apart."""
+
+    name: str
+    train: Rows
+    test: Rows | None = None
+
+
+@dataclass
+class Subset:
+    """Some ``rows`` of a data set."""
+
+    data: Rows
+    rows: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        return self.data.labels[self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        return self.data[self.rows[rows]]
+
+
+@dataclass
+class WithoutLabels:
+    """A data set whose labels cannot be reached."""
+
+    data: Rows
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, rows: Tensor) -> Unlabelled:
+        sample = self.data[rows]
+        return Unlabelled(sample.x, sample.index)
+
+
+class Augment(torch.nn.Module):
+    """The base of augmentations: a batch of images in 0..1, (n, c, h, w), to another, on its device."""
+
+
+class DomainPair(LightningDataModule):
+    """A source and a target domain. A subclass says what they are in :meth:`load` and :attr:`classes`.
+
+    The target's test rows measure; where its distributor keeps none apart, all its rows do, as is usual. The source's
+    test rows, or a part held out of its training rows, are the source validation.
+
+    Args:
+        batch_size: the rows of each domain in a batch of one process.
+        steps: the batches of an epoch; by default one pass over the first domain of the batch.
+        eval_batch_size: the rows of a batch where nothing is trained.
+        shots: the labels a class that a supervised setting may see of the target; null for all.
+        holdout: the share of the source kept for validation where it has no test rows.
+        augment: augmentations of the training batches, in order.
+        num_workers: processes that read data from disk.
+        seed: the seed of order, shots and holdout; by default that of the run.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        steps: int | None = None,
+        eval_batch_size: int = 500,
+        shots: int | None = None,
+        holdout: float = 0.1,
+        augment: Sequence[Augment] | None = None,
+        num_workers: int = 0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.batch_size, self.steps, self.eval_batch_size = batch_size, steps, eval_batch_size
+        self.shots, self.holdout, self.num_workers = shots, holdout, num_workers
+        self.augment = list(augment or ())
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
+        self.domains: tuple[Domain, Domain] | None = None
+
+    # What a subclass says
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, the same in both domains."""
+        raise NotImplementedError
+
+    def load(self) -> tuple[Domain, Domain]:
+        """The source and the target."""
+        raise NotImplementedError
+
+    def describe_row(self, row: int) -> str:
+        """What ``predict`` calls a row of the target: its file, or its number."""
+        return str(row)
+
+    # What the command line and Lightning use
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    def setup(self, stage: str) -> None:
+        if self.domains is None:
+            source, target = self.load()
+            for domain in (source, target):
+                if not len(domain.train):
+                    raise UserError(f"the domain '{domain.name}' is empty")
+            if self.num_classes < 2:
+                raise UserError(f"there is only one class, {self.classes}: a classifier needs two")
+            self.domains = self._hold_out(source), target
+
+    def _hold_out(self, source: Domain) -> Domain:
+        if source.test is not None:
+            return source
+        rows = torch.randperm(len(source.train), generator=torch.Generator().manual_seed(self.seed))
+        held = max(1, round(self.holdout * len(rows)))
+        return replace(source, train=Subset(source.train, rows[held:]), test=Subset(source.train, rows[:held].sort().values))
+
+    def _few(self, data: Rows) -> Rows:
+        if self.shots is None:
+            return data
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(self.seed))
+        few = [order[data.labels[order] == c][: self.shots] for c in range(self.num_classes)]
+        return Subset(data, torch.cat(few))
+
+    def training_rows(self) -> dict[str, Any]:
+        """The training rows by the name of the batch's field."""
+        assert self.domains is not None
+        source, target = self.domains
+        return {
+            "source": source.train,
+            "target": WithoutLabels(target.train),
+            "labelled": self._few(target.train),
+            "oracle": target.train,
+        }
+
+    def train_dataloader(self) -> CombinedLoader:
+        module = getattr(self.trainer, "lightning_module", None)
+        batch_type: Any = getattr(module, "batch_type", Pair)
+        rows = self.training_rows()
+        data = {field: rows[field] for field in batch_type._fields}
+        rank, world_size = self._processes()
+        steps = self.steps or max(1, len(next(iter(data.values()))) // (self.batch_size * world_size))
+        loaders = [
+            self._loader(d, Steps(len(d), self.batch_size, steps, 2 * self.seed + i, rank, world_size))
+            for i, d in enumerate(data.values())
+        ]
+        return CombinedLoader(batch_type(*loaders), "min_size")
+
+    def _processes(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(self, data: Any, sampler: Steps | InOrder) -> DataLoader[Any]:
+        # A batch of rows is one index, so that reading it is one call.
+        return DataLoader(
+            data, sampler=sampler, batch_size=None, collate_fn=_as_is, num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )  # fmt: skip
+
+    def _evaluation(self, data: Rows) -> DataLoader[Any]:
+        return self._loader(data, InOrder(len(data), self.eval_batch_size, *self._processes()))
+
+    @property
+    def evaluation_rows(self) -> tuple[Rows, Rows]:
+        """What is measured: the source's held-out rows, and the target's test rows or all of them."""
+        assert self.domains is not None
+        source, target = self.domains
+        assert source.test is not None
+        return source.test, target.test if target.test is not None else target.train
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        return [self._evaluation(data) for data in self.evaluation_rows]
+
+    test_dataloader = val_dataloader
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        return self._evaluation(self.evaluation_rows[1])
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        if isinstance(batch, (Sample, Unlabelled)):
+            return self.prepare(batch, [])
+        augment = self.augment if self.trainer is not None and self.trainer.training else []
+        return type(batch)(*(self.prepare(domain, augment) for domain in batch))
+
+    @staticmethod
+    def prepare(domain: Any, augment: Sequence[Callable[[Tensor], Tensor]]) -> Any:
+        """Images of bytes to floats in 0..1, augmented, on the batch's device."""
+        x = domain.x.float().div_(255.0) if domain.x.dtype == torch.uint8 else domain.x
+        for change in augment:
+            x = change(x)
+        return domain._replace(x=x)
+
+
+def _as_is(batch: Any) -> Any:
+    return batch

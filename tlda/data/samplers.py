@@ -1,0 +1,67 @@
+"""Which rows make up each batch: a function of the seed and the epoch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+
+class Steps(Sampler[Tensor]):
+    """A fixed number of training batches an epoch, from shuffled passes over the data.
+
+    The order depends on (seed, epoch) alone, whatever the number of processes: together they take the batches that one
+    process with a batch as large as theirs together would take. So unequal domains, several GPUs and exact resume work.
+
+    Args:
+        size: the rows of the data set.
+        batch_size: the rows of one batch of one process.
+        steps: the batches of an epoch; by default one pass, without the last incomplete batch.
+        seed: the seed of the order.
+        rank: this process.
+        world_size: the number of processes.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, steps: int | None = None, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.size, self.batch_size, self.seed, self.rank, self.world_size = size, batch_size, seed, rank, world_size
+        self.steps = steps or max(1, size // (batch_size * world_size))
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of each epoch, and on resume."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Tensor]:
+        rows = self.steps * self.batch_size * self.world_size
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        passes = [torch.randperm(self.size, generator=generator) for _ in range(-(-rows // self.size))]
+        order = torch.cat(passes)[:rows].view(self.steps, self.world_size, self.batch_size)
+        return iter(order[:, self.rank])
+
+
+class InOrder(Sampler[Tensor]):
+    """Every row once, in order, for evaluation: no row is repeated to fill a process, and all have as many batches.
+
+    Args:
+        size: the rows of the data set.
+        batch_size: the most rows of a batch.
+        rank: this process.
+        world_size: the number of processes.
+    """
+
+    def __init__(self, size: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        rows = torch.arange(rank, size, world_size)
+        self.batches = torch.tensor_split(rows, -(-(-(-size // world_size)) // batch_size))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.batches)

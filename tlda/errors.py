@@ -1,0 +1,18 @@
+"""Errors that a user can act on: one sentence that says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something that the user can put right. The command line prints the sentence alone, without a traceback."""
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the nearest of ``names``, or all of them where none is near."""
+    known = sorted(names)
+    lowered = {candidate.lower(): candidate for candidate in known}
+    match = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return f"; did you mean '{lowered[match[0]]}'?" if match else f"; known: {', '.join(known)}"

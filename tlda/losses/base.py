@@ -1,0 +1,53 @@
+"""The base class of every loss that looks at both domains."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tlda.batch import Output
+
+
+class Loss(nn.Module):
+    """A term that any method can add to its objective, and that works in anyone's own loop.
+
+    ``forward(batch, source, target, progress)`` gives a scalar; :meth:`term` is what is minimised: ``trade_off``
+    times that. A loss that owns parameters makes them in :meth:`build`.
+
+    Args:
+        trade_off: the weight of the term beside the task loss.
+    """
+
+    mixed_precision: ClassVar[bool] = False
+    """Whether the loss runs under the trainer's autocast. Off unless it owns a network: statistics want float32."""
+
+    def __init__(self, trade_off: float = 1.0) -> None:
+        super().__init__()
+        self.trade_off = trade_off
+
+    @classmethod
+    def short_name(cls) -> str:
+        """The name of its curve: the class name in snake case."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+    def build(self, num_features: int, num_classes: int) -> None:
+        """Make the loss's own parameters, for features of width ``num_features`` and ``num_classes`` classes."""
+
+    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+        """The scalar loss of a batch at ``progress`` in 0..1 of the run."""
+        raise NotImplementedError
+
+    def term(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+        """What is added to the objective, at the precision that the loss asks for."""
+        device = source.features.device.type
+        with torch.autocast(device, enabled=self.mixed_precision and torch.is_autocast_enabled(device)):
+            if not self.mixed_precision:
+                source, target = (Output(*(t.float() for t in output)) for output in (source, target))
+            return self.weigh(self(batch, source, target, progress))
+
+    def weigh(self, loss: Tensor) -> Tensor:
+        """``trade_off`` times the loss; an adversarial loss puts it into the gradient reversal instead."""
+        return self.trade_off * loss

@@ -1,0 +1,118 @@
+"""Adversarial alignment through gradient reversal (DANN) and its conditional form (CDAN, CDAN+E)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from tlda.batch import Output
+from tlda.losses.base import Loss
+from tlda.nn import MultilinearMap, critic, reverse_gradient
+from tlda.optim import ramp
+
+
+def domain_adversarial(
+    source: Tensor, target: Tensor, source_weight: Tensor | None = None, target_weight: Tensor | None = None
+) -> Tensor:
+    """The critic's binary cross-entropy, the mean of both domains (Ganin et al., JMLR 2016, eq. 9).
+
+    Args:
+        source: the critic's logits of "source" on source features, (n,) or (n, 1).
+        target: the same on target features, (m,) or (m, 1).
+        source_weight: a weight per source example, (n,); normalised to a mean of 1 (Long et al., NeurIPS 2018, eq. 8).
+        target_weight: a weight per target example, (m,); the same.
+    """
+    losses = []
+    for logits, label, weight in ((source, 1.0, source_weight), (target, 0.0, target_weight)):
+        logits = logits.flatten()
+        loss = binary_cross_entropy_with_logits(logits, torch.full_like(logits, label), reduction="none")
+        losses.append(loss.mean() if weight is None else (weight * loss).sum() / weight.sum())
+    return 0.5 * (losses[0] + losses[1])
+
+
+def entropy_weight(logits: Tensor) -> Tensor:
+    """``1 + exp(-H(p))`` of each row's prediction, (n, c) to (n,), without gradient (Long et al., NeurIPS 2018, sec. 3.3)."""
+    log_p = logits.detach().float().log_softmax(1)
+    return 1.0 + (log_p.exp() * log_p).sum(1).exp()
+
+
+class DomainAdversarial(Loss):
+    """A critic tells the domains apart; the reversed gradient makes the features hide them (Ganin et al., JMLR 2016).
+
+    The reversed gradient is scaled by ``trade_off`` and by the ramp of the run's progress. The critic's own loss is
+    scaled by neither, so that it learns from the first step on.
+
+    Args:
+        trade_off: the coefficient of the reversed gradient at full ramp.
+        hidden: the width of the critic's two hidden layers.
+        dropout: the critic's dropout.
+        gamma: the steepness of the ramp.
+    """
+
+    mixed_precision: ClassVar[bool] = True
+
+    def __init__(self, trade_off: float = 1.0, hidden: int = 1024, dropout: float = 0.0, gamma: float = 10.0) -> None:
+        super().__init__(trade_off)
+        self.hidden, self.dropout, self.gamma = hidden, dropout, gamma
+
+    def build(self, num_features: int, num_classes: int) -> None:
+        self.critic: nn.Module = critic(num_features, self.hidden, self.dropout)
+
+    def critic_inputs(self, source: Output, target: Output) -> Tensor:
+        """What the critic sees, (n + m, inputs), source first."""
+        return torch.cat((source.features, target.features))
+
+    def weights(self, source: Output, target: Output) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """A weight per example of each domain, or none."""
+        return None, None
+
+    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+        coefficient = self.trade_off * ramp(progress, self.gamma)
+        logits = self.critic(reverse_gradient(self.critic_inputs(source, target), coefficient)).float()
+        return domain_adversarial(*logits.tensor_split([len(source.features)]), *self.weights(source, target))
+
+    def weigh(self, loss: Tensor) -> Tensor:
+        return loss
+
+
+class ConditionalAdversarial(DomainAdversarial):
+    """The critic sees features x predictions, so that it aligns the classes too (Long et al., NeurIPS 2018, eq. 4-8).
+
+    Args:
+        trade_off: the coefficient of the reversed gradient at full ramp.
+        hidden: the width of the critic's two hidden layers.
+        dropout: the critic's dropout.
+        gamma: the steepness of the ramp.
+        entropy: weigh certain examples more (CDAN+E).
+        max_features: above this many products, a random projection of that size takes their place.
+    """
+
+    def __init__(
+        self,
+        trade_off: float = 1.0,
+        hidden: int = 1024,
+        dropout: float = 0.0,
+        gamma: float = 10.0,
+        entropy: bool = False,
+        max_features: int = 8192,
+    ) -> None:
+        super().__init__(trade_off, hidden, dropout, gamma)
+        self.entropy, self.max_features = entropy, max_features
+
+    def build(self, num_features: int, num_classes: int) -> None:
+        self.map = MultilinearMap(num_features, num_classes, self.max_features)
+        super().build(self.map.num_features, num_classes)
+
+    def critic_inputs(self, source: Output, target: Output) -> Tensor:
+        # The predictions carry no gradient: only the features are to hide the domain, as in the authors' code.
+        predictions = torch.cat((source.logits, target.logits)).detach().softmax(1)
+        mapped: Tensor = self.map(super().critic_inputs(source, target), predictions)
+        return mapped
+
+    def weights(self, source: Output, target: Output) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        if not self.entropy:
+            return None, None
+        return entropy_weight(source.logits), entropy_weight(target.logits)

@@ -1,0 +1,206 @@
+"""The one base class of every method."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+
+from tlda.backbones import Backbone
+from tlda.batch import Output, Pair, Sample, SourceBatch
+from tlda.checkpoint import describe, refuse_other
+from tlda.errors import UserError
+from tlda.losses import Loss
+from tlda.optim import OptimizerFactory, Schedule, adam, build_optimizer, set_learning_rates
+
+ACCURACY = {"val": ("val/source/accuracy", "oracle/target/accuracy"), "test": ("test/source/accuracy", "test/target/accuracy")}
+"""The names of the accuracies. While a run can still select on them, the target's says that it is an oracle's."""
+
+
+class Prediction(NamedTuple):
+    """Of a batch: rows of the data set (n,), predicted classes (n,), their probabilities (n,)."""
+
+    index: Tensor
+    label: Tensor
+    confidence: Tensor
+
+
+class Method(LightningModule):
+    """A backbone, an optional bottleneck, a head, and losses: source only, until a loss is added.
+
+    Override, in rising need: :meth:`add_loss` in ``__init__``, :meth:`objective`, :meth:`forward_pair`,
+    :meth:`parameter_groups`, or :meth:`training_step` with manual optimization.
+
+    Args:
+        backbone: the feature extractor.
+        num_classes: the number of classes; on the command line it comes from the data.
+        bottleneck: the width of a layer between backbone and head; 0 for none.
+        optimizer: makes the optimizer from parameter groups.
+        schedule: the learning rate's factor by progress; constant where none is given.
+        lr_multipliers: a factor on the learning rate of ``backbone``, ``bottleneck``, ``head`` or ``losses``.
+        plus: losses to add under this method.
+        init_from: a checkpoint whose backbone, bottleneck and head this run starts from.
+    """
+
+    batchnorm: ClassVar[Literal["joint", "separate"]] = "joint"
+    """Whether BatchNorm sees both domains as one batch (which keeps their gap in the features) or each for itself."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        bottleneck: int = 0,
+        optimizer: OptimizerFactory = adam,
+        schedule: Schedule | None = None,
+        lr_multipliers: dict[str, float] | None = None,
+        plus: Sequence[Loss] | None = None,
+        init_from: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.num_classes, self.init_from, self.progress = num_classes, init_from, 0.0
+        self.num_features = bottleneck or backbone.num_features
+        self.backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.bottleneck = nn.Sequential(nn.Linear(backbone.num_features, bottleneck), nn.ReLU()) if bottleneck else nn.Identity()
+        self.head = nn.Linear(self.num_features, num_classes)
+        self.losses = nn.ModuleDict()
+        self.optimizer_factory, self.schedule = optimizer, schedule or Schedule()
+        self.lr_multipliers = lr_multipliers or {}
+        self.accuracy = nn.ModuleDict(
+            {stage: nn.ModuleList(MulticlassAccuracy(num_classes, average="micro") for _ in names) for stage, names in ACCURACY.items()}
+        )
+        self.confusion = MulticlassConfusionMatrix(num_classes)
+        for loss in plus or ():
+            self.add_loss(loss.short_name(), loss)
+
+    # What a method's author uses and overrides
+
+    @property
+    def batch_type(self) -> type:
+        """The type of the training batch, whose fields are all that the method may see."""
+        return Pair if self.losses else SourceBatch
+
+    def add_loss(self, name: str, loss: Loss) -> None:
+        """Add ``loss`` to the objective, logged as ``train/name``; its parameters are made here."""
+        if name in self.losses:
+            raise UserError(f"{type(self).__name__} already has a loss named '{name}'; leave it out of --model.plus")
+        loss.build(self.num_features, self.num_classes)
+        self.losses[name] = loss
+
+    def forward(self, x: Tensor) -> Output:
+        features = self.bottleneck(self.backbone(x))
+        return Output(features, self.head(features))
+
+    def forward_pair(self, batch: Any) -> tuple[Output, Output]:
+        """The outputs of the first and the last domain of ``batch``, which are one where it has only one."""
+        inputs = [domain.x for domain in batch]
+        if self.batchnorm == "separate":
+            outputs = [self(x) for x in inputs]
+        else:
+            sizes = [len(x) for x in inputs]
+            outputs = [Output(*pair) for pair in zip(*(part.split(sizes) for part in self(torch.cat(inputs))), strict=True)]
+        return outputs[0], outputs[-1]
+
+    def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
+        """The terms by name, whose sum is minimised: the task loss on the first domain's labels, and every added loss."""
+        terms = {"task": cross_entropy(source.logits, batch[0].y)}
+        for name, loss in self.losses.items():
+            terms[name] = loss.term(batch, source, target, self.progress)
+        return terms
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Named groups of all parameters, each with its learning-rate multiplier."""
+        names = ("backbone", "bottleneck", "head", "losses")
+        if unknown := set(self.lr_multipliers) - set(names):
+            raise UserError(f"lr_multipliers names {sorted(unknown)}; a method has {', '.join(names)}")
+        groups = [{"name": n, "params": list(getattr(self, n).parameters()), "lr_multiplier": self.lr_multipliers.get(n, 1.0)} for n in names]
+        return [group for group in groups if group["params"]]
+
+    # What Lightning calls
+
+    def configure_optimizers(self) -> Optimizer:
+        return build_optimizer(self.optimizer_factory, self.parameter_groups())
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit" and self.init_from:
+            from tlda.checkpoint import load_weights
+
+            load_weights(self, self.init_from)
+
+    def on_fit_start(self) -> None:
+        if self.trainer.precision == "16-mixed" and len(self.trainer.optimizers) > 1:
+            # One loss scale for several optimizers: each change of it would halve the gradient of the next one unseen.
+            raise UserError(f"{type(self).__name__} has several optimizers, which 16-mixed breaks; use --trainer.precision bf16-mixed")
+        self._first_bad: Tensor | None = None
+
+    def on_train_epoch_start(self) -> None:
+        # Dropout and augmentation become a function of (seed, epoch, rank), so that a resumed run equals an uninterrupted one.
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        torch.manual_seed(1_000_003 * seed + 1_009 * self.current_epoch + self.global_rank)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # Batches, not global_step, which counts every optimizer's steps under manual optimization.
+        total = self.trainer.max_epochs * self.trainer.num_training_batches if (self.trainer.max_epochs or -1) > 0 else self.trainer.max_steps
+        self.progress = min(1.0, self.trainer.fit_loop.total_batch_idx / max(1, total))
+        set_learning_rates(self.trainer.optimizers, self.schedule(self.progress))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.total(self.objective(batch, *self.forward_pair(batch)))
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The sum of ``terms``, logged one by one; a term that is not finite ends the run by its name."""
+        values = torch.stack([value.float() for value in terms.values()])
+        self._require_finite(list(terms), values.detach())
+        if self.logs_this_step:
+            rates = {f"lr/{group['name']}": group["lr"] for o in self.trainer.optimizers for group in o.param_groups}
+            self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()} | {"train/loss": values.detach().sum()} | rates)
+        return values.sum()
+
+    @property
+    def logs_this_step(self) -> bool:
+        """Whether this step's values reach a logger."""
+        return (self.trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % self.trainer.log_every_n_steps == 0
+
+    def _require_finite(self, names: list[str], values: Tensor) -> None:
+        bad = ~values.isfinite()
+        # Kept on the device: reading it at each step would make an accelerator wait.
+        self._first_bad = bad if self._first_bad is None else torch.where(self._first_bad.any(), self._first_bad, bad)
+        if (values.device.type == "cpu" or self.logs_this_step) and self._first_bad.any():
+            culprits = ", ".join(f"'{name}'" for name, is_bad in zip(names, self._first_bad.tolist(), strict=True) if is_bad)
+            raise UserError(
+                f"the loss {culprits} is not finite at epoch {self.current_epoch}, step {self.global_step}: "
+                "lower the learning rate or its trade_off, or train with --trainer.precision 32"
+            )
+
+    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self.evaluate(batch, "val", dataloader_idx)
+
+    def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
+        logits = self.evaluate(batch, "test", dataloader_idx)
+        if dataloader_idx == 1:
+            self.confusion.update(logits, batch.y)
+
+    def evaluate(self, batch: Sample, stage: str, domain: int) -> Tensor:
+        """Count the hits of a labelled batch of ``domain`` (0 source, 1 target) and return its logits."""
+        logits = self(batch.x).logits
+        metric = self.accuracy[stage][domain]  # type: ignore[index]
+        metric.update(logits, batch.y)
+        self.log(ACCURACY[stage][domain], metric, on_step=False, on_epoch=True, add_dataloader_idx=False)
+        return logits  # type: ignore[no-any-return]
+
+    def predict_step(self, batch: Sample, batch_idx: int) -> Prediction:
+        confidence, label = self(batch.x).logits.float().softmax(1).max(1)
+        return Prediction(batch.index, label, confidence)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        describe(self, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        refuse_other(self, checkpoint)

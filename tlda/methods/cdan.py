@@ -1,0 +1,20 @@
+"""Conditional domain-adversarial training."""
+
+from typing import Any
+
+from tlda.losses import ConditionalAdversarial
+from tlda.method import Method
+
+
+class CDAN(Method):
+    """Conditional adversarial domain adaptation (Long et al., NeurIPS 2018).
+
+    Args:
+        trade_off: the coefficient of the reversed gradient at full ramp.
+        hidden: the width of the critic's hidden layers.
+        entropy: weigh certain examples more: CDAN+E.
+    """
+
+    def __init__(self, trade_off: float = 1.0, hidden: int = 1024, entropy: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_loss("domain", ConditionalAdversarial(trade_off, hidden, entropy=entropy))

@@ -1,0 +1,12 @@
+"""Training on the target's labels."""
+
+from tlda.batch import OracleBatch
+from tlda.method import Method
+
+
+class Oracle(Method):
+    """The upper bound, not a method: cross-entropy on every label of the target's training part."""
+
+    @property
+    def batch_type(self) -> type:
+        return OracleBatch

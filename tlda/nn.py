@@ -1,0 +1,53 @@
+"""Building blocks of losses and methods: gradient reversal, critics, the multilinear map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class _Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, coefficient: float) -> Tensor:
+        ctx.coefficient = coefficient
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return -ctx.coefficient * grads[0], None
+
+
+def reverse_gradient(x: Tensor, coefficient: float = 1.0) -> Tensor:
+    """The identity whose gradient is multiplied by ``-coefficient`` (Ganin et al., JMLR 2016, eq. 17-18)."""
+    reversed_: Tensor = _Reversal.apply(x, coefficient)  # type: ignore[no-untyped-call]
+    return reversed_
+
+
+def critic(num_inputs: int, hidden: int = 1024, dropout: float = 0.0) -> nn.Sequential:
+    """A domain critic with two hidden layers: (n, ``num_inputs``) to (n, 1), the logit of "this is source"."""
+    layers: list[nn.Module] = []
+    for width in (num_inputs, hidden):
+        layers += [nn.Linear(width, hidden), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
+    return nn.Sequential(*layers, nn.Linear(hidden, 1))
+
+
+class MultilinearMap(nn.Module):
+    """Features x predictions, flattened (Long et al., NeurIPS 2018, eq. 5), or a random projection of it (eq. 6).
+
+    Inputs (n, d) and (n, c); the output is (n, d * c), or (n, ``max_features``) where d * c is larger than that.
+    """
+
+    def __init__(self, num_features: int, num_classes: int, max_features: int = 4096) -> None:
+        super().__init__()
+        self.randomized = num_features * num_classes > max_features
+        self.num_features = max_features if self.randomized else num_features * num_classes
+        if self.randomized:
+            self.register_buffer("project_features", torch.randn(num_features, max_features))
+            self.register_buffer("project_classes", torch.randn(num_classes, max_features) / max_features**0.5)
+
+    def forward(self, features: Tensor, predictions: Tensor) -> Tensor:
+        if self.randomized:
+            return (features @ self.project_features) * (predictions @ self.project_classes)
+        return (predictions.unsqueeze(2) * features.unsqueeze(1)).flatten(1)
