@@ -76,7 +76,7 @@ class Augment(torch.nn.Module):
 
 
 class DomainPair(LightningDataModule):
-    """A source and a target domain. A subclass says what they are in :meth:`load` and :attr:`classes`.
+    """A source and a target domain. A subclass says what they are in :meth:`load` and :attr:`class_names`.
 
     The target's test rows measure; where its distributor keeps none apart, all its rows do, as is usual. The source's
     test rows, or a part held out of its training rows, are the source validation.
@@ -113,7 +113,7 @@ class DomainPair(LightningDataModule):
     # What a subclass says
 
     @property
-    def classes(self) -> list[str]:
+    def class_names(self) -> list[str]:
         """The names of the classes, the same in both domains."""
         raise NotImplementedError
 
@@ -130,7 +130,7 @@ class DomainPair(LightningDataModule):
     @property
     def num_classes(self) -> int:
         """The number of classes."""
-        return len(self.classes)
+        return len(self.class_names)
 
     def setup(self, stage: str) -> None:
         if self.domains is None:
@@ -139,7 +139,7 @@ class DomainPair(LightningDataModule):
                 if not len(domain.train):
                     raise UserError(f"the domain '{domain.name}' is empty")
             if self.num_classes < 2:
-                raise UserError(f"there is only one class, {self.classes}: a classifier needs two")
+                raise UserError(f"there is only one class, {self.class_names}: a classifier needs two")
             self.domains = self._hold_out(source), target
 
     def _hold_out(self, source: Domain) -> Domain:
