@@ -15,20 +15,27 @@ if TYPE_CHECKING:
 KEY = "tlda"
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_is_plain(k) and _is_plain(v) for k, v in value.items())
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    return value is None or type(value) in (bool, int, float, str)
-
-
 def describe(method: Method, checkpoint: dict[str, Any]) -> None:
-    """Write into ``checkpoint`` what it holds, and drop hyper-parameters that ``weights_only`` could not load."""
-    checkpoint[KEY] = {"method": type(method).__name__, "num_classes": method.num_classes}
-    for key in ("hyper_parameters", "datamodule_hyper_parameters"):
-        values = checkpoint.get(key, {})
-        checkpoint[key] = {name: value for name, value in values.items() if _is_plain(value)}
+    """Write into ``checkpoint`` what it holds: method, classes, and the plain configuration that they were made from."""
+    checkpoint[KEY] = {"method": type(method).__name__, "num_classes": method.num_classes, **method.recipe}
+
+
+def load(path: str | Path) -> Method:
+    """The method of the checkpoint at ``path``, built from the checkpoint alone and ready to use, in evaluation mode."""
+    from jsonargparse import ArgumentParser
+
+    from tlda.method import Method
+
+    found = read(path)
+    if "model" not in found.get(KEY, {}):
+        raise UserError(f"{path} does not say how its network was made: build the method and use its load_from_checkpoint")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Method, "model")
+    model = found[KEY]["model"]
+    model["init_args"] |= {"num_classes": found[KEY]["num_classes"], "init_from": None}
+    method: Method = parser.instantiate_classes(parser.parse_object({"model": model})).model
+    method.load_state_dict(found["state_dict"])
+    return method.eval()
 
 
 def refuse_other(method: Method, checkpoint: dict[str, Any]) -> None:

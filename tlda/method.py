@@ -18,7 +18,7 @@ from tlda.batch import Output, Pair, Sample, SourceBatch
 from tlda.checkpoint import describe, refuse_other
 from tlda.errors import UserError
 from tlda.losses import Loss
-from tlda.optim import OptimizerFactory, Schedule, adam, build_optimizer, set_learning_rates
+from tlda.optim import Adam, Optim, Schedule, set_learning_rates
 
 ACCURACY = {"val": ("val/source/accuracy", "oracle/target/accuracy"), "test": ("test/source/accuracy", "test/target/accuracy")}
 """The names of the accuracies. While a run can still select on them, the target's says that it is an oracle's."""
@@ -42,7 +42,7 @@ class Method(LightningModule):
         backbone: the feature extractor.
         num_classes: the number of classes; on the command line it comes from the data.
         bottleneck: the width of a layer between backbone and head; 0 for none.
-        optimizer: makes the optimizer from parameter groups.
+        optimizer: the optimizer; Adam at 1e-3 where none is given.
         schedule: the learning rate's factor by progress; constant where none is given.
         lr_multipliers: a factor on the learning rate of ``backbone``, ``bottleneck``, ``head`` or ``losses``.
         plus: losses to add under this method.
@@ -57,21 +57,20 @@ class Method(LightningModule):
         backbone: Backbone,
         num_classes: int,
         bottleneck: int = 0,
-        optimizer: OptimizerFactory = adam,
+        optimizer: Optim | None = None,
         schedule: Schedule | None = None,
         lr_multipliers: dict[str, float] | None = None,
         plus: Sequence[Loss] | None = None,
         init_from: str | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
         self.num_classes, self.init_from, self.progress = num_classes, init_from, 0.0
         self.num_features = bottleneck or backbone.num_features
         self.backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.bottleneck = nn.Sequential(nn.Linear(backbone.num_features, bottleneck), nn.ReLU()) if bottleneck else nn.Identity()
         self.head = nn.Linear(self.num_features, num_classes)
         self.losses = nn.ModuleDict()
-        self.optimizer_factory, self.schedule = optimizer, schedule or Schedule()
+        self.optimizer, self.schedule = optimizer or Adam(), schedule or Schedule()
         self.lr_multipliers = lr_multipliers or {}
         self.accuracy = nn.ModuleDict(
             {stage: nn.ModuleList(MulticlassAccuracy(num_classes, average="micro") for _ in names) for stage, names in ACCURACY.items()}
@@ -79,6 +78,9 @@ class Method(LightningModule):
         self.confusion = MulticlassConfusionMatrix(num_classes)
         for loss in plus or ():
             self.add_loss(loss.short_name(), loss)
+
+    recipe: ClassVar[dict[str, Any]] = {}
+    """The configuration that the method and its data were made from, where there was one; it rides in the checkpoint."""
 
     # What a method's author uses and overrides
 
@@ -126,7 +128,7 @@ class Method(LightningModule):
     # What Lightning calls
 
     def configure_optimizers(self) -> Optimizer:
-        return build_optimizer(self.optimizer_factory, self.parameter_groups())
+        return self.optimizer(self.parameter_groups())
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.init_from:

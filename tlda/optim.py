@@ -1,16 +1,13 @@
-"""Schedules and ramps as functions of the run's progress, so that they follow its length, and resume with it."""
+"""Optimizers by name, and schedules and ramps as functions of the run's progress, so that they follow its length, and resume with it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
-
-OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
-
 
 def ramp(progress: float, gamma: float = 10.0) -> float:
     """From 0 at ``progress`` 0 to nearly 1 at ``progress`` 1: ``2 / (1 + exp(-gamma p)) - 1`` (Ganin et al., JMLR 2016, sec. 5.2.2)."""
@@ -59,14 +56,57 @@ def set_learning_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
             group["lr"] = group["initial_lr"] * factor
 
 
-def build_optimizer(factory: OptimizerFactory, groups: list[dict[str, Any]]) -> Optimizer:
-    """An optimizer over named ``groups``, each with the factory's rate times its ``lr_multiplier``."""
-    optimizer = factory(groups)
-    for group in optimizer.param_groups:
-        group["initial_lr"] = group["lr"] = group["lr"] * group["lr_multiplier"]
-    return optimizer
+class Optim:
+    """Makes an optimizer from named groups of parameters. Subclass it for an optimizer that is not here.
+
+    Args:
+        lr: the learning rate of a group whose ``lr_multiplier`` is 1.
+        weight_decay: the weight decay.
+    """
+
+    def __init__(self, lr: float = 1e-3, weight_decay: float = 0.0) -> None:
+        self.lr, self.weight_decay = lr, weight_decay
+
+    def make(self, groups: list[dict[str, Any]]) -> Optimizer:
+        """The optimizer itself, at rate ``lr`` for every group."""
+        raise NotImplementedError
+
+    def __call__(self, groups: list[dict[str, Any]]) -> Optimizer:
+        """The optimizer, each group at its own initial rate."""
+        optimizer = self.make(groups)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"] = self.lr * group["lr_multiplier"]
+        return optimizer
 
 
-def adam(params: Iterable[Any], lr: float = 1e-3, weight_decay: float = 0.0) -> Optimizer:
-    """Adam in its fused form, which is as exact and the fastest one on processors and GPUs alike."""
-    return torch.optim.Adam(params, lr=lr, weight_decay=weight_decay, fused=True)
+class Adam(Optim):
+    """Adam in its fused form, which is as exact, and the fastest one on processors and GPUs alike."""
+
+    def make(self, groups: list[dict[str, Any]]) -> Optimizer:
+        return torch.optim.Adam(groups, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+
+
+class AdamW(Optim):
+    """Adam with decoupled weight decay."""
+
+    def make(self, groups: list[dict[str, Any]]) -> Optimizer:
+        return torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+
+
+class SGD(Optim):
+    """Stochastic gradient descent with momentum, as most papers of the field use it.
+
+    Args:
+        lr: the learning rate of a group whose ``lr_multiplier`` is 1.
+        weight_decay: the weight decay.
+        momentum: the momentum.
+        nesterov: whether it looks ahead.
+    """
+
+    def __init__(self, lr: float = 1e-2, weight_decay: float = 5e-4, momentum: float = 0.9, nesterov: bool = True) -> None:
+        super().__init__(lr, weight_decay)
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def make(self, groups: list[dict[str, Any]]) -> Optimizer:
+        options = {"lr": self.lr, "weight_decay": self.weight_decay, "momentum": self.momentum, "nesterov": self.nesterov}
+        return torch.optim.SGD(groups, fused=True, **options)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""The command line: sends each command to its place, and turns errors into one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+COMMANDS = {
+    "fit": "train a method on a pair of domains",
+    "validate": "measure a checkpoint on the validation data",
+    "test": "measure a checkpoint on the test data",
+    "predict": "write a CSV of the target's predicted classes",
+    "bench": "run a table of methods, tasks and seeds, and render it",
+    "list": "name what there is: methods, losses, backbones, data",
+}
+
+HELP = (
+    "usage: tlda COMMAND [OPTIONS]\n\nTransfer learning and domain adaptation, honestly measured.\n\ncommands:\n"
+    + "\n".join(f"  {name:<9} {what}" for name, what in COMMANDS.items())
+    + "\n\n`tlda COMMAND --help` shows a command's options, `--print_config` of the first four a full configuration.\n"
+    "Any command takes --debug, which shows the traceback of an error.\n"
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``tlda`` with ``argv`` (by default the process's own) and return the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(HELP)
+        return 0
+    if args[0] == "--version":
+        from tlda import __version__
+
+        print(__version__)
+        return 0
+    debug = "--debug" in args
+    return _guarded([arg for arg in args if arg != "--debug"], debug)
+
+
+def _guarded(args: list[str], debug: bool) -> int:
+    from tlda.errors import UserError
+
+    try:
+        _dispatch(args[0], args[1:])
+    except UserError as error:
+        if debug:
+            raise
+        print(f"tlda: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if debug:
+            raise
+        print(f"tlda: {error.filename or 'a file'}: {error.strerror or error}; free space or choose another folder", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("tlda: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _dispatch(command: str, args: list[str]) -> None:
+    from tlda.errors import UserError, near
+
+    if command not in COMMANDS:
+        raise UserError(f"there is no command '{command}'{near(command, COMMANDS)}")
+    # A class of the user's own module is named by its path from the folder the command runs in.
+    sys.path.append(os.getcwd())
+    if command == "bench":
+        from tlda.bench.command import bench
+
+        bench(args)
+    elif command == "list":
+        from tlda.listing import show
+
+        show(args)
+    else:
+        from tlda.run import Run
+
+        Run.from_command_line([command, *args])

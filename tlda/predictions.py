@@ -1,0 +1,20 @@
+"""The CSV that `tlda predict` writes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from tlda.data.pair import DomainPair
+from tlda.method import Prediction
+
+
+def write_predictions(path: str | Path, predictions: Iterable[Prediction], data: DomainPair) -> None:
+    """Write ``file`` (or row number), ``class`` and ``confidence`` (0..1) of each row of the target."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "class", "confidence"))
+        for rows in predictions:
+            for row, label, confidence in zip(*(part.tolist() for part in rows), strict=True):
+                writer.writerow((data.describe_row(row), data.class_names[label], f"{confidence:.6f}"))
