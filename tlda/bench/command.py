@@ -1,0 +1,83 @@
+"""``tlda bench``: run what is missing of a table, and render it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tlda.bench.results import Results, read_results, require_writable
+from tlda.bench.table import Cell, Table, load_table
+from tlda.errors import UserError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise UserError(f"{message}; see `tlda bench --help`")
+
+
+def _arguments(args: list[str]) -> argparse.Namespace:
+    parser = _Parser(prog="tlda bench", description="Run what is missing of a table, and render it as markdown and CSV.")
+    parser.add_argument("table", type=Path, help="the table's YAML, such as benchmarks/tables/quickstart.yaml")
+    parser.add_argument("--methods", help="only these methods, comma-separated")
+    parser.add_argument("--tasks", help="only these tasks, comma-separated")
+    parser.add_argument("--seeds", help="only these seeds, comma-separated")
+    parser.add_argument("--results", type=Path, help="the folder of the result files; by default results/TABLE near the table")
+    parser.add_argument("--workers", type=int, help="cells at a time; by default one a GPU, or one a core")
+    parser.add_argument("--render", action="store_true", help="run nothing; render what is finished")
+    parser.add_argument("--wandb", action="store_true", help="log every cell to W&B, in a group of the table's name")
+    return parser.parse_args(args)
+
+
+def bench(args: list[str]) -> None:
+    """Run the command ``tlda bench`` with ``args``."""
+    options = _arguments(args)
+    whole = load_table(options.table)
+    table = whole.narrowed(options.methods, options.tasks, options.seeds)
+    folder = options.results or whole.results
+    require_writable(folder)
+    cells = table.cells()
+    failed: dict[str, str] = {}
+    if not options.render:
+        done = read_results(folder, cells)
+        missing = [cell for cell in cells if (cell.method, cell.task, cell.seed) not in done]
+        failed = _run(missing, len(cells), folder, options)
+    _show(whole, folder)
+    if failed:
+        sentences = "\n".join(f"  {name}: {error}" for name, error in failed.items())
+        raise UserError(f"{len(failed)} of {len(cells)} cells failed; the others are kept, the same command tries these again:\n{sentences}")
+
+
+def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namespace) -> dict[str, str]:
+    if not missing:
+        return {}
+    from tlda.bench.launch import default_workers, run_cells
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=3600) as progress:
+        bar = progress.add_task("cells", total=len(missing))
+
+        def done(cell: Cell, result: dict[str, Any] | None) -> None:
+            accuracy = f"{100 * result['metrics']['test/target/accuracy']:.1f}" if result else "failed"
+            progress.update(bar, advance=1, description=f"{cell.name}: {accuracy}")
+
+        if len(missing) < total:
+            progress.console.print(f"tlda: {total - len(missing)} of {total} cells are finished already")
+        group = options.table.stem if options.wandb else None
+        return run_cells(missing, folder, options.workers or default_workers(), done, group)
+
+
+def _show(table: Table, folder: Path) -> None:
+    """Write the whole table, whatever part of it just ran, and print it."""
+    from tlda.bench.render import csv_text, markdown
+
+    results: Results = read_results(folder, table.cells())
+    text = markdown(table, results)
+    (folder / "table.md").write_text(text, encoding="utf-8")
+    (folder / "table.csv").write_text(csv_text(table, results), encoding="utf-8")
+    Console().print(Markdown(text))
+    print(f"tlda: wrote {folder}/table.md and table.csv")

@@ -1,0 +1,173 @@
+"""A table's declaration: methods x tasks x seeds over a base configuration, and the cells that it makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tlda.errors import UserError, near
+
+PROTOCOL = 1
+"""The version of the code that decides results. Raise it when a change of the code changes numbers."""
+
+NOT_DECISIVE = ("root", "download", "num_workers", "eval_batch_size", "in_memory")
+"""Options of the data that say where it lies or how it is read, and so decide no result."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a table: a method on a task with a seed, and the hash of all that decides its result."""
+
+    method: str
+    task: str
+    seed: int
+    config: dict[str, Any]
+    key: str
+
+    @property
+    def name(self) -> str:
+        """The name of its result file."""
+        return f"{self.method}-{self.task}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as declared: see ``benchmarks/tables/digits.yaml``."""
+
+    path: Path
+    title: str
+    protocol: str
+    methods: dict[str, dict[str, Any]]
+    tasks: dict[str, dict[str, Any]]
+    seeds: list[int]
+    baseline: str
+    base: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    published: dict[str, Any] = field(default_factory=dict)
+
+    def label(self, name: str) -> str:
+        """What a method or task is called in print."""
+        return self.labels.get(name, name)
+
+    @property
+    def results(self) -> Path:
+        """The folder of the result files: ``results/NAME`` beside the folder ``tables``, or beside the file."""
+        folder = self.path.resolve().parent
+        return (folder.parent if folder.name == "tables" else folder) / "results" / self.path.stem
+
+    def config(self, method: str, task: str) -> dict[str, Any]:
+        """The declared configuration of a method on a task."""
+        return merge(self.base, self.tasks[task], self.methods[method])
+
+    def cells(self) -> list[Cell]:
+        """Every cell, seed by seed, so that a complete if small table is there early."""
+        from tlda.build import resolve
+
+        configs = {(m, t): self.config(m, t) for m in self.methods for t in self.tasks}
+        keys = {mt: _hash(resolve(config), config.get("trainer", {})) for mt, config in configs.items()}
+        return [Cell(m, t, seed, configs[m, t], f"{keys[m, t]}-{seed}") for seed in self.seeds for t in self.tasks for m in self.methods]
+
+    def narrowed(self, methods: str | None, tasks: str | None, seeds: str | None) -> Table:
+        """The table with the named methods, tasks and seeds only, each a comma-separated list."""
+        chosen_seeds = [seed for seed in _pick(seeds, {str(s): s for s in self.seeds}, "seed", self.path).values()]
+        return Table(
+            **{
+                **vars(self),
+                "methods": _pick(methods, self.methods, "method", self.path),
+                "tasks": _pick(tasks, self.tasks, "task", self.path),
+                "seeds": chosen_seeds,
+            }
+        )
+
+
+def _pick(names: str | None, known: dict[str, Any], what: str, path: Path) -> dict[str, Any]:
+    if names is None:
+        return known
+    for name in names.split(","):
+        if name not in known:
+            raise UserError(f"{path} has no {what} '{name}'{near(name, known)}")
+    return {name: known[name] for name in names.split(",")}
+
+
+def merge(*overlays: dict[str, Any]) -> dict[str, Any]:
+    """The overlays as one configuration: a later one wins, mappings are merged."""
+    merged: dict[str, Any] = {}
+    for overlay in overlays:
+        for key, value in overlay.items():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+            merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def _hash(resolved: dict[str, Any], trainer: dict[str, Any]) -> str:
+    data = {key: value for key, value in resolved["data"]["init_args"].items() if key not in NOT_DECISIVE}
+    decisive = {"model": resolved["model"], "data": [resolved["data"]["class_path"], data], "trainer": trainer, "protocol": PROTOCOL}
+    return hashlib.blake2b(json.dumps(_without_nulls(decisive), sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _without_nulls(value: Any) -> Any:
+    # An option added later, off by default, must not change the hash of what was measured before it.
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def read_yaml(path: Path) -> Any:
+    """The contents of a YAML file, or a :class:`UserError` that says where it is wrong."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _overlay(value: Any, folder: Path) -> dict[str, Any]:
+    """An overlay written in place, the path of one (relative to the table), or a list of such."""
+    if isinstance(value, str):
+        return _overlay(read_yaml(folder / value), folder)
+    if isinstance(value, list):
+        return merge(*(_overlay(item, folder) for item in value))
+    return value or {}
+
+
+def load_table(path: str | Path) -> Table:
+    """The table declared in the YAML file at ``path``."""
+    path = Path(path)
+    declared = read_yaml(path)
+    _require_keys(path, declared)
+    folder = path.parent
+    overlays = {kind: {str(k): _overlay(v, folder) for k, v in declared[kind].items()} for kind in ("methods", "tasks")}
+    published = declared.get("published")
+    return Table(
+        path=path,
+        title=declared.get("title", path.stem),
+        protocol=" ".join(declared.get("protocol", "").split()),
+        seeds=declared["seeds"],
+        baseline=declared.get("baseline", next(iter(declared["methods"]))),
+        base=_overlay(declared.get("base"), folder),
+        labels=declared.get("labels", {}),
+        published=read_yaml(folder / published) if published else {},
+        **overlays,
+    )
+
+
+def _require_keys(path: Path, declared: Any) -> None:
+    needed = ("methods", "tasks", "seeds")
+    known = (*needed, "title", "protocol", "baseline", "base", "labels", "published")
+    if not isinstance(declared, dict) or any(not declared.get(key) for key in needed):
+        raise UserError(f"{path} is not a table: it needs {', '.join(needed)}")
+    for key in _unknown(declared, known):
+        raise UserError(f"{path} has an unknown entry '{key}'{near(key, known)}")
+    if (baseline := declared.get("baseline")) and baseline not in declared["methods"]:
+        raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, declared['methods'])}")
+
+
+def _unknown(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    return [name for name in names if name not in set(known)]

@@ -1,0 +1,51 @@
+"""Methods, data and trainers from a plain configuration, without the command line."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from typing import Any
+
+import yaml
+from pytorch_lightning import Trainer
+from pytorch_lightning.cli import LightningArgumentParser
+
+import tlda.data
+import tlda.losses
+import tlda.methods
+from tlda.data.pair import DomainPair
+from tlda.errors import UserError
+from tlda.method import Method
+from tlda.parsing import sentence
+
+
+@functools.cache
+def _parser() -> LightningArgumentParser:
+    parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_lightning_class_args(Trainer, "trainer")
+    parser.add_lightning_class_args(Method, "model", subclass_mode=True)
+    parser.add_lightning_class_args(DomainPair, "data", subclass_mode=True)
+    parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+    return parser
+
+
+def _parse(config: dict[str, Any]) -> Any:
+    try:
+        return _parser().parse_object(config)
+    except argparse.ArgumentError as error:
+        raise UserError(sentence(str(error), [])) from error
+
+
+def resolve(config: dict[str, Any]) -> dict[str, Any]:
+    """``config`` with every option of model and data spelled out, as plain data."""
+    dumped = yaml.safe_load(_parser().dump(_parse(config), skip_none=False, format="yaml"))
+    return {part: dumped[part] for part in ("model", "data")}
+
+
+def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, Trainer]:
+    """The method, the data and the trainer that ``config`` describes; ``trainer`` wins over its trainer's options."""
+    parsed = _parse(config)
+    made = _parser().instantiate_classes(parsed)
+    dumped = yaml.safe_load(_parser().dump(parsed, skip_none=False, format="yaml"))
+    made.model.recipe = {part: dumped[part] for part in ("model", "data")}
+    return made.model, made.data, Trainer(**{**made.trainer, **trainer})
