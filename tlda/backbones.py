@@ -56,9 +56,7 @@ class LeNet(Backbone):
         dropout: the dropout before the hidden layer.
     """
 
-    def __init__(
-        self, channels: int = 1, size: int = 28, num_features: int = 500, batch_norm: bool = False, dropout: float = 0.5
-    ) -> None:
+    def __init__(self, channels: int = 1, size: int = 28, num_features: int = 500, batch_norm: bool = False, dropout: float = 0.5) -> None:
         super().__init__(num_features)
         self.channels = channels
         side = ((size - 4) // 2 - 4) // 2

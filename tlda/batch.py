@@ -12,18 +12,18 @@ from torch import Tensor
 
 
 class Sample(NamedTuple):
-    """Labelled inputs: images ``x`` (n, c, h, w), classes ``y`` (n,), rows of the data set ``index`` (n,)."""
+    """Labelled inputs: images ``x`` (n, c, h, w), classes ``y`` (n,), rows of the data set ``row`` (n,)."""
 
     x: Tensor
     y: Tensor
-    index: Tensor
+    row: Tensor
 
 
 class Unlabelled(NamedTuple):
-    """Inputs without labels: images ``x`` (n, c, h, w), rows of the data set ``index`` (n,)."""
+    """Inputs without labels: images ``x`` (n, c, h, w), rows of the data set ``row`` (n,)."""
 
     x: Tensor
-    index: Tensor
+    row: Tensor
 
 
 class Output(NamedTuple):

@@ -12,7 +12,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 import tlda.data
 import tlda.losses
-import tlda.methods
+import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method

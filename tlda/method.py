@@ -18,6 +18,7 @@ from tlda.batch import Output, Pair, Sample, SourceBatch
 from tlda.checkpoint import describe, refuse_other
 from tlda.errors import UserError
 from tlda.losses import Loss
+from tlda.metrics import InformationMaximization
 from tlda.optim import Adam, Optim, Schedule, set_learning_rates
 
 ACCURACY = {"val": ("val/source/accuracy", "oracle/target/accuracy"), "test": ("test/source/accuracy", "test/target/accuracy")}
@@ -27,7 +28,7 @@ ACCURACY = {"val": ("val/source/accuracy", "oracle/target/accuracy"), "test": ("
 class Prediction(NamedTuple):
     """Of a batch: rows of the data set (n,), predicted classes (n,), their probabilities (n,)."""
 
-    index: Tensor
+    row: Tensor
     label: Tensor
     confidence: Tensor
 
@@ -66,7 +67,7 @@ class Method(LightningModule):
         super().__init__()
         self.num_classes, self.init_from, self.progress = num_classes, init_from, 0.0
         self.num_features = bottleneck or backbone.num_features
-        self.backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.backbone = backbone.to(memory_format=torch.channels_last)
         self.bottleneck = nn.Sequential(nn.Linear(backbone.num_features, bottleneck), nn.ReLU()) if bottleneck else nn.Identity()
         self.head = nn.Linear(self.num_features, num_classes)
         self.losses = nn.ModuleDict()
@@ -75,6 +76,7 @@ class Method(LightningModule):
         self.accuracy = nn.ModuleDict(
             {stage: nn.ModuleList(MulticlassAccuracy(num_classes, average="micro") for _ in names) for stage, names in ACCURACY.items()}
         )
+        self.certainty = nn.ModuleDict({stage: InformationMaximization(num_classes) for stage in ACCURACY})
         self.confusion = MulticlassConfusionMatrix(num_classes)
         for loss in plus or ():
             self.add_loss(loss.short_name(), loss)
@@ -114,6 +116,7 @@ class Method(LightningModule):
         """The terms by name, whose sum is minimised: the task loss on the first domain's labels, and every added loss."""
         terms = {"task": cross_entropy(source.logits, batch[0].y)}
         for name, loss in self.losses.items():
+            assert isinstance(loss, Loss)
             terms[name] = loss.term(batch, source, target, self.progress)
         return terms
 
@@ -122,7 +125,9 @@ class Method(LightningModule):
         names = ("backbone", "bottleneck", "head", "losses")
         if unknown := set(self.lr_multipliers) - set(names):
             raise UserError(f"lr_multipliers names {sorted(unknown)}; a method has {', '.join(names)}")
-        groups = [{"name": n, "params": list(getattr(self, n).parameters()), "lr_multiplier": self.lr_multipliers.get(n, 1.0)} for n in names]
+        groups = [
+            {"name": n, "params": list(getattr(self, n).parameters()), "lr_multiplier": self.lr_multipliers.get(n, 1.0)} for n in names
+        ]
         return [group for group in groups if group["params"]]
 
     # What Lightning calls
@@ -149,7 +154,8 @@ class Method(LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # Batches, not global_step, which counts every optimizer's steps under manual optimization.
-        total = self.trainer.max_epochs * self.trainer.num_training_batches if (self.trainer.max_epochs or -1) > 0 else self.trainer.max_steps
+        epochs = self.trainer.max_epochs or -1
+        total = epochs * self.trainer.num_training_batches if epochs > 0 else self.trainer.max_steps
         self.progress = min(1.0, self.trainer.fit_loop.total_batch_idx / max(1, total))
         set_learning_rates(self.trainer.optimizers, self.schedule(self.progress))
 
@@ -162,13 +168,16 @@ class Method(LightningModule):
         self._require_finite(list(terms), values.detach())
         if self.logs_this_step:
             rates = {f"lr/{group['name']}": group["lr"] for o in self.trainer.optimizers for group in o.param_groups}
-            self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()} | {"train/loss": values.detach().sum()} | rates)
+            self.log_dict(
+                {f"train/{name}": value.detach() for name, value in terms.items()} | {"train/loss": values.detach().sum()} | rates
+            )
         return values.sum()
 
     @property
     def logs_this_step(self) -> bool:
         """Whether this step's values reach a logger."""
-        return (self.trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % self.trainer.log_every_n_steps == 0
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return (self.trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % every == 0
 
     def _require_finite(self, names: list[str], values: Tensor) -> None:
         bad = ~values.isfinite()
@@ -191,15 +200,19 @@ class Method(LightningModule):
 
     def evaluate(self, batch: Sample, stage: str, domain: int) -> Tensor:
         """Count the hits of a labelled batch of ``domain`` (0 source, 1 target) and return its logits."""
-        logits = self(batch.x).logits
-        metric = self.accuracy[stage][domain]  # type: ignore[index]
-        metric.update(logits, batch.y)
-        self.log(ACCURACY[stage][domain], metric, on_step=False, on_epoch=True, add_dataloader_idx=False)
-        return logits  # type: ignore[no-any-return]
+        logits: Tensor = self(batch.x).logits
+        metrics: dict[str, Any] = {ACCURACY[stage][domain]: self.accuracy[stage][domain]}  # type: ignore[index]
+        metrics[ACCURACY[stage][domain]].update(logits, batch.y)
+        if domain == 1:
+            certainty: Any = self.certainty[stage]
+            certainty.update(logits)
+            metrics[f"{stage}/target/information_maximization"] = certainty
+        self.log_dict(metrics, on_step=False, on_epoch=True, add_dataloader_idx=False)
+        return logits
 
     def predict_step(self, batch: Sample, batch_idx: int) -> Prediction:
         confidence, label = self(batch.x).logits.float().softmax(1).max(1)
-        return Prediction(batch.index, label, confidence)
+        return Prediction(batch.row, label, confidence)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         describe(self, checkpoint)

@@ -21,7 +21,7 @@ class _Reversal(torch.autograd.Function):
 
 def reverse_gradient(x: Tensor, coefficient: float = 1.0) -> Tensor:
     """The identity whose gradient is multiplied by ``-coefficient`` (Ganin et al., JMLR 2016, eq. 17-18)."""
-    reversed_: Tensor = _Reversal.apply(x, coefficient)  # type: ignore[no-untyped-call]
+    reversed_: Tensor = _Reversal.apply(x, coefficient)
     return reversed_
 
 
@@ -38,6 +38,9 @@ class MultilinearMap(nn.Module):
 
     Inputs (n, d) and (n, c); the output is (n, d * c), or (n, ``max_features``) where d * c is larger than that.
     """
+
+    project_features: Tensor
+    project_classes: Tensor
 
     def __init__(self, num_features: int, num_classes: int, max_features: int = 4096) -> None:
         super().__init__()

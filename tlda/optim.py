@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+
 def ramp(progress: float, gamma: float = 10.0) -> float:
     """From 0 at ``progress`` 0 to nearly 1 at ``progress`` 1: ``2 / (1 + exp(-gamma p)) - 1`` (Ganin et al., JMLR 2016, sec. 5.2.2)."""
     return 2.0 / (1.0 + math.exp(-gamma * progress)) - 1.0

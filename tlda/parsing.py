@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Iterable
-
-from jsonargparse.util import import_object
 
 from tlda.backbones import Backbone
 from tlda.data.pair import Augment, DomainPair
@@ -30,7 +29,8 @@ BASES: dict[str, type] = {
 def subclasses(base: type) -> dict[str, type]:
     """Every known subclass of ``base`` by its short name."""
     found: dict[str, type] = {}
-    for child in base.__subclasses__():
+    children: list[type] = base.__subclasses__()
+    for child in children:
         found |= {child.__name__: child} | subclasses(child)
     return found
 
@@ -53,7 +53,8 @@ def sentence(message: str, known: Iterable[str]) -> str:
     where = f" of --{place}" if place else ""
     if match := re.search(r"Option '([^']+)' is not accepted", message):
         paths = re.findall(r"given class_path '([^']+)'", message)
-        cls = import_object(paths[-1])
+        module, _, name = paths[-1].rpartition(".")
+        cls = getattr(importlib.import_module(module), name)
         return f"{cls.__name__} has no option '{match[1]}'{near(match[1], options(cls) - {'num_classes'})}"
     if match := re.search(r"Expected a dot import path string: (\S+)", message):
         base = BASES.get(place.split(".")[-1])
@@ -61,7 +62,9 @@ def sentence(message: str, known: Iterable[str]) -> str:
     if match := re.search(r"(?:Unrecognized|unrecognized) arguments: (?:--)?([^\s=]+)", message):
         return f"unknown option '--{match[1]}'{near(match[1], known)}"
     if match := re.search(r"arguments are required: ([^\n]+)", message):
-        missing = ", ".join(f"--{place + '.' if place else ''}{re.sub('^[a-z]+[.](?=model|data)', '', name)}" for name in match[1].split(", "))
+        missing = ", ".join(
+            f"--{place + '.' if place else ''}{re.sub('^[a-z]+[.](?=model|data)', '', name)}" for name in match[1].split(", ")
+        )
         return f"missing {missing}: name it, or add a configuration such as -c experiments/base/digits.yaml"
     noise = ("Parser key", "Does not", "Subtypes", "Errors", "Problem", "Given")
     lines = [line.strip(" -") for line in message.splitlines() if line.strip() and not line.strip().startswith(noise)]

@@ -32,6 +32,8 @@ def hush() -> None:
 
 def silence() -> None:
     """Drop Lightning's information lines too, where many short runs follow each other."""
+    import pytorch_lightning  # noqa: F401  (its import sets the levels that are set anew here)
+
     hush()
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)

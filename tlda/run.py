@@ -17,7 +17,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 import tlda.data
 import tlda.losses
-import tlda.methods
+import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
 from tlda import checkpoint
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
@@ -63,7 +63,7 @@ class Run(LightningCLI):
                 "max_epochs": 10,
             },
             seed_everything_default=0,
-            parser_kwargs=quiet_exit | {name: quiet_exit for name in self.subcommands()} if run else quiet_exit,
+            parser_kwargs=quiet_exit | dict.fromkeys(self.subcommands(), quiet_exit) if run else quiet_exit,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,

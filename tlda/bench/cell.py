@@ -6,6 +6,7 @@ import os
 import platform
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,6 @@ def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
 
 
 def _result(cell: Cell, method: Any, data: Any, trainer: Any, metrics: dict[str, float], seconds: float) -> dict[str, Any]:
-    import pytorch_lightning
     import torch
 
     return {
@@ -73,7 +73,7 @@ def _result(cell: Cell, method: Any, data: Any, trainer: Any, metrics: dict[str,
         "epochs": trainer.current_epoch,
         "seconds": round(seconds, 2),
         "device": torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else platform.machine(),
-        "versions": {"torch": torch.__version__, "pytorch-lightning": pytorch_lightning.__version__},
+        "versions": {name: version(name) for name in ("torch", "pytorch-lightning", "tlda")},
     }
 
 

@@ -49,7 +49,9 @@ def bench(args: list[str]) -> None:
     _show(whole, folder)
     if failed:
         sentences = "\n".join(f"  {name}: {error}" for name, error in failed.items())
-        raise UserError(f"{len(failed)} of {len(cells)} cells failed; the others are kept, the same command tries these again:\n{sentences}")
+        raise UserError(
+            f"{len(failed)} of {len(cells)} cells failed; the others are kept, the same command tries these again:\n{sentences}"
+        )
 
 
 def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namespace) -> dict[str, str]:
@@ -57,7 +59,14 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
         return {}
     from tlda.bench.launch import default_workers, run_cells
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), speed_estimate_period=3600) as progress:
         bar = progress.add_task("cells", total=len(missing))
 

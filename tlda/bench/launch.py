@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ def run_cells(
     wandb_group: str | None = None,
 ) -> dict[str, str]:
     """Run ``cells``, calling ``done(cell, result)`` as each ends; returns what failed: the cell's name and its error."""
-    waiting, running, failed = list(reversed(cells)), {}, {}
+    waiting, failed = list(reversed(cells)), dict[str, str]()
+    running: dict[Future[dict[str, Any]], Cell] = {}
     attempts: dict[str, int] = {}
     pool = _pool(workers)
     while waiting or running:
@@ -78,5 +79,3 @@ def _explain(error: BaseException, folder: Path, cell: Cell) -> str:
     if isinstance(error, BrokenProcessPool):
         return f"its worker died {ATTEMPTS} times, perhaps for want of memory: use fewer --workers ({path})"
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} ({path})"
-
-

@@ -15,7 +15,14 @@ def markdown(table: Table, results: Results) -> str:
     """The table for people: mean ± std in percent, the best of each column in bold, what is missing marked."""
     rows = summarize(table, results)
     columns = _columns(table)
-    lines = [f"# {table.title}", "", *_protocol(table, results), "", f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    lines = [
+        f"# {table.title}",
+        "",
+        *_protocol(table, results),
+        "",
+        f"| method | {' | '.join(columns)} |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
     best = {name: _best(rows, entry) for name, entry in columns.items()}
     for row in rows:
         cells = (_bold(str(entry(row)), row is best[name]) for name, entry in columns.items())
@@ -28,6 +35,9 @@ def _columns(table: Table) -> dict[str, Callable[[Row], Entry]]:
         return lambda row: row.tasks[task]
 
     columns: dict[str, Callable[[Row], Entry]] = {table.label(task): of_task(task) for task in table.tasks}
+    if table.select_by:
+        # Before the accuracies, which nothing is selected by.
+        columns = {table.select_by: lambda row: row.selection} | columns
     return columns | {"average": lambda row: row.average, f"gain over {table.label(table.baseline)}": lambda row: row.gain}
 
 
@@ -45,7 +55,7 @@ def _protocol(table: Table, results: Results) -> list[str]:
     versions = sorted({f"torch {r['versions']['torch'].split('+')[0]}" for r in results.values()})
     return [
         f"Accuracy on the target in percent, mean ± standard deviation over seeds {', '.join(map(str, table.seeds))}; "
-        "after the last epoch, nothing selected. (k/n): only k of n seeds are finished. An oracle has seen target labels and is never bold.",
+        "after the last epoch, nothing selected. (k/n): only k of n seeds are done. An oracle has seen target labels and is never bold.",
         "",
         f"{table.protocol} Measured with {', '.join(versions) or 'nothing yet'}.".strip(),
     ]

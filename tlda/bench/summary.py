@@ -43,13 +43,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A method's entries by task, their average, and its gain over the baseline, the last two paired by seed."""
+    """A method's entries by task, their average, and its gain over the baseline, the last two paired by seed.
+
+    ``selection`` is the label-free measure that the table selects by, averaged over tasks, where it names one.
+    """
 
     method: str
     oracle: bool
     tasks: dict[str, Entry]
     average: Entry
     gain: Entry
+    selection: Entry
 
 
 def summarize(table: Table, results: Results) -> list[Row]:
@@ -61,12 +65,13 @@ def summarize(table: Table, results: Results) -> list[Row]:
     rows = []
     for method, average in averages.items():
         gain = {seed: value - base[seed] for seed, value in average.values.items() if seed in base and method != table.baseline}
-        rows.append(Row(method, _is_oracle(method, results), tasks[method], average, Entry(gain, len(table.seeds))))
+        selection = _average(table, {t: _entry(table, results, method, t, table.select_by or METRIC, 1) for t in table.tasks})
+        rows.append(Row(method, _is_oracle(method, results), tasks[method], average, Entry(gain, len(table.seeds)), selection))
     return rows
 
 
-def _entry(table: Table, results: Results, method: str, task: str) -> Entry:
-    values = {s: 100 * results[method, task, s]["metrics"][METRIC] for s in table.seeds if (method, task, s) in results}
+def _entry(table: Table, results: Results, method: str, task: str, metric: str = METRIC, scale: float = 100) -> Entry:
+    values = {s: scale * results[method, task, s]["metrics"][metric] for s in table.seeds if (method, task, s) in results}
     return Entry(values, len(table.seeds))
 
 

@@ -48,6 +48,7 @@ class Table:
     seeds: list[int]
     baseline: str
     base: dict[str, Any] = field(default_factory=dict)
+    select_by: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
 
@@ -75,7 +76,7 @@ class Table:
 
     def narrowed(self, methods: str | None, tasks: str | None, seeds: str | None) -> Table:
         """The table with the named methods, tasks and seeds only, each a comma-separated list."""
-        chosen_seeds = [seed for seed in _pick(seeds, {str(s): s for s in self.seeds}, "seed", self.path).values()]
+        chosen_seeds = list(_pick(seeds, {str(s): s for s in self.seeds}, "seed", self.path).values())
         return Table(
             **{
                 **vars(self),
@@ -152,6 +153,7 @@ def load_table(path: str | Path) -> Table:
         seeds=declared["seeds"],
         baseline=declared.get("baseline", next(iter(declared["methods"]))),
         base=_overlay(declared.get("base"), folder),
+        select_by=declared.get("select_by"),
         labels=declared.get("labels", {}),
         published=read_yaml(folder / published) if published else {},
         **overlays,
@@ -160,7 +162,7 @@ def load_table(path: str | Path) -> Table:
 
 def _require_keys(path: Path, declared: Any) -> None:
     needed = ("methods", "tasks", "seeds")
-    known = (*needed, "title", "protocol", "baseline", "base", "labels", "published")
+    known = (*needed, "title", "protocol", "baseline", "base", "select_by", "labels", "published")
     if not isinstance(declared, dict) or any(not declared.get(key) for key in needed):
         raise UserError(f"{path} is not a table: it needs {', '.join(needed)}")
     for key in _unknown(declared, known):
