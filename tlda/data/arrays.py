@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from tlda.batch import Sample
 
@@ -21,3 +28,85 @@ class Images:
 
     def __getitem__(self, rows: Tensor) -> Sample:
         return Sample(self.images[rows], self.labels[rows], rows)
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of every image and label."""
+        # Channels that an expansion repeats without a copy are the same bytes: one is enough.
+        images = self.images[:, :1] if self.images.stride(1) == 0 else self.images
+        return digest((str(tuple(self.images.shape)).encode(), images, self.labels))
+
+    def resized(self, size: int) -> Images:
+        """The images at ``size`` x ``size``, antialiased."""
+        return self if self.images.shape[-2:] == (size, size) else Images(resize(self.images, size), self.labels)
+
+    def in_colour(self) -> Images:
+        """With three channels; those of grey images are one in memory."""
+        return Images(self.images.expand(-1, 3, -1, -1), self.labels)
+
+    def of_classes(self, classes: Sequence[int]) -> Images:
+        """The rows of ``classes`` alone, in their order, with the labels 0, 1, … in the order of ``classes``."""
+        places = torch.full((int(self.labels.max()) + 1,), -1) if len(self) else torch.empty(0, dtype=torch.long)
+        for place, c in enumerate(classes):
+            places[c : c + 1] = place
+        labels = places[self.labels]
+        kept = labels >= 0
+        return Images(self.images[kept], labels[kept])
+
+
+class Splits(NamedTuple):
+    """The training rows of a domain, and its test rows where its distributor keeps some apart."""
+
+    train: Images
+    test: Images | None
+
+    def map(self, change: Callable[[Images], Images]) -> Splits:
+        """Both, changed."""
+        return Splits(change(self.train), None if self.test is None else change(self.test))
+
+
+@dataclass
+class Recent:
+    """The domains that this process used last: a worker that lives long reads each once, and its memory stays bounded.
+
+    Args:
+        limit: the most bytes kept; the last domain is kept even where it is larger.
+    """
+
+    limit: int
+    kept: OrderedDict[Hashable, Splits] = field(default_factory=OrderedDict)
+
+    def get(self, key: Hashable, make: Callable[[], Splits]) -> Splits:
+        """What was kept under ``key``, made where there is none."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        self.kept.move_to_end(key)
+        while len(self.kept) > 1 and sum(map(_nbytes, self.kept.values())) > self.limit:
+            self.kept.popitem(last=False)
+        return self.kept[key]
+
+
+RECENT = Recent(limit=2**30)
+"""The domains that this process keeps, a gibibyte of them."""
+
+
+def _nbytes(splits: Splits) -> int:
+    return sum(split.images.untyped_storage().nbytes() for split in splits if split is not None)
+
+
+def digest(parts: Iterable[bytes | Tensor]) -> str:
+    """The hash of bytes and tensors, 16 hexadecimal digits."""
+    total = blake2b(digest_size=8)
+    for part in parts:
+        total.update(part if isinstance(part, bytes) else part.contiguous().numpy().data)
+    return total.hexdigest()
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Bytes (n, c, h, w) at ``size`` x ``size``: bilinear, antialiased."""
+    # In parts: the floats of a whole data set would take four times its memory.
+    parts = (
+        interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
+        for part in images.tensor_split(max(1, len(images) // 4096))
+    )
+    return torch.cat([part.round_().clamp_(0, 255).to(torch.uint8) for part in parts])

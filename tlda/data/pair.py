@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tlda.batch import Pair, Sample, Unlabelled
+from tlda.data.arrays import digest
 from tlda.data.samplers import InOrder, Steps
 from tlda.errors import UserError
 
@@ -32,11 +34,12 @@ class Rows(Protocol):
 
 @dataclass
 class Domain:
-    """One domain: its training rows, and its test rows where its distributor keeps some apart."""
+    """One domain: its training rows, its test rows where its distributor keeps some apart, and whether labels are known."""
 
     name: str
     train: Rows
     test: Rows | None = None
+    labelled: bool = True
 
 
 @dataclass
@@ -56,6 +59,11 @@ class Subset:
     def __getitem__(self, rows: Tensor) -> Sample:
         return self.data[self.rows[rows]]
 
+    @property
+    def digest(self) -> str:
+        """A hash of the data and of which rows these are."""
+        return digest((_digest(self.data).encode(), self.rows))
+
 
 @dataclass
 class WithoutLabels:
@@ -68,7 +76,7 @@ class WithoutLabels:
 
     def __getitem__(self, rows: Tensor) -> Unlabelled:
         sample = self.data[rows]
-        return Unlabelled(sample.x, sample.index)
+        return Unlabelled(sample.x, sample.row)
 
 
 class Augment(torch.nn.Module):
@@ -125,7 +133,23 @@ class DomainPair(LightningDataModule):
         """What ``predict`` calls a row of the target: its file, or its number."""
         return str(row)
 
+    @cached_property
+    def loaded(self) -> tuple[Domain, Domain]:
+        """The domains as :meth:`load` gives them, read once."""
+        return self.load()
+
+    def fingerprint(self) -> str:
+        """A hash of what the data are, 16 hexadecimal digits: class names, labels, and images or the state of their files."""
+        splits = (split for domain in self.loaded for split in (domain.train, domain.test) if split is not None)
+        return digest([*(f"{name}\0".encode() for name in self.class_names), *(_digest(split).encode() for split in splits)])
+
     # What the command line and Lightning use
+
+    @property
+    def task(self) -> str:
+        """The name of the task: ``source_to_target`` where the data has such options."""
+        names = (str(getattr(self, name, name)) for name in ("source", "target"))
+        return "_to_".join(names)
 
     @property
     def num_classes(self) -> int:
@@ -134,7 +158,7 @@ class DomainPair(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         if self.domains is None:
-            source, target = self.load()
+            source, target = self.loaded
             for domain in (source, target):
                 if not len(domain.train):
                     raise UserError(f"the domain '{domain.name}' is empty")
@@ -170,25 +194,34 @@ class DomainPair(LightningDataModule):
     def train_dataloader(self) -> CombinedLoader:
         module = getattr(self.trainer, "lightning_module", None)
         batch_type: Any = getattr(module, "batch_type", Pair)
+        if not self.loaded[1].labelled and {"labelled", "oracle"} & set(batch_type._fields):
+            raise UserError(f"{type(module).__name__} needs labels of the target, and '{self.loaded[1].name}' has none")
         rows = self.training_rows()
         data = {field: rows[field] for field in batch_type._fields}
         rank, world_size = self._processes()
         steps = self.steps or max(1, len(next(iter(data.values()))) // (self.batch_size * world_size))
-        loaders = [
-            self._loader(d, Steps(len(d), self.batch_size, steps, 2 * self.seed + i, rank, world_size))
-            for i, d in enumerate(data.values())
-        ]
+        samplers = [Steps(len(d), self.batch_size, steps, 2 * self.seed + i, rank, world_size) for i, d in enumerate(data.values())]
+        for sampler in samplers:
+            # A resumed run draws its first rows before Lightning tells the sampler its epoch.
+            sampler.set_epoch(self.trainer.fit_loop.epoch_loop.batch_progress.total.ready // steps if self.trainer else 0)
+        loaders = [self._loader(d, sampler) for d, sampler in zip(data.values(), samplers, strict=True)]
         return CombinedLoader(batch_type(*loaders), "min_size")
 
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loader(self, data: Any, sampler: Steps | InOrder) -> DataLoader[Any]:
-        # A batch of rows is one index, so that reading it is one call.
+        # A batch of rows is one index, so that reading it is one call. With a generator of its own a loader draws nothing
+        # from the run's, whose state would else depend on when the loader was made: a resumed run makes it earlier.
         return DataLoader(
-            data, sampler=sampler, batch_size=None, collate_fn=_as_is, num_workers=self.num_workers,
+            data,
+            sampler=sampler,
+            batch_size=None,
+            collate_fn=_as_is,
+            num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-        )  # fmt: skip
+            generator=torch.Generator(),
+        )
 
     def _evaluation(self, data: Rows) -> DataLoader[Any]:
         return self._loader(data, InOrder(len(data), self.eval_batch_size, *self._processes()))
@@ -202,7 +235,9 @@ class DomainPair(LightningDataModule):
         return source.test, target.test if target.test is not None else target.train
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
-        return [self._evaluation(data) for data in self.evaluation_rows]
+        # A target without labels comes last, and is left out: it can only be predicted.
+        labelled = [domain.labelled for domain in self.loaded]
+        return [self._evaluation(data) for data, known in zip(self.evaluation_rows, labelled, strict=True) if known]
 
     test_dataloader = val_dataloader
 
@@ -226,3 +261,8 @@ class DomainPair(LightningDataModule):
 
 def _as_is(batch: Any) -> Any:
     return batch
+
+
+def _digest(data: Rows) -> str:
+    """The data's own ``digest``, which covers images or files too, else the hash of its labels."""
+    return getattr(data, "digest", None) or digest((data.labels,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -24,9 +25,7 @@ class Steps(Sampler[Tensor]):
         world_size: the number of processes.
     """
 
-    def __init__(
-        self, size: int, batch_size: int, steps: int | None = None, seed: int = 0, rank: int = 0, world_size: int = 1
-    ) -> None:
+    def __init__(self, size: int, batch_size: int, steps: int | None = None, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
         self.size, self.batch_size, self.seed, self.rank, self.world_size = size, batch_size, seed, rank, world_size
         self.steps = steps or max(1, size // (batch_size * world_size))
         self.epoch = 0
@@ -57,8 +56,8 @@ class InOrder(Sampler[Tensor]):
     """
 
     def __init__(self, size: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        rows = torch.arange(rank, size, world_size)
-        self.batches = torch.tensor_split(rows, -(-(-(-size // world_size)) // batch_size))
+        rows = torch.arange(size)[rank::world_size]
+        self.batches = torch.tensor_split(rows, math.ceil(math.ceil(size / world_size) / batch_size))
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -14,9 +14,7 @@ from tlda.nn import MultilinearMap, critic, reverse_gradient
 from tlda.optim import ramp
 
 
-def domain_adversarial(
-    source: Tensor, target: Tensor, source_weight: Tensor | None = None, target_weight: Tensor | None = None
-) -> Tensor:
+def domain_adversarial(source: Tensor, target: Tensor, source_weight: Tensor | None = None, target_weight: Tensor | None = None) -> Tensor:
     """The critic's binary cross-entropy, the mean of both domains (Ganin et al., JMLR 2016, eq. 9).
 
     Args:

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from tlda.data.arrays import Images, Recent, Splits, resize
+from tlda.data.cache import cached
+
+
+def images(count: int, channels: int = 1, value: int = 0) -> Images:
+    return Images(torch.full((count, channels, 4, 4), value, dtype=torch.uint8), torch.arange(count) % 5)
+
+
+def test_classes_are_chosen_in_order_and_renumbered() -> None:
+    chosen = images(10).of_classes([3, 0])
+    assert chosen.labels.tolist() == [1, 0, 1, 0]
+    assert len(images(10).of_classes([9])) == 0
+
+
+def test_resize_averages_and_keeps_bytes() -> None:
+    checkers = (torch.arange(8)[:, None] + torch.arange(8)).remainder(2).mul(255).to(torch.uint8).expand(5000, 1, 8, 8)
+    small = resize(checkers, 4)
+    assert small.shape == (5000, 1, 4, 4)
+    assert small.dtype == torch.uint8
+    assert (small.float() - 127.5).abs().max() < 25
+
+
+def test_colour_takes_no_memory_and_changes_the_digest() -> None:
+    grey = images(6)
+    assert grey.in_colour().images.shape == (6, 3, 4, 4)
+    assert grey.in_colour().images.untyped_storage().nbytes() == grey.images.untyped_storage().nbytes()
+    assert grey.in_colour().digest != grey.digest
+    assert grey.in_colour().digest == images(6).in_colour().digest
+
+
+def test_recent_keeps_what_fits_and_always_the_last() -> None:
+    recent, made = Recent(limit=100), []
+
+    def get(name: str, count: int) -> None:
+        recent.get(name, lambda: made.append(name) or Splits(images(count), None))  # type: ignore[func-returns-value]
+
+    get("a", 3)
+    get("b", 3)
+    get("a", 3)  # used last, so b goes first
+    get("c", 3)
+    assert made == ["a", "b", "c"]
+    assert list(recent.kept) == ["a", "c"]
+    get("large", 50)
+    assert list(recent.kept) == ["large"]
+
+
+def test_the_cache_makes_once_and_heals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TLDA_CACHE", str(tmp_path / "new" / "cache"))
+    made: list[int] = []
+
+    def make() -> Splits:
+        made.append(1)
+        return Splits(images(3, value=7), images(2))
+
+    first, second = cached("x", make), cached("x", make)
+    assert len(made) == 1
+    assert torch.equal(first.train.images, second.train.images)
+    assert second.test is not None
+    assert torch.equal(second.test.labels, torch.arange(2))
+    assert [p.name for p in (tmp_path / "new" / "cache").iterdir()] == ["x.pt"]
+    (tmp_path / "new" / "cache" / "x.pt").write_bytes(b"cut")
+    with pytest.warns(UserWarning, match=r"damaged"):
+        cached("x", make)
+    cached("x", make)
+    assert len(made) == 2
+
+
+def test_a_cache_that_cannot_be_written_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TLDA_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.warns(UserWarning, match=r"set TLDA_CACHE"):
+        assert len(cached("x", lambda: Splits(images(3), None)).train) == 3
+
+
+def test_two_writers_leave_one_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TLDA_CACHE", str(tmp_path))
+    barrier = threading.Barrier(2)
+
+    def make() -> Splits:
+        barrier.wait(10)  # both found the cache empty
+        return Splits(images(100), None)
+
+    threads = [threading.Thread(target=cached, args=("x", make)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not barrier.broken
+    assert len(cached("x", make).train) == 100
+    assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
+
+
+def test_the_package_imports_no_reader() -> None:
+    code = (
+        "import sys, pytorch_lightning, torchvision, torchmetrics; before = set(sys.modules); import tlda.data; "
+        "heavy = {'sklearn', 'matplotlib', 'h5py', 'PIL', 'scipy', 'PIL.ImageFont'}; print(heavy & (set(sys.modules) - before))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert result.stdout.strip() == "set()"

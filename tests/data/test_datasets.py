@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
+
+from tlda.data import Datasets
+from tlda.data.datasets import to_tensor
+from tlda.errors import UserError
+
+
+class Made(Dataset[Any]):
+    """``count`` items; item i is ``make(i)`` with the label i % 3, unless told."""
+
+    def __init__(self, make: Callable[[int], Any], count: int = 6, label: Callable[[int], Any] = lambda i: i % 3) -> None:
+        self.make, self.count, self.label = make, count, label
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, row: int) -> Any:
+        return self.make(row), self.label(row)
+
+
+def byte_image(row: int) -> torch.Tensor:
+    return torch.full((3, 5, 4), row, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        byte_image,
+        lambda row: np.full((5, 4, 3), row, np.uint8),
+        lambda row: Image.new("RGB", (4, 5), (row, row, row)),
+        lambda row: Image.new("CMYK", (4, 5), (255 - row, 255 - row, 255 - row, 0)),
+    ],
+)
+def test_tensors_arrays_and_pictures_are_read(make: Callable[[int], Any]) -> None:
+    data = Datasets(Made(byte_image), Made(make), seed=0)
+    data.setup("fit")
+    sample = data.loaded[1].train[torch.tensor([5, 1])]
+    assert torch.equal(sample.x, torch.stack([byte_image(5), byte_image(1)]))
+    assert (sample.y.tolist(), sample.row.tolist()) == ([2, 1], [5, 1])
+    assert data.class_names == ["0", "1", "2"]
+    assert (data.task, data.describe_row(4)) == ("source_to_target", "4")
+
+
+def test_grey_images_and_floats_have_a_channel() -> None:
+    assert to_tensor(torch.rand(5, 4)).shape == (1, 5, 4)
+    assert to_tensor(np.zeros((5, 4))).dtype == torch.float32
+    assert to_tensor(Image.new("L", (4, 5), 9)).unique().tolist() == [9]
+    assert to_tensor(Image.new("1", (4, 5), 1)).unique().tolist() == [255]
+    assert to_tensor(Image.new("L", (4, 5))).shape == (1, 5, 4)
+
+
+def test_test_rows_are_used_and_names_given() -> None:
+    data = Datasets(Made(byte_image), Made(byte_image), Made(byte_image, 4), Made(byte_image, 5), class_names=["a", "b", "c"])
+    data.setup("fit")
+    assert [len(rows) for rows in data.evaluation_rows] == [4, 5]
+    assert data.class_names == ["a", "b", "c"]
+
+
+def test_names_and_labels_are_taken_from_the_data_set() -> None:
+    class Listed(Made):
+        classes = ("ant", "bee", "cat")
+        targets = (0, 1, 2, 0, 1, 2)
+
+    def refuse(row: int) -> Any:
+        raise AssertionError("no item is needed for the labels")
+
+    data = Datasets(Listed(byte_image), Listed(byte_image), seed=0)
+    assert data.class_names == ["ant", "bee", "cat"]
+    data.items["source"].data.make = refuse  # type: ignore[attr-defined]
+    assert data.items["source"].labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert Datasets(Subset(Listed(byte_image), [2, 1]), Listed(byte_image)).items["source"].labels.tolist() == [2, 1]
+
+
+def test_labels_that_are_changed_on_reading_are_read() -> None:
+    class Changed(Made):
+        targets = (7, 7, 7, 7, 7, 7)
+        target_transform = staticmethod(lambda label: label)
+
+    assert Datasets(Changed(byte_image), Made(byte_image)).items["source"].labels.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_whole_batch_through_the_loader() -> None:
+    images, labels = torch.rand(12, 1, 4, 4), torch.arange(12) % 2
+    data = Datasets(TensorDataset(images, labels), TensorDataset(images, labels), batch_size=4, steps=2, shots=1, seed=0)
+    data.setup("fit")
+    batches = [batch for batch, _, _ in data.train_dataloader()]
+    assert torch.equal(batches[0].target.x, images[batches[0].target.row])
+    assert data.training_rows()["labelled"].labels.tolist() == [0, 1]
+    assert data.fingerprint() == data.fingerprint()
+
+
+def wrong(make: Callable[[int], Any] = byte_image, **kwargs: Any) -> Datasets:
+    data = Datasets(Made(byte_image), Made(make, **kwargs), class_names=["a", "b", "c"], seed=0)
+    data.setup("fit")
+    return data
+
+
+def test_images_of_other_shapes_are_named() -> None:
+    data = wrong(lambda row: byte_image(row) if row < 4 else torch.zeros(3, 6, 4, dtype=torch.uint8))
+    with pytest.raises(UserError, match=r"row 4 of the target data set is \(3, 6, 4\).*row 0 is \(3, 5, 4\)"):
+        data.loaded[1].train[torch.arange(6)]
+    with pytest.raises(UserError, match=r"images of the target data set are \(1, 5, 4\), and those of the source \(3, 5, 4\)"):
+        wrong(lambda row: byte_image(row)[:1])
+    mixed = wrong(lambda row: byte_image(row) if row else byte_image(row).float())
+    with pytest.raises(UserError, match=r"row 1 of the target data set is .* of torch.uint8, and its row 0 .*float32"):
+        mixed.loaded[1].train[torch.arange(2)]
+
+
+def test_what_is_no_image_is_named() -> None:
+    for make, what in ((lambda row: "cat.jpg", "a str is no image"), (lambda row: torch.zeros(3, 5, 4).long(), "int64 is no image")):
+        with pytest.raises(UserError, match=rf"row 0 of the target data set: .*{what}"):
+            wrong(make)
+
+    class Bare(Made):
+        def __getitem__(self, row: int) -> Any:
+            return self.make(row)
+
+    with pytest.raises(UserError, match=r"row 0 of the source data set is a Tensor; it must be \(image, label\)"):
+        Datasets(Bare(byte_image), Made(byte_image), class_names=["a", "b"]).setup("fit")
+
+
+def test_labels_out_of_range_are_named() -> None:
+    with pytest.raises(UserError, match=r"row 3 of the target data set has the label 3, and there are classes 0 to 2"):
+        wrong(label=lambda row: row).loaded[1].train[torch.arange(4)]
+    with pytest.raises(UserError, match=r"row 2 of the target data set has the label -1"):
+        Datasets(Made(byte_image), Made(byte_image, label=lambda row: row if row < 2 else -1)).setup("fit")
+    with pytest.raises(UserError, match=r"row 0 of the target data set: .*'dog'"):
+        wrong(label=lambda row: "dog")
+
+
+def test_empty_and_iterable_data_sets_are_refused() -> None:
+    with pytest.raises(UserError, match=r"the target data set is empty"):
+        Datasets(Made(byte_image), Made(byte_image, 0))
+
+    class Stream(IterableDataset[Any]):
+        def __iter__(self) -> Any:
+            return iter(())
+
+    with pytest.raises(UserError, match=r"the source data set has no length"):
+        Datasets(Stream(), Made(byte_image))

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tlda.data import Digits
+from tlda.data.fonts import FACES, _font, render
+
+
+def test_rendering_is_a_function_of_the_seed() -> None:
+    first = render(60, seed=3)
+    assert torch.equal(first.images, render(60, seed=3).images)
+    assert not torch.equal(first.images, render(60, seed=4).images)
+    assert first.labels.bincount().tolist() == [6] * 10
+    assert first.images.shape == (60, 1, 28, 28)
+
+
+def test_digits_are_white_on_black_and_inside_the_image() -> None:
+    images = render(200, seed=0).images
+    assert (images.flatten(1).max(1).values > 200).all()
+    assert (images.flatten(1) == 0).float().mean(1).min() > 0.4
+    border = torch.cat((images[..., 0, :], images[..., -1, :], images[..., 0], images[..., -1]), -1)
+    assert (border > 128).float().mean() < 0.01
+
+
+def test_each_face_draws_ten_different_digits() -> None:
+    for face in FACES:
+        assert len({bytes(_font(face).getmask(str(digit))) for digit in range(10)}) == 10, face
+
+
+def test_fonts_are_rendered_once_and_kept(session_cache: Path) -> None:
+    source, _ = Digits("fonts", "handwritten", size=16).load()
+    assert source.test is not None
+    assert (len(source.train), len(source.test)) == (8000, 2000)
+    assert len(list(session_cache.glob("fonts-*.pt"))) == 1

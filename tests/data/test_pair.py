@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tlda.batch import LabelledPair, OracleBatch, Pair, SourceBatch, Unlabelled
+from tlda.data import Domain, DomainPair, Images
+from tlda.data.pair import Augment, Subset, WithoutLabels
+from tlda.errors import UserError
+
+
+def images(count: int, classes: int = 4, value: int = 0) -> Images:
+    return Images(torch.full((count, 1, 6, 6), value, dtype=torch.uint8), torch.arange(count) % classes)
+
+
+class Toy(DomainPair):
+    def __init__(self, source: Domain | None = None, target: Domain | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.given = source or Domain("a", images(40)), target or Domain("b", images(24, value=255))
+
+    @property
+    def class_names(self) -> list[str]:
+        return ["p", "q", "r", "s"]
+
+    def load(self) -> tuple[Domain, Domain]:
+        return self.given
+
+
+def ready(**kwargs: Any) -> Toy:
+    data = Toy(**kwargs)
+    data.setup("fit")
+    return data
+
+
+def test_holdout_splits_the_source_without_overlap() -> None:
+    source, target = ready(holdout=0.25, seed=1).domains or (None, None)
+    assert isinstance(source.train, Subset)
+    assert isinstance(source.test, Subset)
+    assert len(source.test) == 10
+    assert sorted([*source.train.rows.tolist(), *source.test.rows.tolist()]) == list(range(40))
+    assert len(target.train) == 24
+
+
+def test_holdout_follows_the_seed_and_leaves_test_rows_alone() -> None:
+    def held(seed: int) -> list[int]:
+        return ready(seed=seed).evaluation_rows[0].rows.tolist()  # type: ignore[attr-defined]
+
+    assert held(1) == held(1) != held(2)
+    apart = images(8)
+    assert ready(source=Domain("a", images(40), apart)).evaluation_rows[0] is apart
+
+
+def test_target_test_rows_measure_where_there_are_some() -> None:
+    apart = images(5)
+    assert ready(target=Domain("b", images(24), apart)).evaluation_rows[1] is apart
+    assert len(ready().evaluation_rows[1]) == 24
+
+
+def test_shots_are_so_many_of_each_class_and_follow_the_seed() -> None:
+    few = ready(shots=3, seed=0).training_rows()["labelled"]
+    assert few.labels.bincount().tolist() == [3, 3, 3, 3]
+    assert few.rows.tolist() == ready(shots=3, seed=0).training_rows()["labelled"].rows.tolist()
+    assert few.rows.tolist() != ready(shots=3, seed=1).training_rows()["labelled"].rows.tolist()
+    assert len(ready().training_rows()["labelled"]) == 24
+
+
+def test_the_target_of_a_pair_has_no_labels() -> None:
+    rows = ready().training_rows()["target"]
+    assert isinstance(rows, WithoutLabels)
+    assert not hasattr(rows, "labels")
+    assert isinstance(rows[torch.tensor([1, 2])], Unlabelled)
+
+
+@pytest.mark.parametrize("batch_type", [Pair, SourceBatch, LabelledPair, OracleBatch])
+def test_the_batch_is_what_the_method_asks_for(batch_type: Any) -> None:
+    from types import SimpleNamespace
+
+    data = ready(batch_size=5, steps=3)
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        lightning_module=SimpleNamespace(batch_type=batch_type), global_rank=0, world_size=1, training=True
+    )
+    read = [batch for batch, _, _ in data.train_dataloader()]
+    assert len(read) == 3
+    assert all(type(batch) is batch_type for batch in read)
+    assert all(len(part.x) == 5 for part in read[0])
+
+
+def test_augmentation_is_for_training_and_bytes_become_floats() -> None:
+    class Half(Augment):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x / 2
+
+    from types import SimpleNamespace
+
+    data = ready(batch_size=4, augment=[Half()])
+    batch = Pair(data.training_rows()["source"][torch.arange(4)], data.training_rows()["target"][torch.arange(4)])
+    data.trainer = SimpleNamespace(training=True)  # type: ignore[assignment]
+    assert data.on_after_batch_transfer(batch, 0).target.x.unique().tolist() == [0.5]
+    assert data.on_after_batch_transfer(data.evaluation_rows[1][torch.arange(4)], 0).x.unique().tolist() == [1.0]
+    data.trainer = SimpleNamespace(training=False)  # type: ignore[assignment]
+    assert data.on_after_batch_transfer(batch, 0).target.x.unique().tolist() == [1.0]
+
+
+def test_an_empty_domain_and_a_single_class_are_refused() -> None:
+    with pytest.raises(UserError, match=r"'b' is empty"):
+        ready(target=Domain("b", images(0)))
+
+    class One(Toy):
+        @property
+        def class_names(self) -> list[str]:
+            return ["p"]
+
+    with pytest.raises(UserError, match=r"only one class"):
+        One().setup("fit")
+
+
+def test_a_target_without_labels_is_not_measured_and_refused_where_labels_are_needed() -> None:
+    from types import SimpleNamespace
+
+    target = Domain("b", Images(images(24).images, torch.full((24,), -1)), labelled=False)
+    data = ready(target=target)
+    assert len(data.val_dataloader()) == len(data.test_dataloader()) == 1
+    assert len(ready().val_dataloader()) == 2
+    assert len(next(iter(data.predict_dataloader())).x) == 24
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        lightning_module=SimpleNamespace(batch_type=OracleBatch), global_rank=0, world_size=1
+    )
+    with pytest.raises(UserError, match=r"needs labels of the target, and 'b' has none"):
+        data.train_dataloader()
+
+
+def test_the_fingerprint_tells_data_apart_and_nothing_else() -> None:
+    first = Toy(seed=0).fingerprint()
+    assert len(first) == 16
+    assert first == ready(seed=7, holdout=0.5, batch_size=3).fingerprint()
+    other_labels, other_images = images(40), images(40)
+    other_labels.labels[3] = 0
+    other_images.images[3, 0, 2, 2] = 1
+    prints = {first, *(Toy(source=Domain("a", data)).fingerprint() for data in (other_labels, other_images, images(39)))}
+    assert len(prints) == 4
+    subset = Domain("a", Subset(images(40), torch.arange(39)))
+    assert Toy(source=subset).fingerprint() not in prints

@@ -1,0 +1,173 @@
+"""Every loss that a method composes, found by its base class, so that none is forgotten."""
+
+import importlib
+import pkgutil
+
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+
+from tlda import losses
+from tlda.batch import Output, Pair, Sample, Unlabelled
+from tlda.losses import Loss, MarginDisparity
+
+FEATURES, CLASSES, ROWS = 6, 4, 8
+
+
+def discover(base):
+    """The concrete subclasses of ``base`` that the package has, in files that nobody imports too."""
+    for module in pkgutil.iter_modules(losses.__path__):
+        importlib.import_module(f"tlda.losses.{module.name}")
+    found = [cls for sub in base.__subclasses__() for cls in (sub, *discover(sub))]
+    return sorted({cls for cls in found if cls.__module__.startswith("tlda.losses.")}, key=lambda cls: cls.__name__)
+
+
+every_module = pytest.mark.parametrize("kind", discover(Loss))
+ADVERSARIAL = [cls for cls in discover(Loss) if cls.weigh is not Loss.weigh]
+
+
+def make(kind, **options):
+    torch.manual_seed(0)
+    loss = kind(**options)
+    loss.build(FEATURES, CLASSES)
+    return loss.eval()  # no dropout: two calls are to agree
+
+
+def example(source_scale=1.0, dtype=torch.float32, one_class=False):
+    """A batch, and outputs whose logits depend on the features, as they do in a network."""
+    torch.manual_seed(1)
+    features = [(torch.randn(ROWS, FEATURES) * source_scale + shift).requires_grad_() for shift in (0.0, 0.6)]
+    labels = torch.zeros(ROWS, dtype=torch.long) if one_class else torch.arange(ROWS) % CLASSES
+    weight = torch.randn(FEATURES, CLASSES)
+    bias = torch.tensor([100.0, 0.0, 0.0, 0.0]) if one_class else torch.zeros(CLASSES)
+    outputs = [Output(x.to(dtype), (x @ weight + bias).to(dtype)) for x in features]
+    index = torch.arange(ROWS)
+    return Pair(Sample(features[0], labels, index), Unlabelled(features[1], index)), *outputs, features
+
+
+def term_and_gradients(loss, progress=0.5, **options):
+    batch, source, target, features = example(**options)
+    # A network at half precision is one under autocast.
+    with torch.autocast("cpu", torch.bfloat16, enabled=target.features.dtype == torch.bfloat16):
+        term = loss.term(batch, source, target, progress)
+    return term, torch.autograd.grad(term, features, materialize_grads=True)
+
+
+def test_some_are_found_and_all_are_public():
+    kinds = discover(Loss)
+    assert len(kinds) >= 13
+    assert {cls.__name__ for cls in kinds} <= set(losses.__all__)
+
+
+def test_short_names_differ():
+    names = [cls.short_name() for cls in discover(Loss)]
+    assert len(set(names)) == len(names)
+
+
+@every_module
+def test_term_is_the_weighted_loss(kind):
+    batch, source, target, _ = example()
+    loss = make(kind, trade_off=0.3)
+    plain, term = loss(batch, source, target, 0.5), loss.term(batch, source, target, 0.5)
+    torch.testing.assert_close(term, plain if kind in ADVERSARIAL else 0.3 * plain)
+    assert term.shape == ()
+
+
+@every_module
+def test_term_moves_the_target_features_in_proportion_to_the_trade_off(kind):
+    once, twice = (term_and_gradients(make(kind, trade_off=trade_off))[1][1] for trade_off in (0.5, 1.0))
+    assert once.abs().max() > 1e-6
+    torch.testing.assert_close(twice, 2.0 * once)
+
+
+@every_module
+def test_every_parameter_learns_from_the_first_step_on(kind):
+    loss = make(kind)
+    batch, source, target, _ = example()
+    parameters = list(loss.parameters())
+    if parameters:
+        gradients = torch.autograd.grad(loss.term(batch, source, target, 0.0), parameters)
+        assert all(gradient.abs().max() > 0.0 for gradient in gradients)
+    else:
+        assert kind not in ADVERSARIAL
+
+
+@every_module
+@pytest.mark.parametrize("options", [{"one_class": True}, {"dtype": torch.bfloat16}, {"source_scale": 0.0}, {"source_scale": 1e4}], ids=str)
+def test_term_and_gradients_are_finite(kind, options):
+    term, gradients = term_and_gradients(make(kind), **options)
+    assert term.isfinite()
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@every_module
+def test_autocast_reaches_only_the_losses_that_ask_for_it(kind):
+    loss = make(kind)
+    plain = term_and_gradients(loss)[0]
+    batch, source, target, _ = example()
+    with torch.autocast("cpu", torch.bfloat16):
+        term = loss.term(batch, source, target, 0.5)
+    assert term.dtype == torch.float32
+    torch.testing.assert_close(term, plain, **({"rtol": 0.05, "atol": 0.05} if kind.mixed_precision else {"rtol": 0.0, "atol": 0.0}))
+
+
+@pytest.mark.parametrize("kind", [cls for cls in discover(Loss) if cls not in ADVERSARIAL and cls is not losses.AFN])
+def test_descent_reduces_the_term(kind):
+    loss = make(kind)
+    batch, _, target, (_, features) = example()
+    weight = torch.linalg.lstsq(features.detach(), target.logits.detach()).solution
+    optimizer = torch.optim.Adam([features], 0.05)
+    values = []
+    for _ in range(30):
+        _, source, _, _ = example()
+        term = loss.term(batch, source, Output(features, features @ weight), 1.0)
+        optimizer.zero_grad()
+        term.backward()
+        optimizer.step()
+        values.append(term.item())
+    assert values[-1] < values[0] - 0.05 * abs(values[0])
+
+
+@pytest.mark.parametrize("kind", ADVERSARIAL)
+def test_the_features_work_against_the_adversary(kind):
+    loss = make(kind)
+    _, reversed_ = term_and_gradients(loss, progress=1.0)
+    assert all(gradient.abs().max() == 0.0 for gradient in term_and_gradients(loss, progress=0.0)[1])
+    batch, source, target, features = example()
+    stepped = [feature + 0.01 * gradient / gradient.norm() for feature, gradient in zip(features, reversed_, strict=True)]
+    source, target = (output._replace(features=x) for output, x in zip((source, target), stepped, strict=True))
+    before = term_and_gradients(loss, progress=1.0)[0]
+    # Against the reversed gradient: up it, the adversary's own loss falls.
+    assert loss.term(batch, source, target, 1.0) < before
+
+
+def test_the_adversary_of_margin_disparity_leaves_the_head_on_the_target_alone():
+    loss = make(MarginDisparity, hidden=64)
+    batch, source, target, _ = example()
+    source, target = (Output(*(x.detach() for x in output)) for output in (source, target))
+    optimizer = torch.optim.Adam(loss.parameters(), 1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss.term(batch, source, target, 1.0).backward()
+        optimizer.step()
+    agrees = [(loss.adversary(output.features).argmax(1) == output.logits.argmax(1)).float().mean() for output in (source, target)]
+    assert agrees[0] > 0.9
+    assert agrees[1] < 0.3
+
+
+def test_joint_mmd_is_ramped_up_to_its_function():
+    batch, source, target, _ = example()
+    start, end = (make(losses.JointMMD).term(batch, source, target, progress) for progress in (0.0, 1.0))
+    assert start.item() == 0.0
+    full = losses.joint_mmd(*((x.features, x.logits.softmax(1)) for x in (source, target)))
+    torch.testing.assert_close(end, full, rtol=1e-3, atol=0.0)
+
+
+@every_module
+def test_the_command_line_names_it_by_its_class(kind):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--loss", type=Loss)
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # its name before jsonargparse 4.49
+    loss = instantiate(parser.parse_args([f"--loss={kind.__name__}", "--loss.trade_off=0.25"])).loss
+    assert type(loss) is kind
+    assert loss.trade_off == 0.25

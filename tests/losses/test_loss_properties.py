@@ -1,0 +1,207 @@
+"""What must hold of every loss, whatever it computes."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from tlda import losses
+from tlda.errors import UserError
+from tlda.losses.numerics import squared_distances
+
+ON_PAIRS = {
+    "adaptive_feature_norm": lambda s, t: losses.adaptive_feature_norm(t),
+    "adaptive_feature_norm hard": lambda s, t: losses.adaptive_feature_norm(t, "hard"),
+    "batch_nuclear_norm": lambda s, t: losses.batch_nuclear_norm(t),
+    "batch_spectral_penalty": losses.batch_spectral_penalty,
+    "classifier_discrepancy": losses.classifier_discrepancy,
+    "coral": losses.coral,
+    "coral domainbed": lambda s, t: losses.coral(s, t, "domainbed"),
+    "deep_jdot": lambda s, t: losses.deep_jdot(s, t, s.argmax(1), t),
+    "deep_jdot sinkhorn": lambda s, t: losses.deep_jdot(s, t, s.argmax(1), t, method="sinkhorn"),
+    "domain_adversarial": lambda s, t: losses.domain_adversarial(*(x[:, 0].float() if x.dtype.itemsize < 4 else x[:, 0] for x in (s, t))),
+    "domain_confusion": lambda s, t: losses.domain_confusion(t),
+    "entropy": lambda s, t: losses.entropy(t),
+    "gradient_penalty": lambda s, t: losses.gradient_penalty(lambda x: (x @ t.mean(0)).tanh(), s, t, torch.full((len(s),), 0.3)),
+    "information_maximization": lambda s, t: losses.information_maximization(t),
+    "joint_mmd": lambda s, t: losses.joint_mmd(*((x, x.softmax(1, torch.promote_types(x.dtype, torch.float32))) for x in (s, t))),
+    "margin_disparity": lambda s, t: losses.margin_disparity(s, s.flip(1), t, t.flip(1)),
+    "minimum_class_confusion": lambda s, t: losses.minimum_class_confusion(t),
+    "mmd": losses.mmd,
+    "mmd linear": lambda s, t: losses.mmd(s, t, "linear"),
+    "mmd mean": lambda s, t: losses.mmd(s, t, bandwidth="mean"),
+    "mmd unbiased": lambda s, t: losses.mmd(s, t, biased=False),
+    "vat": lambda s, t: losses.vat(lambda x: x @ normalize(t, dim=1).T, s),
+}
+"""Each public function, and its variants, as a loss of two batches (n, d); the gradient is that of the second."""
+
+
+def batches(n=6, m=6, d=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=generator), 0.7 * torch.randn(m, d, generator=generator) + 0.5
+
+
+def value_and_gradient(loss, source, target):
+    target = target.clone().requires_grad_()
+    torch.manual_seed(0)
+    value = loss(source, target)
+    return value, torch.autograd.grad(value, target)[0]
+
+
+every_loss = pytest.mark.parametrize("loss", ON_PAIRS.values(), ids=ON_PAIRS)
+
+
+def test_the_table_holds_every_public_function():
+    public = {name for name in losses.__all__ if inspect.isfunction(getattr(losses, name))}
+    # A weight of each example, not a loss; it has no gradient by design.
+    assert public - {"entropy_weight"} == {name.split()[0] for name in ON_PAIRS}
+
+
+SINGULAR = {
+    "two rows": batches(2, 2),
+    "equal rows": (torch.ones(5, 3), torch.ones(5, 3)),
+    "large equal rows": (torch.full((5, 3), 1e4), torch.full((5, 3), 1e4)),
+    "one point a domain": (torch.zeros(5, 3), torch.ones(5, 3)),
+    "identical domains": (batches()[0], batches()[0]),
+    "zero rows": (torch.zeros(5, 3), torch.zeros(5, 3)),
+    "some zero rows": (batches()[0] * torch.tensor([[0.0], [0], [1], [1], [1], [1]]), batches()[1] * torch.eye(6, 4)),
+    "large": tuple(1e4 * x for x in batches()),
+    "tiny": tuple(1e-20 * x for x in batches()),
+    "bfloat16": tuple(x.bfloat16() for x in batches()),
+    "float16": tuple(x.half() for x in batches()),
+}
+
+
+@every_loss
+@pytest.mark.parametrize("inputs", SINGULAR.values(), ids=SINGULAR)
+def test_value_and_gradient_are_finite(loss, inputs):
+    value, gradient = value_and_gradient(loss, *inputs)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    assert value.dtype == torch.float32
+    assert gradient.dtype == inputs[1].dtype
+
+
+@every_loss
+def test_gradient_is_alive(loss):
+    assert value_and_gradient(loss, *batches())[1].abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(ON_PAIRS.keys() - {"vat", "gradient_penalty"}))  # they call a network, at its precision
+def test_half_precision_changes_only_the_inputs(name):
+    half = [x.bfloat16() for x in batches()]
+    full = [x.float() for x in half]
+    torch.testing.assert_close(value_and_gradient(ON_PAIRS[name], *half)[0], value_and_gradient(ON_PAIRS[name], *full)[0])
+
+
+@pytest.mark.parametrize("name", sorted(ON_PAIRS.keys() - {"vat"}))  # its direction is drawn row by row
+def test_order_of_the_batch_does_not_matter(name):
+    source, target = (x.double() for x in batches())
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(3))
+    value, gradient = value_and_gradient(ON_PAIRS[name], source, target)
+    shuffled, shuffled_gradient = value_and_gradient(ON_PAIRS[name], source[order], target[order])
+    torch.testing.assert_close(shuffled, value)
+    torch.testing.assert_close(shuffled_gradient, gradient[order])
+
+
+@pytest.mark.parametrize("name", [n for n in ON_PAIRS if n.split()[0] in {"coral", "mmd", "joint_mmd", "batch_spectral_penalty"}])
+def test_symmetric_in_the_domains(name):
+    source, target = batches(6, 9)
+    torch.testing.assert_close(ON_PAIRS[name](source, target), ON_PAIRS[name](target, source))
+
+
+@pytest.mark.parametrize("name", ["coral", "coral domainbed", "mmd", "mmd linear", "mmd mean", "joint_mmd", "classifier_discrepancy"])
+def test_zero_for_identical_inputs_and_for_no_others(name):
+    source, target = batches()
+    value, gradient = value_and_gradient(ON_PAIRS[name], source, source)
+    assert 0.0 <= value.item() < 1e-6
+    assert gradient.abs().max() < 1e-6
+    assert ON_PAIRS[name](source, target).item() > 1e-3
+
+
+@pytest.mark.parametrize("options", [{}, {"kernel": "linear"}, {"bandwidth": "mean"}, {"bandwidth": 3.0}], ids=str)
+def test_biased_mmd_is_never_negative(options):
+    generator = torch.Generator().manual_seed(0)
+    for scale in np.logspace(-8, 4, 13):
+        source = scale * torch.randn(8, 3, generator=generator)
+        near = source + 1e-4 * scale * torch.randn(8, 3, generator=generator)
+        assert losses.mmd(source, near, **options).item() >= 0.0
+
+
+@pytest.mark.parametrize("options", [{"bandwidth": 3.0}, {"kernel": "linear"}], ids=str)
+def test_unbiased_mmd_is_zero_in_expectation_for_one_distribution(options):
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randn(400, 2, 6, 3, generator=generator)
+    unbiased = torch.stack([losses.mmd(s, t, biased=False, **options) for s, t in draws])
+    error = unbiased.std() / 20.0
+    assert unbiased.mean().abs() < 3.0 * error
+    assert (unbiased < 0.0).float().mean() > 0.3
+    biased = torch.stack([losses.mmd(s, t, **options) for s, t in draws])
+    assert biased.mean() > 10.0 * error
+
+
+def test_squared_distances_are_never_negative():
+    first, second = (1e3 * x for x in batches(50, 40))
+    expected = torch.cdist(first.double(), second.double()).square().float()
+    torch.testing.assert_close(squared_distances(first, second), expected, rtol=1e-4, atol=1.0)
+    assert squared_distances(first, first).min() >= 0.0
+
+
+def test_mmd_bandwidth_follows_the_scale_of_the_features():
+    source, target = batches()
+    for bandwidth in ("median", "mean"):
+        small, large = (losses.mmd(c * source, c * target, bandwidth=bandwidth) for c in (1e-3, 1e3))
+        torch.testing.assert_close(small, large)
+
+
+def test_mmd_does_not_move_with_the_features():
+    source, target = batches()
+    for kernel in ("gaussian", "linear"):
+        moved = losses.mmd(source + 1e3, target + 1e3, kernel)
+        torch.testing.assert_close(moved, losses.mmd(source, target, kernel), rtol=1e-3, atol=1e-6)
+
+
+def test_vat_finds_its_direction_in_single_precision(monkeypatch):
+    torch.manual_seed(0)
+    weight, x = torch.randn(784, 10) / 28, torch.rand(16, 784)
+    start = torch.randn_like(x)
+    monkeypatch.setattr(torch, "randn_like", lambda like: start.to(like))
+
+    def perturbation(inputs):
+        seen = []
+        losses.vat(lambda y: (seen.append(y), y @ weight.to(y))[1], inputs, radius=1.0)
+        return (seen[-1] - inputs).double()
+
+    cosines = (perturbation(x) * perturbation(x.double())).sum(1)
+    assert cosines.min() > 0.99
+
+
+@every_loss
+def test_a_diverged_run_is_not_hidden(loss):
+    source, target = batches()
+    # Every loss looks at the second batch; the trainer names the one that is not finite.
+    assert not loss(source, target * torch.nan).isfinite()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda x: losses.coral(x[:1], x), "coral needs at least 2 rows of each domain, got 1 and 6"),
+        (lambda x: losses.coral(x, x[:, :2]), r"got \(6, 4\) and \(6, 2\)"),
+        (lambda x: losses.coral(x, x, "papers"), "coral has no variant 'papers'; did you mean 'paper'"),
+        (lambda x: losses.mmd(x, x, "laplace"), "mmd has no kernel 'laplace'; known: gaussian, linear"),
+        (lambda x: losses.mmd(x, x, bandwidth="medain"), "did you mean 'median'"),
+        (lambda x: losses.mmd(x, x[:1], biased=False), "mmd needs at least 2 rows"),
+        (lambda x: losses.joint_mmd((x, x, x), (x, x, x)), "as many multipliers and bandwidths as layers"),
+        (lambda x: losses.adaptive_feature_norm(x, "soft"), "has no variant 'soft'"),
+        (lambda x: losses.deep_jdot(x, x[:3], x.argmax(1), x[:3]), "batches of one size, got .* use method 'sinkhorn'"),
+        (lambda x: losses.deep_jdot(x, x, x.argmax(1), x, method="sinkhron"), "did you mean 'sinkhorn'"),
+        (lambda x: losses.gradient_penalty(torch.sum, x, x[:3]), "inputs of one shape"),
+        (lambda x: losses.gradient_penalty(torch.sum, x, x, variant="wgan"), "has no variant 'wgan'"),
+    ],
+)
+def test_what_is_wrong_is_said(call, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call(batches()[0])

@@ -1,0 +1,147 @@
+"""Digits in many looks: MNIST, USPS, MNIST-M, SVHN, and two domains that need no file and no network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tlda.data.arrays import RECENT, Images, Splits
+from tlda.data.cache import cached
+from tlda.data.download import Store
+from tlda.data.files import idx_images, mnist_m, svhn, usps_hdf5, usps_libsvm
+from tlda.data.fonts import fonts
+from tlda.data.pair import Domain, DomainPair
+from tlda.data.photos import blend, photographs
+from tlda.errors import UserError, near
+
+PHOTOS = "+photos"
+
+
+def _mnist(store: Store) -> Splits:
+    def part(name: str) -> Images:
+        files = (f"MNIST/raw/{name}-images-idx3-ubyte", f"MNIST/raw/{name}-labels-idx1-ubyte")
+        return idx_images(*(store.find("mnist", f"{file}.gz", file) for file in files))
+
+    return Splits(part("train"), part("t10k"))
+
+
+def _usps(store: Store) -> Splits:
+    def find(name: str) -> Path:
+        return store.find("usps", "usps/usps.h5", f"usps/{name}", f"USPS/{name}", name)
+
+    path = find("usps.bz2")
+    return usps_hdf5(path) if path.suffix == ".h5" else Splits(usps_libsvm(path), usps_libsvm(find("usps.t.bz2")))
+
+
+def _svhn(store: Store) -> Splits:
+    names = ("train_32x32.mat", "test_32x32.mat")
+    return Splits(*(svhn(store.find("svhn", f"svhn/{name}", f"SVHN/{name}", name)) for name in names))
+
+
+def _mnist_m(store: Store) -> Splits:
+    # The innermost folder first: mnist_m is also the folder that the archive lies in.
+    path = store.find("mnist_m", "mnist_m/mnist_m.tar.gz", "mnist_m.tar.gz", "mnist_m/mnist_m", "mnist_m/mnist_m_train")
+    path = path.parent if path.name == "mnist_m_train" else path
+    state = path.stat()
+    return cached(f"mnist_m-1-{state.st_size}-{state.st_mtime_ns}", lambda: mnist_m(path)) if path.is_file() else mnist_m(path)
+
+
+def _handwritten(store: Store) -> Splits:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = torch.from_numpy(data.images * (255 / 16)).round_().to(torch.uint8)[:, None]
+    return Splits(Images(images, torch.from_numpy(data.target).long()), None)
+
+
+def _fonts(store: Store) -> Splits:
+    return fonts()
+
+
+READERS: dict[str, Callable[[Store], Splits]] = {
+    "mnist": _mnist, "usps": _usps, "mnist_m": _mnist_m, "svhn": _svhn, "handwritten": _handwritten, "fonts": _fonts,
+}  # fmt: skip
+COLOURED = ("mnist_m", "svhn")
+
+
+class Digits(DomainPair):
+    """Two looks of the digits, as bytes (n, c, size, size); c is 3 where either domain is in colour, else 1.
+
+    The domains are ``mnist``, ``usps``, ``mnist_m`` and ``svhn``, read from files; ``handwritten`` (scikit-learn's
+    1,797 digits of 8 x 8) and ``fonts`` (rendered), which need none; and any of them with ``+photos``, blended with
+    photographs by the recipe of MNIST-M (Ganin et al., JMLR 2016). Each is the same in every run, whatever its seed.
+
+    Args:
+        source: the domain with labels.
+        target: the domain without.
+        size: the height and width of the images.
+        classes: the digits that take part, in the order of the labels; null for all ten.
+        root: the folder of the data; by default that of ``TLDA_DATA``, else ``data``.
+        download: fetch what is missing.
+        photos: a folder of photographs for ``+photos``; by default the two that scikit-learn ships.
+        **kwargs: see :class:`DomainPair`.
+
+    Raises:
+        UserError: an unknown domain or class; a file that is missing or damaged; domains whose classes differ.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        size: int = 28,
+        classes: list[str | int] | None = None,
+        root: str | None = None,
+        download: bool = False,
+        photos: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for name in (source, target):
+            if name.removesuffix(PHOTOS) not in READERS:
+                raise UserError(f"there is no digit domain '{name}'{near(name.removesuffix(PHOTOS), READERS)}")
+        self.source, self.target, self.size, self.photos = source, target, size, photos
+        self.classes = [str(c) for c in (range(10) if classes is None else classes)]
+        if unknown := [c for c in self.classes if c not in set("0123456789")]:
+            raise UserError(f"--data.classes has '{unknown[0]}', which is no digit; it takes some of 0 to 9, as in [0,1,2]")
+        self.store = Store(Path(root or os.environ.get("TLDA_DATA") or "data"), download)
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.classes
+
+    def load(self) -> tuple[Domain, Domain]:
+        channels = 3 if any(n.endswith(PHOTOS) or n in COLOURED for n in (self.source, self.target)) else 1
+        source, target = (Domain(name, *self._splits(name, channels)) for name in (self.source, self.target))
+        self._require_classes(source, target)
+        return source, target
+
+    def _splits(self, name: str, channels: int) -> Splits:
+        key = (name, self.size, channels, tuple(self.classes), self.store.root, self.photos if PHOTOS in name else None)
+        return RECENT.get(key, lambda: self._read(name, channels))
+
+    def _read(self, name: str, channels: int) -> Splits:
+        splits = READERS[name.removesuffix(PHOTOS)](self.store)
+        chosen = splits.map(lambda data: data.of_classes([int(c) for c in self.classes]).resized(self.size))
+        if name.endswith(PHOTOS):
+            photos = photographs(self.photos)
+            # Not the run's seed: a data set is the same in every run. The test rows lie on other patches.
+            return Splits(*(part and blend(part, photos, seed) for seed, part in enumerate(chosen)))  # type: ignore[arg-type]
+        return chosen.map(Images.in_colour) if channels == 3 else chosen
+
+    def _require_classes(self, source: Domain, target: Domain) -> None:
+        """Refuse a pair in which a domain lacks a class that takes part."""
+        present = {domain.name: set(domain.train.labels.tolist()) for domain in (source, target)}
+        common = set.intersection(*present.values())
+        lacking = [
+            f"{name} lacks the classes {', '.join(c for i, c in enumerate(self.classes) if i not in there)}"
+            for name, there in present.items()
+            if len(there) < len(self.classes)
+        ]
+        if lacking:
+            names = ",".join(c for i, c in enumerate(self.classes) if i in common)
+            raise UserError(f"{' and '.join(lacking)}; give --data.classes [{names}]")

@@ -1,0 +1,50 @@
+"""Adaptive feature norm."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from tlda.batch import Output
+from tlda.losses.base import Loss
+from tlda.losses.numerics import full_precision, option
+
+Variant = Literal["stepwise", "hard"]
+
+
+def adaptive_feature_norm(features: Tensor, variant: Variant = "stepwise", delta: float = 1.0, radius: float = 25.0) -> Tensor:
+    """Features of larger norm transfer better, so their norms are made to grow (Xu et al., ICCV 2019).
+
+    Args:
+        features: (n, d).
+        variant: ``stepwise`` (SAFN) asks each row for ``delta`` more than it has; its value is ``delta ** 2`` whatever
+            the features are, only its gradient says something. ``hard`` (HAFN) asks the mean norm to be ``radius``.
+        delta: the step of ``stepwise``.
+        radius: the norm of ``hard``.
+    """
+    # At a zero row the norm has no direction, and torch's gradient there is 0, not NaN.
+    norms: Tensor = torch.linalg.vector_norm(full_precision(features), dim=1)
+    stepwise, hard = (norms.detach() + delta - norms).square().mean(), (norms.mean() - radius).square()
+    return option("adaptive_feature_norm", "variant", variant, {"stepwise": stepwise, "hard": hard})
+
+
+class AFN(Loss):
+    """:func:`adaptive_feature_norm` of the features, the sum of both domains.
+
+    Args:
+        trade_off: the weight of the term.
+        variant: ``stepwise`` or ``hard``.
+        delta: the step of ``stepwise``.
+        radius: the norm of ``hard``.
+    """
+
+    def __init__(self, trade_off: float = 0.05, variant: Variant = "stepwise", delta: float = 1.0, radius: float = 25.0) -> None:
+        super().__init__(trade_off)
+        self.variant = variant
+        self.delta, self.radius = delta, radius
+
+    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+        norms = [adaptive_feature_norm(output.features, self.variant, self.delta, self.radius) for output in (source, target)]
+        return norms[0] + norms[1]

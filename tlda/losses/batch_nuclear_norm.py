@@ -1,0 +1,28 @@
+"""Batch nuclear-norm maximization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlda.batch import Output
+from tlda.losses.base import Loss
+from tlda.losses.numerics import log_probabilities, spectrum
+
+
+def batch_nuclear_norm(logits: Tensor) -> Tensor:
+    """The negative nuclear norm of the predictions over n: least where each is certain and all are diverse (Cui et al., CVPR 2020).
+
+    Args:
+        logits: (n, c).
+    """
+    return -spectrum(torch.linalg.svdvals, log_probabilities(logits).exp()).sum() / len(logits)
+
+
+class BNM(Loss):
+    """:func:`batch_nuclear_norm` of the predictions on the target."""
+
+    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+        return batch_nuclear_norm(target.logits)

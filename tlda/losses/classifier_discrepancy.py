@@ -1,0 +1,18 @@
+"""Classifier discrepancy."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tlda.losses.numerics import feature_pair
+
+
+def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:
+    """The mean absolute difference of two classifiers' predictions (Saito et al., CVPR 2018, sec. 3.2).
+
+    Args:
+        first: logits of one classifier, (n, c).
+        second: logits of the other on the same rows, (n, c).
+    """
+    first, second = feature_pair("classifier_discrepancy", first, second)
+    return (first.softmax(1) - second.softmax(1)).abs().mean()

@@ -1,0 +1,48 @@
+"""Minimum class confusion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlda.batch import Output
+from tlda.losses.base import Loss
+from tlda.losses.entropy import entropy_of
+from tlda.losses.numerics import full_precision, log_probabilities
+
+TINY = 1e-12
+
+
+def minimum_class_confusion(logits: Tensor, temperature: float = 2.5) -> Tensor:
+    """How often one prediction holds two classes at once, weighted by certainty (Jin et al., ECCV 2020, sec. 3).
+
+    Args:
+        logits: (n, c).
+        temperature: divides the logits.
+    """
+    log_p = log_probabilities(full_precision(logits) / temperature)
+    # The weights carry no gradient, as in the authors' code: they say which examples count, they are not to be trained.
+    weights = 1.0 + (-entropy_of(log_p.detach())).exp()
+    p = log_p.exp()
+    correlation = (p * (len(p) * weights / weights.sum())[:, None]).T @ p
+    # A class that nobody predicts has an empty row; it adds nothing instead of 0 / 0.
+    confusion = correlation / correlation.sum(1, keepdim=True).clamp_min(TINY)
+    return (confusion.sum() - torch.trace(confusion)) / len(confusion)
+
+
+class MCC(Loss):
+    """:func:`minimum_class_confusion` of the predictions on the target.
+
+    Args:
+        trade_off: the weight of the term.
+        temperature: divides the logits.
+    """
+
+    def __init__(self, trade_off: float = 1.0, temperature: float = 2.5) -> None:
+        super().__init__(trade_off)
+        self.temperature = temperature
+
+    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+        return minimum_class_confusion(target.logits, self.temperature)
