@@ -37,11 +37,13 @@ class Backbone(nn.Module):
         return self.features((x - self.mean) / self.std)
 
 
-def _require_channels(x: Tensor, channels: int, backbone: nn.Module) -> None:
+def _require_shape(x: Tensor, channels: int, size: int, backbone: nn.Module) -> None:
+    name = type(backbone).__name__
     if x.shape[1] != channels:
+        raise UserError(f"{name} takes {channels} channel(s), the images have {x.shape[1]}: set --model.backbone.channels {x.shape[1]}")
+    if tuple(x.shape[2:]) != (size, size):
         raise UserError(
-            f"{type(backbone).__name__} takes {channels} channel(s), the images have {x.shape[1]}: "
-            f"set --model.backbone.channels {x.shape[1]}"
+            f"{name} takes images of {size} x {size}, these are {x.shape[2]} x {x.shape[3]}: set --model.backbone.size or --data.size"
         )
 
 
@@ -58,7 +60,7 @@ class LeNet(Backbone):
 
     def __init__(self, channels: int = 1, size: int = 28, num_features: int = 500, batch_norm: bool = False, dropout: float = 0.5) -> None:
         super().__init__(num_features)
-        self.channels = channels
+        self.channels, self.size = channels, size
         side = ((size - 4) // 2 - 4) // 2
         if side < 1:
             raise UserError(f"LeNet needs images of at least 16 pixels, got size {size}")
@@ -78,7 +80,7 @@ class LeNet(Backbone):
         return [nn.Conv2d(inputs, outputs, 5), *normalise, nn.MaxPool2d(2), nn.ReLU()]
 
     def features(self, x: Tensor) -> Tensor:
-        _require_channels(x, self.channels, self)
+        _require_shape(x, self.channels, self.size, self)
         features: Tensor = self.layers(x)
         return features
 
@@ -96,7 +98,7 @@ class DTN(Backbone):
 
     def __init__(self, channels: int = 3, size: int = 32, num_features: int = 512) -> None:
         super().__init__(num_features)
-        self.channels = channels
+        self.channels, self.size = channels, size
         layers: list[nn.Module] = []
         for inputs, outputs, dropout in ((channels, 64, 0.1), (64, 128, 0.3), (128, 256, 0.5)):
             layers += [nn.Conv2d(inputs, outputs, 5, 2, 2), nn.BatchNorm2d(outputs), nn.Dropout2d(dropout), nn.ReLU()]
@@ -106,7 +108,7 @@ class DTN(Backbone):
         )
 
     def features(self, x: Tensor) -> Tensor:
-        _require_channels(x, self.channels, self)
+        _require_shape(x, self.channels, self.size, self)
         features: Tensor = self.layers(x)
         return features
 

@@ -168,9 +168,8 @@ class Method(LightningModule):
         self._require_finite(list(terms), values.detach())
         if self.logs_this_step:
             rates = {f"lr/{group['name']}": group["lr"] for o in self.trainer.optimizers for group in o.param_groups}
-            self.log_dict(
-                {f"train/{name}": value.detach() for name, value in terms.items()} | {"train/loss": values.detach().sum()} | rates
-            )
+            self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()} | rates)
+            self.log("train/loss", values.detach().sum(), prog_bar=True)
         return values.sum()
 
     @property
@@ -207,7 +206,7 @@ class Method(LightningModule):
             certainty: Any = self.certainty[stage]
             certainty.update(logits)
             metrics[f"{stage}/target/information_maximization"] = certainty
-        self.log_dict(metrics, on_step=False, on_epoch=True, add_dataloader_idx=False)
+        self.log_dict(metrics, on_step=False, on_epoch=True, add_dataloader_idx=False, prog_bar=stage == "val")
         return logits
 
     def predict_step(self, batch: Sample, batch_idx: int) -> Prediction:

@@ -1,0 +1,247 @@
+"""The contract, over every method that there is: discovered, not listed."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import seed_everything
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+import tlda.methods
+from tests.toy import CLASSES, Tiny, Toy, trainer
+from tlda.batch import OracleBatch, Pair, SourceBatch
+from tlda.errors import UserError
+from tlda.losses import DomainAdversarial
+from tlda.method import Method
+from tlda.parsing import subclasses
+
+METHODS = {name: cls for name, cls in subclasses(Method).items() if cls.__module__.startswith("tlda.methods")}
+VARIANTS: dict[str, tuple[type, dict[str, Any]]] = {name: (cls, {}) for name, cls in METHODS.items()}
+VARIANTS |= {"CDAN+E": (tlda.methods.CDAN, {"entropy": True})}
+every_method = pytest.mark.parametrize("name", VARIANTS)
+
+
+def make(name: str, **options: Any) -> Method:
+    cls, own = VARIANTS[name]
+    seed_everything(0, verbose=False)
+    method: Method = cls(backbone=Tiny(), num_classes=CLASSES, **{**own, **options})
+    return method
+
+
+def batch_of(method: Method, n: int = 12) -> Any:
+    data = Toy()
+    data.setup("fit")
+    rows = torch.arange(n)
+    fields = {field: data.prepare(data.training_rows()[field][rows], []) for field in method.batch_type._fields}
+    return method.batch_type(**fields)
+
+
+def test_every_file_is_a_method() -> None:
+    files = {path.stem for path in Path(tlda.methods.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files == {cls.__module__.rsplit(".", 1)[1] for cls in METHODS.values()}
+
+
+@every_method
+def test_parameters_move_and_loss_is_finite(name: str) -> None:
+    method = make(name)
+    before = copy.deepcopy(method.state_dict())
+    trainer().fit(method, Toy())
+    after = method.state_dict()
+    assert all(torch.isfinite(value).all() for value in after.values())
+    still = {key for key, value in method.named_parameters() if value.requires_grad and torch.equal(before[key], after[key])}
+    assert not still
+
+
+@every_method
+def test_bf16_trains(name: str) -> None:
+    method = make(name)
+    run = trainer(precision="bf16-mixed")
+    run.fit(method, Toy())
+    assert run.test(method, Toy(), verbose=False)[0]["test/source/accuracy"] > 0.2
+
+
+@every_method
+def test_alignment_moves_the_features(name: str) -> None:
+    method = make(name)
+    method.progress = 0.5
+    batch = batch_of(method)
+    source, target = method.forward_pair(batch)
+    for key, loss in method.losses.items():
+        gradient = torch.autograd.grad(loss.term(batch, source, target, 0.5), target.features, retain_graph=True)[0]  # type: ignore[operator]
+        assert gradient.abs().max() > 0, key
+
+
+@every_method
+def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
+    method = make(name)
+    run = trainer()
+    run.fit(method, Toy())
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    other = make(name)
+    trainer().test(other, Toy(), ckpt_path=tmp_path / "a.ckpt", verbose=False, weights_only=True)
+    for key, value in method.state_dict().items():
+        assert torch.equal(value, other.state_dict()[key]), key
+
+
+@every_method
+def test_resume_equals_uninterrupted(name: str, tmp_path: Path) -> None:
+    whole = make(name)
+    trainer(4).fit(whole, Toy())
+    first = make(name)
+    keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+    trainer(4, enable_checkpointing=True, callbacks=[keep]).fit(first, Toy())
+    resumed = make(name)
+    torch.manual_seed(12345)  # whatever happened in between must not matter
+    trainer(4).fit(resumed, Toy(), ckpt_path=tmp_path / "epoch=1.ckpt", weights_only=True)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key
+
+
+def test_progress_follows_the_length_of_the_run_and_the_ramp_resumes() -> None:
+    seen: list[float] = []
+
+    class Watch(DomainAdversarial):
+        def forward(self, batch: Any, source: Any, target: Any, progress: float) -> Any:
+            seen.append(progress)
+            return super().forward(batch, source, target, progress)
+
+    method = make("SourceOnly", plus=[Watch()])
+    assert method.batch_type is Pair
+    trainer(3).fit(method, Toy())
+    assert seen == pytest.approx([i / 18 for i in range(18)])
+
+
+def test_learning_rates_follow_schedule_and_multipliers() -> None:
+    from tlda.optim import SGD, InverseDecay
+
+    method = make("DANN", optimizer=SGD(lr=0.1), schedule=InverseDecay(), lr_multipliers={"backbone": 0.1})
+    run = trainer(2)
+    run.fit(method, Toy())
+    rates = {group["name"]: group["lr"] for group in run.optimizers[0].param_groups}
+    factor = (1 + 10 * 11 / 12) ** -0.75
+    assert rates == pytest.approx({"backbone": 0.01 * factor, "head": 0.1 * factor, "losses": 0.1 * factor})
+    with pytest.raises(UserError, match="lr_multipliers"):
+        make("DANN", lr_multipliers={"backbones": 0.1}).configure_optimizers()
+
+
+def test_critic_loss_is_not_scaled_by_the_ramp() -> None:
+    method = make("DANN")
+    batch = batch_of(method)
+    at = {}
+    for progress in (0.0, 1.0):
+        method.progress = progress
+        terms = method.objective(batch, *method.eval().forward_pair(batch))
+        parameters = list(method.losses.parameters())
+        features = list(method.backbone.parameters())
+        at[progress] = torch.autograd.grad(terms["domain"], parameters + features)
+    critics = len(list(method.losses.parameters()))
+    for early, late in zip(at[0.0][:critics], at[1.0][:critics], strict=True):
+        torch.testing.assert_close(early, late)
+    assert all(g.abs().max() == 0 for g in at[0.0][critics:])
+    assert any(g.abs().max() > 0 for g in at[1.0][critics:])
+
+
+def test_batch_types_have_no_target_label() -> None:
+    assert make("DANN").batch_type is Pair
+    assert make("SourceOnly").batch_type is SourceBatch
+    assert make("Oracle").batch_type is OracleBatch
+    assert not hasattr(batch_of(make("DANN")).target, "y")
+
+
+def test_separate_batchnorm_sees_each_domain_for_itself() -> None:
+    class Separate(tlda.methods.DANN):
+        batchnorm = "separate"
+
+    seed_everything(0, verbose=False)
+    method = Separate(backbone=Tiny(dropout=0.0), num_classes=CLASSES)
+    batch = batch_of(method)
+    source, target = method.forward_pair(batch)
+    torch.testing.assert_close(source.features, method(batch.source.x).features)
+    torch.testing.assert_close(target.features, method(batch.target.x).features)
+    Separate.batchnorm = "joint"
+    joint, _ = method.forward_pair(batch)
+    assert not torch.allclose(joint.features, source.features)
+
+
+def test_fine_tune_uses_source_then_few_target_labels() -> None:
+    method = make("FineTune")
+    batch = batch_of(method)
+    method.progress = 0.0
+    assert torch.equal(method.eval().forward_pair(batch)[0].logits, method(batch.source.x).logits)
+    method.progress = 0.6
+    assert torch.equal(method.forward_pair(batch)[0].logits, method(batch.labelled.x).logits)
+    data = Toy(shots=2)
+    data.setup("fit")
+    assert data.training_rows()["labelled"].labels.bincount().tolist() == [2, 2, 2]
+
+
+def test_fine_tuning_from_a_checkpoint(tmp_path: Path) -> None:
+    source = make("SourceOnly")
+    run = trainer()
+    run.fit(source, Toy())
+    run.save_checkpoint(tmp_path / "source.ckpt")
+    method = make("FineTune", pretrain=0.0, init_from=str(tmp_path / "source.ckpt"))
+    method.setup("fit")
+    for key, value in source.backbone.state_dict().items():
+        assert torch.equal(value, method.backbone.state_dict()[key])
+
+
+def test_several_optimizers_refuse_float16() -> None:
+    method = make("DANN")
+
+    class FakeTrainer:
+        precision, optimizers = "16-mixed", (1, 2)
+
+    method._trainer = FakeTrainer()  # type: ignore[assignment]
+    with pytest.raises(UserError, match="bf16-mixed"):
+        method.on_fit_start()
+
+
+def test_losses_work_in_ones_own_loop() -> None:
+    loss = DomainAdversarial(hidden=8)
+    loss.build(8, CLASSES)
+    method = make("SourceOnly")
+    batch = batch_of(make("DANN"))
+    term = loss.term(None, method(batch.source.x), method(batch.target.x), progress=1.0)
+    term.backward()
+    assert any(p.grad.abs().max() > 0 for p in method.backbone.parameters() if p.grad is not None)
+
+
+def run_ddp(devices: int, folder: Path) -> dict[str, torch.Tensor]:
+    """Train DANN by the command line with ``devices`` processes, a batch of 30 together, and read the weights back."""
+    command = [sys.executable, "-c", "import sys; from tlda.cli import main; sys.exit(main())", "fit", "--model=DANN", "--data=tests.toy.Toy"]
+    command += ["--model.backbone=tests.toy.Tiny", "--model.backbone.dropout=0", "--model.backbone.batch_norm=false"]
+    command += ["--data.n=200", "--data.steps=null", f"--data.batch_size={30 // devices}", "--trainer.accelerator=cpu"]
+    command += [f"--trainer.devices={devices}", f"--trainer.strategy={'ddp' if devices > 1 else 'auto'}", "--trainer.max_epochs=2"]
+    command += ["--trainer.callbacks+=tests.toy.Rows", f"--trainer.default_root_dir={folder}", "--trainer.precision=32-true"]
+    script = folder / "tlda.py"
+    script.write_text("import sys\nfrom tlda.cli import main\nsys.exit(main())\n")
+    root = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root), "ROWS": str(folder), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+    subprocess.run([sys.executable, str(script), *command[3:]], check=True, env=environment, cwd=root, timeout=300, capture_output=True)
+    runs = list(folder.glob("*/DANN/*"))
+    assert len(runs) == 1  # every process writes into one folder
+    state: dict[str, torch.Tensor] = torch.load(runs[0] / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    return state
+
+
+def test_two_processes_see_each_row_once_and_end_as_one_does(tmp_path: Path) -> None:
+    states = []
+    for devices in (1, 2):
+        (folder := tmp_path / str(devices)).mkdir()
+        states.append(run_ddp(devices, folder))
+        for epoch in (0, 1):
+            seen = [json.loads(path.read_text()) for path in folder.glob(f"rows-{epoch}-*.json")]
+            assert len(seen) == devices
+            rows = sorted(sum(seen, []))
+            assert rows == list(range(180))  # 200, less a tenth held out
+    for key, value in states[0].items():
+        torch.testing.assert_close(value, states[1][key], rtol=1e-3, atol=1e-4, msg=key)

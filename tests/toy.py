@@ -1,0 +1,85 @@
+"""Toy domains that every test can train on in seconds, without a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from torch import Tensor
+
+from tlda.backbones import Backbone
+from tlda.data import Domain, DomainPair, Images
+
+CLASSES = 3
+
+
+def blobs(n: int, shift: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Images (n, 1, 4, 4) of bytes: a bright spot a class in a place of its own; ``shift`` darkens and moves the domain."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % CLASSES
+    images = 40 + 30 * torch.randn(n, 16, generator=generator)
+    images[torch.arange(n), labels * 4] += 110
+    images[:, 12:] += shift
+    return images.clamp(0, 255).to(torch.uint8).view(n, 1, 4, 4), labels
+
+
+class Toy(DomainPair):
+    """Two domains of blobs; the target's are shifted."""
+
+    source, target = "blobs", "shifted"
+
+    def __init__(self, n: int = 192, shift: float = 60.0, **kwargs: Any) -> None:
+        super().__init__(**{"batch_size": 16, "steps": 6, **kwargs})
+        self.n, self.shift = n, shift
+
+    @property
+    def class_names(self) -> list[str]:
+        return [f"class {c}" for c in range(CLASSES)]
+
+    def load(self) -> tuple[Domain, Domain]:
+        return Domain("blobs", Images(*blobs(self.n, 0.0, 0))), Domain("shifted", Images(*blobs(self.n, self.shift, 1)))
+
+
+class Tiny(Backbone):
+    """A hidden layer on 4 x 4 images, with BatchNorm and dropout so that resume has something to get wrong."""
+
+    def __init__(self, num_features: int = 8, dropout: float = 0.1, batch_norm: bool = True) -> None:
+        super().__init__(num_features)
+        self.layers = torch.nn.Sequential(
+            torch.nn.Flatten(),
+            torch.nn.Linear(16, 16),
+            torch.nn.BatchNorm1d(16) if batch_norm else torch.nn.Identity(),
+            torch.nn.ReLU(),
+            torch.nn.Dropout(dropout),
+            torch.nn.Linear(16, num_features),
+            torch.nn.ReLU(),
+        )
+
+    def features(self, x: Tensor) -> Tensor:
+        features: Tensor = self.layers(x)
+        return features
+
+
+class Rows(Callback):
+    """Writes the source rows that each process saw in each epoch into the folder ``ROWS``."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.seen += batch.source.row.tolist()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        name = f"rows-{trainer.current_epoch}-{trainer.global_rank}.json"
+        (Path(os.environ["ROWS"]) / name).write_text(json.dumps(self.seen))
+        self.seen = []
+
+
+def trainer(epochs: int = 2, **options: Any) -> Trainer:
+    """A quiet trainer on the processor."""
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return Trainer(max_epochs=epochs, accelerator="cpu", devices=1, use_distributed_sampler=False, num_sanity_val_steps=0, **{**quiet, **options})
