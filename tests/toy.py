@@ -32,8 +32,8 @@ class Toy(DomainPair):
 
     source, target = "blobs", "shifted"
 
-    def __init__(self, n: int = 192, shift: float = 60.0, **kwargs: Any) -> None:
-        super().__init__(**{"batch_size": 16, "steps": 6, **kwargs})
+    def __init__(self, n: int = 192, shift: float = 60.0, batch_size: int = 16, steps: int | None = 6, **kwargs: Any) -> None:
+        super().__init__(batch_size=batch_size, steps=steps, **kwargs)
         self.n, self.shift = n, shift
 
     @property
@@ -82,4 +82,6 @@ class Rows(Callback):
 def trainer(epochs: int = 2, **options: Any) -> Trainer:
     """A quiet trainer on the processor."""
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    return Trainer(max_epochs=epochs, accelerator="cpu", devices=1, use_distributed_sampler=False, num_sanity_val_steps=0, **{**quiet, **options})
+    return Trainer(
+        max_epochs=epochs, accelerator="cpu", devices=1, use_distributed_sampler=False, num_sanity_val_steps=0, **{**quiet, **options}
+    )

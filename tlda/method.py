@@ -17,6 +17,7 @@ from tlda.backbones import Backbone
 from tlda.batch import Output, Pair, Sample, SourceBatch
 from tlda.checkpoint import describe, refuse_other
 from tlda.errors import UserError
+from tlda.finite import FiniteWatch
 from tlda.losses import Loss
 from tlda.metrics import InformationMaximization
 from tlda.optim import Adam, Optim, Schedule, set_learning_rates
@@ -69,7 +70,7 @@ class Method(LightningModule):
         self.num_features = bottleneck or backbone.num_features
         self.backbone = backbone.to(memory_format=torch.channels_last)
         self.bottleneck = nn.Sequential(nn.Linear(backbone.num_features, bottleneck), nn.ReLU()) if bottleneck else nn.Identity()
-        self.head = nn.Linear(self.num_features, num_classes)
+        self.head: nn.Module = nn.Linear(self.num_features, num_classes)
         self.losses = nn.ModuleDict()
         self.optimizer, self.schedule = optimizer or Adam(), schedule or Schedule()
         self.lr_multipliers = lr_multipliers or {}
@@ -145,7 +146,7 @@ class Method(LightningModule):
         if self.trainer.precision == "16-mixed" and len(self.trainer.optimizers) > 1:
             # One loss scale for several optimizers: each change of it would halve the gradient of the next one unseen.
             raise UserError(f"{type(self).__name__} has several optimizers, which 16-mixed breaks; use --trainer.precision bf16-mixed")
-        self._first_bad: Tensor | None = None
+        self._watch = FiniteWatch()
 
     def on_train_epoch_start(self) -> None:
         # Dropout and augmentation become a function of (seed, epoch, rank), so that a resumed run equals an uninterrupted one.
@@ -154,9 +155,9 @@ class Method(LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # Batches, not global_step, which counts every optimizer's steps under manual optimization.
-        epochs = self.trainer.max_epochs or -1
-        total = epochs * self.trainer.num_training_batches if epochs > 0 else self.trainer.max_steps
-        self.progress = min(1.0, self.trainer.fit_loop.total_batch_idx / max(1, total))
+        limits = (self.trainer.max_epochs or -1) * self.trainer.num_training_batches, self.trainer.max_steps
+        total = min((limit for limit in limits if limit > 0), default=1)
+        self.progress = min(1.0, self.trainer.fit_loop.total_batch_idx / total)
         set_learning_rates(self.trainer.optimizers, self.schedule(self.progress))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -164,30 +165,31 @@ class Method(LightningModule):
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The sum of ``terms``, logged one by one; a term that is not finite ends the run by its name."""
-        values = torch.stack([value.float() for value in terms.values()])
-        self._require_finite(list(terms), values.detach())
+        first, *others = (value.float() for value in terms.values())
+        total = sum(others, first)
+        if culprits := self._watch.culprits(terms, total.detach(), self.logs_this_step):
+            raise UserError(
+                f"the loss '{', '.join(culprits)}' is not finite at epoch {self.current_epoch}, step {self.global_step}: "
+                "lower the learning rate or its trade_off, or train with --trainer.precision 32"
+            )
         if self.logs_this_step:
             rates = {f"lr/{group['name']}": group["lr"] for o in self.trainer.optimizers for group in o.param_groups}
             self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()} | rates)
-            self.log("train/loss", values.detach().sum(), prog_bar=True)
-        return values.sum()
+            self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def step(self, terms: dict[str, Tensor], *optimizers: Any) -> None:
+        """One step of ``optimizers`` on the sum of ``terms``, under manual optimization."""
+        self.zero_grad()
+        self.manual_backward(self.total(terms))
+        for optimizer in optimizers:
+            optimizer.step()
 
     @property
     def logs_this_step(self) -> bool:
         """Whether this step's values reach a logger."""
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return (self.trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % every == 0
-
-    def _require_finite(self, names: list[str], values: Tensor) -> None:
-        bad = ~values.isfinite()
-        # Kept on the device: reading it at each step would make an accelerator wait.
-        self._first_bad = bad if self._first_bad is None else torch.where(self._first_bad.any(), self._first_bad, bad)
-        if (values.device.type == "cpu" or self.logs_this_step) and self._first_bad.any():
-            culprits = ", ".join(f"'{name}'" for name, is_bad in zip(names, self._first_bad.tolist(), strict=True) if is_bad)
-            raise UserError(
-                f"the loss {culprits} is not finite at epoch {self.current_epoch}, step {self.global_step}: "
-                "lower the learning rate or its trade_off, or train with --trainer.precision 32"
-            )
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
         self.evaluate(batch, "val", dataloader_idx)

@@ -1,0 +1,86 @@
+"""Backbones: widths, input statistics, clear errors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tlda.backbones import DTN, Backbone, LeNet, Timm, Torchvision
+from tlda.errors import UserError
+from tlda.nn import MultilinearMap, critic, reverse_gradient
+
+
+@pytest.mark.parametrize(
+    ("backbone", "shape"),
+    [
+        (LeNet(), (2, 1, 28, 28)),
+        (LeNet(size=16, num_features=32, batch_norm=True), (2, 1, 16, 16)),
+        (LeNet(channels=3, size=32), (2, 3, 32, 32)),
+        (DTN(num_features=64), (2, 3, 32, 32)),
+        (Timm("resnet10t", pretrained=False), (2, 3, 64, 64)),
+        (Torchvision("mobilenet_v3_small", weights=None), (2, 3, 64, 64)),
+    ],
+)
+def test_features_have_the_promised_width_and_a_gradient(backbone: Backbone, shape: tuple[int, ...]) -> None:
+    features = backbone(torch.rand(shape))
+    assert features.shape == (2, backbone.num_features)
+    features.square().sum().backward()
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in backbone.parameters())
+
+
+def test_a_backbone_normalises_its_own_input() -> None:
+    class Identity(Backbone):
+        def __init__(self) -> None:
+            super().__init__(3, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0))
+
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return x.mean((2, 3))
+
+    features = Identity()(torch.full((1, 3, 2, 2), 0.6))
+    torch.testing.assert_close(features, torch.tensor([[1.0, 0.4, 0.15]]))
+    timm = Timm("resnet10t", pretrained=False)
+    assert timm.mean.flatten().tolist() == pytest.approx(timm.model.pretrained_cfg["mean"])
+    assert "mean" not in timm.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: LeNet(size=12), "at least 16 pixels"),
+        (lambda: LeNet()(torch.rand(2, 3, 28, 28)), "--model.backbone.channels 3"),
+        (lambda: LeNet()(torch.rand(2, 1, 16, 16)), "16 x 16"),
+        (lambda: DTN()(torch.rand(2, 3, 28, 28)), "32 x 32"),
+        (lambda: Timm("resnet18z", pretrained=False), "did you mean"),
+        (lambda: Torchvision("resnet19"), "did you mean"),
+        (lambda: Torchvision("resnet18", weights="IMAGENET9"), "IMAGENET9"),
+        (lambda: Torchvision("squeezenet1_0", weights=None), "use Timm"),
+    ],
+)
+def test_errors_say_what_to_do(make: object, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        make()  # type: ignore[operator]
+
+
+def test_reversal_negates_and_scales_the_gradient() -> None:
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    (reverse_gradient(x, 0.3) ** 2).sum().backward()
+    torch.testing.assert_close(x.grad, -0.3 * 2 * x.detach())
+
+
+def test_multilinear_map_is_the_outer_product_or_estimates_its_kernel() -> None:
+    features, predictions = torch.randn(5, 6), torch.randn(5, 3).softmax(1)
+    exact = MultilinearMap(6, 3)(features, predictions)
+    expected = torch.einsum("nc,nd->ncd", predictions, features).flatten(1)
+    torch.testing.assert_close(exact, expected)
+    torch.manual_seed(0)
+    random = MultilinearMap(6, 3, max_features=17)
+    assert random.randomized
+    assert random(features, predictions).shape == (5, 17)
+    torch.manual_seed(0)
+    # Many projections: inner products are those of the outer products (Long et al., 2018, theorem 1).
+    kernels = torch.stack([(z := MultilinearMap(6, 3, 16)(features, predictions)) @ z.T for _ in range(3000)])
+    torch.testing.assert_close(kernels.mean(0), expected @ expected.T, rtol=0.15, atol=0.3)
+
+
+def test_critic_is_a_logit_a_row() -> None:
+    assert critic(7, hidden=5, dropout=0.5)(torch.randn(3, 7)).shape == (3, 1)

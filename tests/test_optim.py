@@ -1,0 +1,39 @@
+"""Schedules and ramps against their formulas, and optimizers over named groups."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tlda.optim import SGD, Adam, AdamW, Constant, Cosine, InverseDecay, Optim, ramp, set_learning_rates
+
+
+def test_ramp_is_the_papers() -> None:
+    assert ramp(0.0) == 0.0
+    assert ramp(0.5) == pytest.approx(math.tanh(2.5))  # 2 / (1 + exp(-x)) - 1 is tanh(x / 2)
+    assert ramp(1.0) == pytest.approx(0.9999, abs=1e-4)
+
+
+def test_schedules_follow_progress() -> None:
+    assert Constant()(0.3) == 1.0
+    assert [round(Cosine()(p), 6) for p in (0.0, 0.5, 1.0)] == [1.0, 0.5, 0.0]
+    assert Cosine(floor=0.1)(1.0) == pytest.approx(0.1)
+    assert Cosine(warmup=0.2)(0.1) == pytest.approx(0.5)
+    assert Cosine(warmup=0.2)(0.2) == pytest.approx(1.0)
+    assert InverseDecay()(1.0) == pytest.approx(11**-0.75)
+
+
+@pytest.mark.parametrize("optim", [Adam(lr=0.2), AdamW(lr=0.2, weight_decay=0.1), SGD(lr=0.2)])
+def test_groups_keep_their_own_rates(optim: Optim) -> None:
+    weights = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    groups = [{"name": n, "params": [w], "lr_multiplier": m} for n, w, m in zip("ab", weights, (1.0, 0.1), strict=True)]
+    optimizer = optim(groups)
+    assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([0.2, 0.02])
+    set_learning_rates([optimizer], 0.5)
+    assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([0.1, 0.01])
+    for weight in weights:
+        weight.grad = torch.ones(2)
+    optimizer.step()
+    assert weights[1][0] > weights[0][0]  # the smaller rate moved less

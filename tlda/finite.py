@@ -1,0 +1,27 @@
+"""Which term of an objective stopped being finite first."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+class FiniteWatch:
+    """Remembers the first terms that were not finite. On an accelerator it stays there until it is read, so that no step waits."""
+
+    def __init__(self) -> None:
+        self.first_bad: Tensor | None = None
+
+    def culprits(self, terms: dict[str, Tensor], total: Tensor, read: bool) -> list[str]:
+        """The names of the ``terms`` that were not finite first, if ``total`` is on the CPU or it is time to ``read``; else none."""
+        if total.device.type == "cpu" and math.isfinite(total.item()):
+            return []
+        bad = ~torch.stack([value.detach().float() for value in terms.values()]).isfinite()
+        if self.first_bad is None or len(self.first_bad) != len(bad):
+            self.first_bad = bad
+        self.first_bad = torch.where(self.first_bad.any(), self.first_bad, bad)
+        if total.device.type != "cpu" and not read:
+            return []
+        return [name for name, is_bad in zip(terms, self.first_bad.tolist(), strict=True) if is_bad]

@@ -1,0 +1,19 @@
+"""Adaptive feature norm."""
+
+from typing import Any, Literal
+
+from tlda import losses
+from tlda.method import Method
+
+
+class AFN(Method):
+    """Adaptive feature norm: larger feature norms in both domains (Xu et al., ICCV 2019).
+
+    Args:
+        trade_off: the weight of the norm's term.
+        variant: grow each norm by a step, or pull the mean norm to a radius.
+    """
+
+    def __init__(self, trade_off: float = 0.05, variant: Literal["stepwise", "hard"] = "stepwise", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_loss("norm", losses.AFN(trade_off, variant))

@@ -1,0 +1,69 @@
+"""Maximum classifier discrepancy."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from tlda.batch import Pair
+from tlda.losses import classifier_discrepancy
+from tlda.method import Method
+
+
+class TwoHeads(nn.Module):
+    """Two classifiers with a hidden layer each; ``forward`` is their mean, :meth:`both` gives them apart."""
+
+    def __init__(self, num_features: int, hidden: int, num_classes: int) -> None:
+        super().__init__()
+        heads = (nn.Sequential(nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)) for _ in range(2))
+        self.first, self.second = heads
+
+    def both(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits of either classifier, (n, classes) each."""
+        return self.first(features), self.second(features)
+
+    def forward(self, features: Tensor) -> Tensor:
+        first, second = self.both(features)
+        return (first + second) / 2
+
+
+class MCD(Method):
+    """Maximum classifier discrepancy: two heads disagree on the target, the features make them agree (Saito et al., CVPR 2018).
+
+    Args:
+        feature_steps: how often the features are trained to agree per batch; the paper's n.
+        hidden: the width of the heads' hidden layers.
+    """
+
+    head: TwoHeads
+
+    def __init__(self, feature_steps: int = 4, hidden: int = 100, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.automatic_optimization = False
+        self.feature_steps = feature_steps
+        self.head = TwoHeads(self.num_features, hidden, self.num_classes)
+
+    @property
+    def batch_type(self) -> type:
+        return Pair
+
+    def configure_optimizers(self) -> list[Optimizer]:  # type: ignore[override]
+        groups = self.parameter_groups()
+        return [self.optimizer([g for g in groups if g["name"] != "head"]), self.optimizer([g for g in groups if g["name"] == "head"])]
+
+    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+        features, heads = self.optimizers()  # type: ignore[attr-defined]
+        self.step({"task": self.task(batch)}, features, heads)  # step A of the paper's algorithm
+        self.step({"task": self.task(batch), "disagreement": -self.discrepancy(batch)}, heads)  # step B
+        for _ in range(self.feature_steps):
+            self.step({"discrepancy": self.discrepancy(batch)}, features)  # step C
+
+    def task(self, batch: Pair) -> Tensor:
+        """The cross-entropy of both heads on the source."""
+        first, second = self.head.both(self.bottleneck(self.backbone(batch.source.x)))
+        return cross_entropy(first, batch.source.y) + cross_entropy(second, batch.source.y)
+
+    def discrepancy(self, batch: Pair) -> Tensor:
+        """How far the heads disagree on the target."""
+        return classifier_discrepancy(*self.head.both(self.bottleneck(self.backbone(batch.target.x))))

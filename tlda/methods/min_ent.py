@@ -1,0 +1,18 @@
+"""Entropy minimisation."""
+
+from typing import Any
+
+from tlda import losses
+from tlda.method import Method
+
+
+class MinEnt(Method):
+    """Certain predictions on the target (Grandvalet and Bengio, NeurIPS 2004).
+
+    Args:
+        trade_off: the weight of the entropy.
+    """
+
+    def __init__(self, trade_off: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_loss("entropy", losses.MinEnt(trade_off))
