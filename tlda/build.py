@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 from typing import Any
 
@@ -14,9 +13,8 @@ import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
 from tlda.data.pair import DomainPair
-from tlda.errors import UserError
 from tlda.method import Method
-from tlda.parsing import sentence
+from tlda.parsing import explained
 
 
 @functools.cache
@@ -29,11 +27,14 @@ def _parser() -> LightningArgumentParser:
     return parser
 
 
+def known_options() -> list[str]:
+    """What a configuration may name, such as ``model`` and ``trainer.max_epochs``."""
+    return [name.lstrip("-") for action in _parser()._actions for name in action.option_strings]
+
+
 def _parse(config: dict[str, Any]) -> Any:
-    try:
+    with explained(known_options()):
         return _parser().parse_object(config)
-    except argparse.ArgumentError as error:
-        raise UserError(sentence(str(error), [])) from error
 
 
 def resolve(config: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +46,8 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
 def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, Trainer]:
     """The method, the data and the trainer that ``config`` describes; ``trainer`` wins over its trainer's options."""
     parsed = _parse(config)
-    made = _parser().instantiate_classes(parsed)
+    with explained():
+        made = _parser().instantiate_classes(parsed)
     dumped = yaml.safe_load(_parser().dump(parsed, skip_none=False, format="yaml"))
     made.model.recipe = {part: dumped[part] for part in ("model", "data")}
     return made.model, made.data, Trainer(**{**made.trainer, **trainer})

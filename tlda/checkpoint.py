@@ -55,12 +55,24 @@ def refuse_other(method: Method, checkpoint: dict[str, Any]) -> None:
 def read(path: str | Path) -> dict[str, Any]:
     """The contents of the checkpoint at ``path``, or a :class:`UserError` that says why it cannot be read."""
     if not Path(path).is_file():
-        raise UserError(f"there is no checkpoint at {path}")
+        raise UserError(f"there is no checkpoint at {path}: a run writes RUN/checkpoints/last.ckpt, and says where RUN is")
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"{path} is not a readable checkpoint ({type(error).__name__}); it may be cut short") from error
-    return checkpoint
+        reason = type(error).__name__
+        raise UserError(f"{path} is not a readable checkpoint ({reason}): it is cut short or something else; name another one") from error
+    if not isinstance(found, dict) or "state_dict" not in found:
+        raise UserError(f"{path} is not a checkpoint: it has no state_dict; name one that `tlda fit` wrote")
+    return found
+
+
+def recipe(path: str | Path) -> dict[str, Any]:
+    """What the checkpoint at ``path``, which must be one of this project's, says that it was made from."""
+    found = read(path)
+    if KEY not in found:
+        raise UserError(f"{path} was not written by `tlda fit`: start from its weights with --model.init_from instead of --ckpt_path")
+    made: dict[str, Any] = found[KEY]
+    return made
 
 
 def load_weights(method: Method, path: str) -> None:
@@ -71,5 +83,5 @@ def load_weights(method: Method, path: str) -> None:
     for key in sorted(wanted):
         if key not in found or found[key].shape != shapes[key].shape:
             state = "missing" if key not in found else f"{tuple(found[key].shape)}, not {tuple(shapes[key].shape)}"
-            raise UserError(f"{path} does not fit this network: '{key}' is {state}")
+            raise UserError(f"{path} does not fit this network: '{key}' is {state}; set --model.backbone as it was trained")
     method.load_state_dict({key: found[key] for key in wanted}, strict=False)

@@ -48,10 +48,13 @@ def _guarded(args: list[str], debug: bool) -> int:
         print(f"tlda: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if debug:
+        if debug or error.strerror is None:
             raise
-        print(f"tlda: {error.filename or 'a file'}: {error.strerror or error}; free space or choose another folder", file=sys.stderr)
+        print(f"tlda: cannot use {error.filename or 'a file'} ({error.strerror}): name another place, or make room there", file=sys.stderr)
         return 1
+    except SystemExit as done:
+        # The parser ends so after --help and --print_config.
+        return int(done.code or 0)
     except KeyboardInterrupt:
         print("tlda: interrupted; what was finished is kept", file=sys.stderr)
         return 130
@@ -64,7 +67,8 @@ def _dispatch(command: str, args: list[str]) -> None:
     if command not in COMMANDS:
         raise UserError(f"there is no command '{command}'{near(command, COMMANDS)}")
     # A class of the user's own module is named by its path from the folder the command runs in.
-    sys.path.append(os.getcwd())
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     if command == "bench":
         from tlda.bench.command import bench
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import tlda.data
 import tlda.losses
@@ -14,8 +15,8 @@ KINDS = {"methods": "model", "losses": "plus", "backbones": "backbone", "data": 
 
 
 def first_sentence(cls: type) -> str:
-    """The first line of the docstring of ``cls``."""
-    return (inspect.getdoc(cls) or "").split("\n", 1)[0]
+    """The first line of the docstring of ``cls``, without its markup."""
+    return re.sub(r":\w+:|`", "", (inspect.getdoc(cls) or "").split("\n", 1)[0])
 
 
 def show(args: list[str]) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -21,12 +21,13 @@ import tlda.methods  # noqa: F401  (imported, so that their classes have short n
 from tlda import checkpoint
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
+from tlda.folders import require_writable
 from tlda.method import Method
-from tlda.parsing import sentence
+from tlda.parsing import explained, read_yaml, require_config
 from tlda.predictions import write_predictions
 from tlda.quiet import hush
 from tlda.report.pictures import Pictures
-from tlda.tracking import loggers
+from tlda.tracking import closed, loggers
 
 
 def default_precision() -> str:
@@ -45,16 +46,28 @@ class SaveConfig(SaveConfigCallback):
             logger.log_hyperparams(config)
 
 
-class Run(LightningCLI):
-    """A method, a pair of domains and a trainer, from a command line (``run``) or from a dictionary."""
+class LastCheckpoint(ModelCheckpoint):
+    """The run after its last epoch, in its own folder."""
 
-    def __init__(self, args: Any, run: bool) -> None:
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "checkpoints", filename="last", enable_version_counter=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: a run that goes on from the checkpoint has another folder, and asks for no such callback."""
+        return {}
+
+
+class Run(LightningCLI):
+    """A method, a pair of domains and a trainer, from a command line whose first argument is the subcommand."""
+
+    def __init__(self, args: list[str]) -> None:
         hush()
-        quiet_exit = {"exit_on_error": False}
+        # An abbreviation that works today is another option's name tomorrow.
+        strict = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
             Method,
             DomainPair,
-            save_config_callback=SaveConfig if run else None,
+            save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},
             trainer_defaults={
                 "precision": default_precision(),
@@ -63,24 +76,22 @@ class Run(LightningCLI):
                 "max_epochs": 10,
             },
             seed_everything_default=0,
-            parser_kwargs=quiet_exit | dict.fromkeys(self.subcommands(), quiet_exit) if run else quiet_exit,
+            parser_kwargs=strict | dict.fromkeys(self.subcommands(), strict),
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,  # the checkpoint carries its own plain recipe
             args=args,
-            run=run,
         )
 
     @classmethod
     def from_command_line(cls, args: list[str]) -> Run:
         """Parse ``args``, whose first is the subcommand, and run it."""
-        return cls(_with_checkpoint(args), run=True)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Run:
-        """Build, but do not run, what ``config`` describes."""
-        return cls(config, run=False)
+        try:
+            with closed():
+                return cls(_with_checkpoint(args))
+        except MisconfigurationException as error:
+            raise UserError(f"the trainer refuses: {' '.join(str(error).split())}") from error
 
     # Parsing
 
@@ -94,15 +105,13 @@ class Run(LightningCLI):
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        try:
-            self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
-        except argparse.ArgumentError as error:
-            known = {name.lstrip("-") for action in self._parsers(args) for name in action.option_strings}
-            raise UserError(sentence(str(error), known)) from error
-
-    def _parsers(self, args: Any) -> list[Any]:
-        parser = self._subcommand_parsers.get(args[0], self.parser) if isinstance(args, list) else self.parser
-        return list(parser._actions)
+        known = [name.lstrip("-") for action in self._subcommand_parsers[args[0]]._actions for name in action.option_strings]
+        if _values(args, "--model.num_classes", "--model.init_args.num_classes"):
+            raise UserError("--model.num_classes is the data's number of classes: leave it out, or choose classes with --data.classes")
+        for path in _values(args, "-c", "--config"):
+            require_config(path, read_yaml(path), known)
+        with explained(known):
+            self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
         """The checkpoint's options stand before the command's own already: see :func:`_with_checkpoint`."""
@@ -110,7 +119,8 @@ class Run(LightningCLI):
     # Instantiation
 
     def instantiate_classes(self) -> None:
-        super().instantiate_classes()
+        with explained():
+            super().instantiate_classes()
         self.model.recipe = self.recipe()
 
     def recipe(self) -> dict[str, Any]:
@@ -121,27 +131,43 @@ class Run(LightningCLI):
     @property
     def options(self) -> Any:
         """The parsed options of the subcommand."""
-        return self.config[self.subcommand] if self.subcommand else self.config
+        return self.config[self.subcommand]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         options = self.options.trainer
-        if self.subcommand and not options.fast_dev_run:
-            folder = make_folder(options.default_root_dir, self.model, self.datamodule, self.options.seed_everything)
-            kwargs |= {"default_root_dir": str(folder)}
-            if options.logger in (None, True):
-                kwargs["logger"] = loggers(folder, self.datamodule.task, [type(self.model).__name__, self.datamodule.task])
-            if self.subcommand == "fit" and options.enable_checkpointing is not False:
-                self.trainer_defaults["callbacks"] = [
-                    ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False),
-                    Pictures(folder),
-                ]
-        trainer: Trainer = super().instantiate_trainer(**kwargs)
+        if self.subcommand == "predict" or options.fast_dev_run:
+            # Nothing is kept but the predictions.
+            self.save_config_callback = None
+            kwargs |= {"logger": False, "enable_checkpointing": False}
+        else:
+            kwargs |= self._kept(make_folder(options.default_root_dir, self.model, self.datamodule, self.options.seed_everything))
+        try:
+            trainer: Trainer = super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ValueError, RuntimeError, ImportError) as error:
+            raise UserError(f"the --trainer options make no trainer: {' '.join(str(error).split())}") from error
         return trainer
 
-    # After the subcommands
+    def _kept(self, folder: Path) -> dict[str, Any]:
+        """The trainer's options that keep a run in ``folder``."""
+        options = self.options.trainer
+        kept: dict[str, Any] = {"default_root_dir": str(folder)}
+        if options.logger in (None, True):
+            kept["logger"] = loggers(folder, self.datamodule.task, [type(self.model).__name__, self.datamodule.task])
+        if self.subcommand != "fit" or options.enable_checkpointing is False:
+            return kept | {"enable_checkpointing": False}
+        self.trainer_defaults["callbacks"] = [LastCheckpoint(folder), Pictures(folder)]
+        return kept
 
-    def after_fit(self) -> None:
-        print(f"tlda: the run is in {self.trainer.default_root_dir}")
+    # Around the subcommands
+
+    def _say_where(self) -> None:
+        if self.save_config_callback:
+            print(f"tlda: the run is in {self.trainer.default_root_dir}")
+
+    after_fit = after_validate = after_test = _say_where
+
+    def before_predict(self) -> None:
+        require_writable(Path(self.options.output).parent, "--output")
 
     def after_predict(self) -> None:
         write_predictions(self.options.output, self.trainer.predict_loop.predictions, self.datamodule)
@@ -150,36 +176,28 @@ class Run(LightningCLI):
 
 def make_folder(root: str | None, method: Method, data: DomainPair, seed: Any) -> Path:
     """A new folder for a run, ``ROOT/TASK/METHOD/SEED-TIME``, where ROOT is ``runs`` by default."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder = Path(root or "runs") / data.task / type(method).__name__ / f"{seed}-{stamp}-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"cannot write into {folder} ({error.strerror}): free space, or name another folder with --trainer.default_root_dir"
-        ) from error
+    if "LOCAL_RANK" not in os.environ:
+        # The processes that Lightning starts beside this one inherit it, and so write into the same folder.
+        os.environ["TLDA_RUN"] = f"{datetime.now():%Y%m%d-%H%M%S-%f}"
+    stamp = os.environ.get("TLDA_RUN", f"{datetime.now():%Y%m%d-%H%M}")
+    folder = Path(root or "runs") / data.task / type(method).__name__ / f"{seed}-{stamp}"
+    require_writable(folder, "--trainer.default_root_dir")
     return folder
 
 
 def _with_checkpoint(args: list[str]) -> list[str]:
     """``args`` after the options that their ``--ckpt_path`` was trained with, so that what the command says wins, and is said."""
-    path = _value(args, "--ckpt_path")
-    if path is None:
+    paths = _values(args, "--ckpt_path")
+    if not paths:
         return args
-    found = checkpoint.read(path).get(checkpoint.KEY, {})
+    found = checkpoint.recipe(paths[-1])
     before = [f"--{part}={json.dumps(found[part])}" for part in ("model", "data") if part in found]
     if before:
         print("tlda: model and data options come from the checkpoint, except those that the command names")
     return [args[0], *before, *args[1:]]
 
 
-def _value(args: list[str], option: str) -> str | None:
-    for i, arg in enumerate(args):
-        if arg == option and i + 1 < len(args):
-            return args[i + 1]
-        if arg.startswith(option + "="):
-            return arg.split("=", 1)[1]
-    return None
+def _values(args: list[str], *options: str) -> list[str]:
+    """What ``args`` give to the ``options``, as ``--option value`` or ``--option=value``."""
+    pairs = [arg.split("=", 1) if "=" in arg else [arg, *args[i + 1 : i + 2]] for i, arg in enumerate(args)]
+    return [pair[1] for pair in pairs if pair[0] in options and len(pair) > 1]

@@ -6,11 +6,13 @@ import os
 import platform
 import threading
 import time
+import traceback
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tlda.bench.table import Cell
+from tlda.bench.table import METRIC, Cell
+from tlda.errors import UserError
 
 
 def start_worker(threads: int, parent: int) -> None:
@@ -30,12 +32,30 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+class Failed(NamedTuple):
+    """How a cell failed: in one sentence, and its traceback."""
+
+    sentence: str
+    log: str
+
+
+def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any] | Failed:
+    """Run ``cell``; whatever it raises is told as text, which any process can read."""
+    try:
+        return run_cell(folder, cell, wandb_group)
+    except UserError as error:
+        return Failed(str(error), traceback.format_exc())
+    except Exception as error:
+        return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:300], traceback.format_exc())
+
+
 def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any]:
     """Run ``cell`` and write its result into ``folder``: the target's accuracy after the last epoch, nothing selected."""
     from pytorch_lightning import seed_everything
 
     from tlda.bench.results import write_result
     from tlda.build import build
+    from tlda.tracking import closed
 
     seed_everything(cell.seed, verbose=False)
     method, data, trainer = build(
@@ -44,16 +64,20 @@ def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        logger=_logger(folder, cell, wandb_group),
         num_sanity_val_steps=0,
+        **_tracked(folder / "logs" / cell.name, cell, wandb_group),
     )
     start = time.perf_counter()
-    trainer.fit(method, data)
-    seconds = time.perf_counter() - start
-    metrics = {name: value for rows in trainer.test(method, data, verbose=False) for name, value in rows.items()}
+    with closed():
+        for logger in trainer.loggers:
+            logger.log_hyperparams({**method.recipe, "trainer": cell.config.get("trainer", {}), "seed_everything": cell.seed})
+        trainer.fit(method, data)
+        seconds = time.perf_counter() - start
+        metrics = {name: value for rows in trainer.test(method, data, verbose=False) for name, value in rows.items()}
+    if METRIC not in metrics:
+        raise UserError(f"the target of task '{cell.task}' has no labels to measure with: a table needs some")
     result = _result(cell, method, data, trainer, metrics, seconds)
     write_result(folder, cell, result)
-    _close_wandb(wandb_group)
     return result
 
 
@@ -77,16 +101,12 @@ def _result(cell: Cell, method: Any, data: Any, trainer: Any, metrics: dict[str,
     }
 
 
-def _logger(folder: Path, cell: Cell, group: str | None) -> Any:
+def _tracked(folder: Path, cell: Cell, group: str | None) -> dict[str, Any]:
+    """The trainer's options that log a cell into ``folder`` and to W&B, or nowhere without a ``group``."""
     if group is None:
-        return False
+        return {"logger": False}
+    from tlda.report.pictures import Pictures
     from tlda.tracking import loggers
 
-    return loggers(folder / "logs" / cell.name, group, [cell.method, cell.task])
-
-
-def _close_wandb(group: str | None) -> None:
-    if group is not None:
-        import wandb
-
-        wandb.finish()
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"logger": loggers(folder, group, [cell.method, cell.task]), "callbacks": [Pictures(folder)]}

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tlda.bench.results import Results, read_results, require_writable
+from tlda.bench.results import Results, read_results
 from tlda.bench.table import Cell, Table, load_table
 from tlda.errors import UserError
+from tlda.folders import require_writable
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,14 +40,15 @@ def bench(args: list[str]) -> None:
     whole = load_table(options.table)
     table = whole.narrowed(options.methods, options.tasks, options.seeds)
     folder = options.results or whole.results
-    require_writable(folder)
-    cells = table.cells()
+    every = whole.cells()
+    cells = [cell for cell in every if cell.method in table.methods and cell.task in table.tasks and cell.seed in table.seeds]
+    require_writable(folder, "--results")
     failed: dict[str, str] = {}
     if not options.render:
         done = read_results(folder, cells)
         missing = [cell for cell in cells if (cell.method, cell.task, cell.seed) not in done]
         failed = _run(missing, len(cells), folder, options)
-    _show(whole, folder)
+    _show(whole, folder, every)
     if failed:
         sentences = "\n".join(f"  {name}: {error}" for name, error in failed.items())
         raise UserError(
@@ -80,11 +82,11 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
         return run_cells(missing, folder, options.workers or default_workers(), done, group)
 
 
-def _show(table: Table, folder: Path) -> None:
+def _show(table: Table, folder: Path, cells: list[Cell]) -> None:
     """Write the whole table, whatever part of it just ran, and print it."""
     from tlda.bench.render import csv_text, markdown
 
-    results: Results = read_results(folder, table.cells())
+    results: Results = read_results(folder, cells)
     text = markdown(table, results)
     (folder / "table.md").write_text(text, encoding="utf-8")
     (folder / "table.csv").write_text(csv_text(table, results), encoding="utf-8")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.table import Cell
-from tlda.errors import UserError
 
 Results = dict[tuple[str, str, int], dict[str, Any]]
 
@@ -43,14 +42,3 @@ def read_results(folder: Path, cells: list[Cell]) -> Results:
     """The results of those ``cells`` that are finished, by (method, task, seed)."""
     found = {(cell.method, cell.task, cell.seed): read_result(folder, cell) for cell in cells}
     return {name: result for name, result in found.items() if result is not None}
-
-
-def require_writable(folder: Path) -> None:
-    """Raise :class:`UserError` where no result could be written, before anything is computed."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write results into {folder} ({error.strerror}); name another folder with --results") from error

@@ -6,10 +6,8 @@ import statistics
 from dataclasses import dataclass
 
 from tlda.bench.results import Results
-from tlda.bench.table import Table
-from tlda.errors import UserError
-
-METRIC = "test/target/accuracy"
+from tlda.bench.table import METRIC, Table
+from tlda.errors import UserError, near
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,11 @@ def summarize(table: Table, results: Results) -> list[Row]:
 
 
 def _entry(table: Table, results: Results, method: str, task: str, metric: str = METRIC, scale: float = 100) -> Entry:
-    values = {s: scale * results[method, task, s]["metrics"][metric] for s in table.seeds if (method, task, s) in results}
-    return Entry(values, len(table.seeds))
+    found = {s: results[method, task, s]["metrics"] for s in table.seeds if (method, task, s) in results}
+    for metrics in found.values():
+        if metric not in metrics:
+            raise UserError(f"{table.path}: nothing measures '{metric}', which it selects by{near(metric, metrics)}")
+    return Entry({s: scale * metrics[metric] for s, metrics in found.items()}, len(table.seeds))
 
 
 def _average(table: Table, entries: dict[str, Entry]) -> Entry:
@@ -93,6 +94,6 @@ def _require_same_data(table: Table, results: Results) -> None:
                 prints.setdefault(result["data"], f"{method}-{task}-{seed}")
         if len(prints) > 1:
             raise UserError(
-                f"the results of task '{task}' were measured on different data ({' and '.join(sorted(prints.values()))}): "
-                f"delete those of the old data in {table.results}"
+                f"the results of task '{task}' were measured on different data ({' and '.join(sorted(prints.values()))} differ): "
+                "delete the files of the old data among the results"
             )

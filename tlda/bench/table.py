@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from tlda.errors import UserError, near
 
 PROTOCOL = 1
 """The version of the code that decides results. Raise it when a change of the code changes numbers."""
+
+METRIC = "test/target/accuracy"
+"""What a table shows."""
 
 NOT_DECISIVE = ("root", "download", "num_workers", "eval_batch_size", "in_memory")
 """Options of the data that say where it lies or how it is read, and so decide no result."""
@@ -90,10 +90,11 @@ class Table:
 def _pick(names: str | None, known: dict[str, Any], what: str, path: Path) -> dict[str, Any]:
     if names is None:
         return known
-    for name in names.split(","):
+    chosen = [name.strip() for name in names.split(",")]
+    for name in chosen:
         if name not in known:
             raise UserError(f"{path} has no {what} '{name}'{near(name, known)}")
-    return {name: known[name] for name in names.split(",")}
+    return {name: known[name] for name in chosen}
 
 
 def merge(*overlays: dict[str, Any]) -> dict[str, Any]:
@@ -119,57 +120,57 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def read_yaml(path: Path) -> Any:
-    """The contents of a YAML file, or a :class:`UserError` that says where it is wrong."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+def _overlay(value: Any, place: Path) -> dict[str, Any]:
+    """An overlay written in the file ``place``, the path of one (relative to that file), or a list of such."""
+    from tlda.build import known_options
+    from tlda.parsing import read_yaml, require_config
 
-
-def _overlay(value: Any, folder: Path) -> dict[str, Any]:
-    """An overlay written in place, the path of one (relative to the table), or a list of such."""
     if isinstance(value, str):
-        return _overlay(read_yaml(folder / value), folder)
+        path = place.parent / value
+        return _overlay(read_yaml(path), path)
     if isinstance(value, list):
-        return merge(*(_overlay(item, folder) for item in value))
+        return merge(*(_overlay(item, place) for item in value))
+    require_config(place, value or {}, known_options())
     return value or {}
 
 
 def load_table(path: str | Path) -> Table:
     """The table declared in the YAML file at ``path``."""
+    from tlda.parsing import read_yaml
+
     path = Path(path)
     declared = read_yaml(path)
-    _require_keys(path, declared)
-    folder = path.parent
-    overlays = {kind: {str(k): _overlay(v, folder) for k, v in declared[kind].items()} for kind in ("methods", "tasks")}
+    _require_table(path, declared)
+    overlays = {kind: {str(k): _overlay(v, path) for k, v in declared[kind].items()} for kind in ("methods", "tasks")}
     published = declared.get("published")
     return Table(
         path=path,
         title=declared.get("title", path.stem),
         protocol=" ".join(declared.get("protocol", "").split()),
         seeds=declared["seeds"],
-        baseline=declared.get("baseline", next(iter(declared["methods"]))),
-        base=_overlay(declared.get("base"), folder),
+        baseline=declared.get("baseline", next(iter(overlays["methods"]))),
+        base=_overlay(declared.get("base"), path),
         select_by=declared.get("select_by"),
         labels=declared.get("labels", {}),
-        published=read_yaml(folder / published) if published else {},
+        published=read_yaml(path.parent / published) if published else {},
         **overlays,
     )
 
 
-def _require_keys(path: Path, declared: Any) -> None:
-    needed = ("methods", "tasks", "seeds")
+def _require_table(path: Path, declared: Any) -> None:
+    """Raise :class:`UserError` where ``declared``, from ``path``, is not a table's declaration."""
+    needed = {"methods": dict, "tasks": dict, "seeds": list}
     known = (*needed, "title", "protocol", "baseline", "base", "select_by", "labels", "published")
-    if not isinstance(declared, dict) or any(not declared.get(key) for key in needed):
+    if not isinstance(declared, dict):
         raise UserError(f"{path} is not a table: it needs {', '.join(needed)}")
-    for key in _unknown(declared, known):
-        raise UserError(f"{path} has an unknown entry '{key}'{near(key, known)}")
+    for key in declared:
+        if key not in known:
+            raise UserError(f"{path} has an unknown entry '{key}'{near(str(key), known)}")
+    for key, kind in needed.items():
+        if not isinstance(declared.get(key), kind) or not declared[key]:
+            what = "some numbers, as in [0, 1, 2]" if kind is list else "a mapping of names to overlays"
+            raise UserError(f"{path} is not a table: '{key}' must be {what}")
+    if wrong := [seed for seed in declared["seeds"] if type(seed) is not int]:
+        raise UserError(f"{path}: the seed '{wrong[0]}' is not a whole number")
     if (baseline := declared.get("baseline")) and baseline not in declared["methods"]:
         raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, declared['methods'])}")
-
-
-def _unknown(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    return [name for name in names if name not in set(known)]

@@ -11,8 +11,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
-ROWS = 500
-"""The rows of each domain in the picture of the features."""
+ROWS = 300
+"""The rows of each domain in the picture of the features: more take longer than they tell."""
 
 
 class Pictures(Callback):
@@ -22,15 +22,16 @@ class Pictures(Callback):
         self.folder = folder
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero or trainer.sanity_checking:
+        if not trainer.is_global_zero:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        names = data.class_names
-        outputs = [collect(pl_module, data, loader) for loader in data.val_dataloader()]
-        figures = {
-            "confusion": confusion_figure(outputs[1][1], outputs[1][2], names),
-            "features": features_figure([o[0] for o in outputs], [o[2] for o in outputs], names),
-        }
+        # A target without labels is not among what is measured: its rows are those to predict, and it has no confusion.
+        measured = data.val_dataloader()
+        loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
+        source, target = (collect(pl_module, data, loader) for loader in loaders)
+        figures = {"features": features_figure([source[0], target[0]], [source[2], target[2]], data.class_names)}
+        if len(measured) > 1:
+            figures["confusion"] = confusion_figure(target[1], target[2], data.class_names)
         for name, figure in figures.items():
             figure.savefig(self.folder / f"{name}.png", dpi=150)
             for logger in trainer.loggers:
@@ -53,7 +54,7 @@ def collect(method: Any, data: Any, loader: Iterable[Any]) -> tuple[Tensor, Tens
     return features, predicted, labels
 
 
-def _axes(width: float = 5.2, height: float = 4.6, columns: int = 1) -> tuple[Any, Any]:
+def _axes(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * columns, height), layout="constrained")
@@ -61,39 +62,62 @@ def _axes(width: float = 5.2, height: float = 4.6, columns: int = 1) -> tuple[An
 
 
 def confusion_figure(predicted: Tensor, labels: Tensor, names: list[str]) -> Any:
-    """A matplotlib figure of the rows' share by true class (down) and predicted class (across)."""
+    """A matplotlib figure of the rows' share by true class (down) and predicted class (across), in percent."""
     from sklearn.metrics import confusion_matrix
 
-    share = confusion_matrix(labels, predicted, labels=range(len(names)), normalize="true")
-    figure, axes = _axes()
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(names))
-    axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0)
-    axes.set_yticks(ticks, names)
-    axes.set(xlabel="predicted class", ylabel="true class", title="Confusion on the target (share of each true class)")
-    figure.colorbar(image)
+    share = 100 * confusion_matrix(labels, predicted, labels=range(len(names)), normalize="true")
+    side = max(5.0, 0.22 * len(names) + 0.06 * max(map(len, names)))
+    figure, axes = _axes(side + 0.6, side)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    size = 9 if len(names) <= 20 else 7
+    axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=size)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.set(xlabel="predicted class", ylabel="true class", title="Confusion on the target, % of each true class")
+    for row, column in zip(*(share >= 0.5).nonzero(), strict=True) if len(names) <= 15 else ():
+        value = share[row, column]
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color="white" if value > 50 else "black")
+    figure.colorbar(image, fraction=0.046)
     return figure
+
+
+def flat(features: Tensor) -> Any:
+    """Features (n, d) in two dimensions (n, 2), by t-SNE from their principal components."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
+    return TSNE(perplexity=perplexity, random_state=0, init="pca" if features.std() > 0 else "random").fit_transform(features)
 
 
 def features_figure(features: list[Tensor], labels: list[Tensor], names: list[str]) -> Any:
-    """A matplotlib figure of both domains' features in two dimensions (t-SNE), by domain and by class."""
-    from sklearn.manifold import TSNE
-
+    """A matplotlib figure of both domains' features in two dimensions, by domain and by class; a label of -1 is none."""
     few = [torch.randperm(len(f), generator=torch.Generator().manual_seed(0))[:ROWS] for f in features]
-    chosen = torch.cat([f[rows] for f, rows in zip(features, few, strict=True)])
     classes = torch.cat([y[rows] for y, rows in zip(labels, few, strict=True)])
     domains = torch.cat([torch.full((len(rows),), i) for i, rows in enumerate(few)])
-    perplexity = min(30.0, max(1.0, (len(chosen) - 1) / 3))
-    places = TSNE(perplexity=perplexity, random_state=0, init="pca" if chosen.std() > 0 else "random").fit_transform(chosen)
-    figure, (left, right) = _axes(columns=2)
-    for i, name in enumerate(("source", "target")):
-        left.scatter(*places[domains == i].T, s=6, label=name)
+    places = flat(torch.cat([f[rows] for f, rows in zip(features, few, strict=True)]))
+    figure, (left, right) = _axes(6.0, 5.0, columns=2)
+    for domain, (name, marker) in enumerate((("source", "o"), ("target", "x"))):
+        left.scatter(*places[domains == domain].T, s=14, marker=marker, linewidths=0.9, label=name, alpha=0.8)
+        _scatter_classes(right, places[domains == domain], classes[domains == domain], len(names), marker)
     left.legend()
-    left.set_title("Features by domain: mixed where they are aligned")
-    for c, name in enumerate(names[:20]):
-        right.scatter(*places[classes == c].T, s=6, label=name, color=f"C{c % 10}")
-    right.legend(fontsize=7)
-    right.set_title("The same by class: clusters where they are told apart")
+    left.set_title("By domain: mixed where they are aligned")
+    if len(names) <= 20:
+        handles = [right.scatter([], [], color=_colour(c, len(names)), label=name) for c, name in enumerate(names)]
+        right.legend(handles=handles, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    right.set_title("By true class: source as dots, target as crosses")
     for axes in (left, right):
         axes.set(xticks=[], yticks=[])
     return figure
+
+
+def _scatter_classes(axes: Any, places: Any, classes: Tensor, count: int, marker: str) -> None:
+    colours = [_colour(c, count) for c in classes.tolist()]
+    axes.scatter(*places.T, s=14, marker=marker, linewidths=0.9, c=colours, alpha=0.8)
+
+
+def _colour(c: int, count: int) -> Any:
+    """The colour of class ``c`` of ``count``; grey for none."""
+    from matplotlib import colormaps
+
+    if c < 0:
+        return (0.6, 0.6, 0.6, 1.0)
+    return colormaps["tab10" if count <= 10 else "tab20"](c) if count <= 20 else colormaps["gist_rainbow"](c / (count - 1))

@@ -1,0 +1,88 @@
+"""What every test shares: nothing of the user's is read or written, and the command line is a function."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from tlda.cli import main
+
+REPO = Path(__file__).parent.parent
+EXPERIMENTS = REPO / "experiments"
+TASK = [
+    *("-c", str(EXPERIMENTS / "base" / "embedded.yaml")),
+    *("-c", str(EXPERIMENTS / "method" / "dann.yaml")),
+    *("-c", str(EXPERIMENTS / "task" / "fonts_handwritten.yaml")),
+]
+"""The three axes: how to train, a method, a task."""
+TINY = ["--trainer.max_epochs=1", "--data.steps=2", "--data.batch_size=8", "--trainer.enable_progress_bar=false", "--trainer.precision=32"]
+QUICK = [*TINY, "--trainer.enable_checkpointing=false"]
+"""So little that a run takes half a second: no checkpoint, and no pictures either."""
+
+os.environ["WANDB_MODE"] = "disabled"
+torch.set_num_threads(1)
+
+
+@dataclass
+class Outcome:
+    """What a command came to: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentences(self) -> list[str]:
+        """What the command itself said on the error stream."""
+        return [line for line in self.err.splitlines() if line.startswith("tlda: ")]
+
+
+Tlda = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """An environment of the test's own."""
+    monkeypatch.setenv("TLDA_CACHE", str(cache))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    monkeypatch.setenv("TLDA_RUN", "")
+    monkeypatch.setattr("tlda.report.pictures.ROWS", 20)
+
+
+@pytest.fixture
+def tlda(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tlda:
+    """The command line, in this process and in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*args: str | Path) -> Outcome:
+        capsys.readouterr()
+        code = main([str(arg) for arg in args])
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """The folder of a finished `tlda fit`."""
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLDA_CACHE", str(cache))
+        patch.setenv("TLDA_RUN", "")
+        patch.setattr("tlda.report.pictures.ROWS", 20)
+        assert main(["fit", *TASK, *TINY, f"--trainer.default_root_dir={root}", "--trainer.log_every_n_steps=1"]) == 0
+    (folder,) = (root / "fonts_to_handwritten" / "DANN").iterdir()
+    return folder

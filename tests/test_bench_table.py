@@ -1,0 +1,152 @@
+"""A table's numbers, against an independent computation, and what they may be computed from."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.conftest import EXPERIMENTS, Tlda
+from tests.test_bad_input import refused
+from tlda.bench.table import load_table
+
+TABLE: dict[str, Any] = {
+    "title": "Golden",
+    "base": str(EXPERIMENTS / "base" / "embedded.yaml"),
+    "methods": {
+        name: {"model": {"class_path": "SourceOnly", "init_args": {"bottleneck": i}}} for i, name in enumerate(("base", "a", "b", "top"))
+    },
+    "tasks": {name: str(EXPERIMENTS / "task" / f"{name}.yaml") for name in ("fonts_handwritten", "handwritten_fonts")},
+    "seeds": [0, 1, 2],
+    "labels": {"base": "source only", "fonts_handwritten": "f → h"},
+}
+TASKS = list(TABLE["tasks"])
+ACCURACY = np.random.default_rng(0).uniform(0.3, 0.9, (4, 2, 3)) + np.array([0, 0.05, 0.1, 0.2])[:, None, None]
+"""By method, task and seed; ``top`` is best everywhere, and an oracle."""
+
+
+@pytest.fixture
+def golden(tlda: Tlda) -> Path:
+    """A table with a result for each cell, that no training made."""
+    path = Path("golden.yaml")
+    path.write_text(yaml.safe_dump(TABLE, sort_keys=False))
+    folder = Path("results/golden")
+    folder.mkdir(parents=True)
+    for cell in load_table(path).cells():
+        method, task = list(TABLE["methods"]).index(cell.method), TASKS.index(cell.task)
+        result = {
+            "key": cell.key,
+            "sees": ["oracle"] if cell.method == "top" else ["source"],
+            "metrics": {
+                "test/target/accuracy": ACCURACY[method, task, cell.seed],
+                "test/target/information_maximization": method + cell.seed,
+            },
+            "data": cell.task,
+            "versions": {"torch": "2.14.0+cpu"},
+        }
+        (folder / f"{cell.name}.json").write_text(json.dumps(result))
+    return folder
+
+
+def table_rows(folder: Path) -> list[list[str]]:
+    lines = [line for line in (folder / "table.md").read_text().splitlines() if line.startswith("|") and "---" not in line]
+    return [[entry.strip() for entry in line.strip("|").split("|")] for line in lines]
+
+
+def shown(values: np.ndarray[Any, Any]) -> str:
+    return f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1):.1f}"
+
+
+def test_the_table_is_what_numpy_says(tlda: Tlda, golden: Path) -> None:
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    head, *rows = table_rows(golden)
+    assert head == ["method", "f → h", "handwritten_fonts", "average", "gain over source only"]
+    assert [row[0] for row in rows] == ["source only", "a", "b", "top (oracle)"]
+    honest = ACCURACY[:3]
+    best = [honest[:, 0].mean(1).argmax(), honest[:, 1].mean(1).argmax(), honest.mean((1, 2)).argmax()]
+    for i, row in enumerate(rows):
+        expected = [shown(ACCURACY[i, 0]), shown(ACCURACY[i, 1]), shown(ACCURACY[i].mean(0))]
+        assert row[1:4] == [f"**{text}**" if best[column] == i else text for column, text in enumerate(expected)]
+        gain = ACCURACY[i].mean(0) - ACCURACY[0].mean(0)
+        assert row[4].strip("*") == (shown(gain) if i else "–")
+    assert "**" not in "".join(rows[3]), "an oracle is never bold"
+
+
+def test_the_csv_is_what_numpy_says(tlda: Tlda, golden: Path) -> None:
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    with (golden / "table.csv").open() as file:
+        found = {(row["method"], row["task"]): row for row in csv.DictReader(file)}
+    assert len(found) == 4 * 4 - 1  # the baseline has no gain over itself
+    for i, method in enumerate(TABLE["methods"]):
+        columns = {TASKS[0]: ACCURACY[i, 0], TASKS[1]: ACCURACY[i, 1], "average": ACCURACY[i].mean(0)}
+        if i:
+            columns["gain"] = (ACCURACY[i] - ACCURACY[0]).mean(0)
+        for task, values in columns.items():
+            row = found[method, task]
+            assert float(row["mean"]) == pytest.approx(100 * values.mean(), abs=1e-4)
+            assert float(row["std"]) == pytest.approx(100 * values.std(ddof=1), abs=1e-4)
+            assert (row["seeds"], row["wanted"], row["oracle"]) == ("3", "3", str(method == "top"))
+
+
+def test_what_is_missing_is_marked_and_averaged_over_what_is_whole(tlda: Tlda, golden: Path) -> None:
+    (golden / "b-fonts_handwritten-1.json").unlink()
+    (golden / "base-handwritten_fonts-2.json").unlink()
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    base, a, b, _ = table_rows(golden)[1:]
+    assert b[1] == f"{shown(ACCURACY[2, 0, [0, 2]])} (2/3)"
+    assert b[2].strip("*") == shown(ACCURACY[2, 1])
+    assert b[3] == f"{shown(ACCURACY[2][:, [0, 2]].mean(0))} (2/3)"
+    assert base[3] == f"{shown(ACCURACY[0][:, [0, 1]].mean(0))} (2/3)"
+    # Paired: only seeds that both have on every task.
+    assert a[4].startswith(f"{shown((ACCURACY[1] - ACCURACY[0])[:, [0, 1]].mean(0))} (2/3)")
+    assert b[4] == f"{100 * (ACCURACY[2] - ACCURACY[0])[:, 0].mean():.1f} (1/3)"
+
+
+def test_an_unfinished_best_is_not_bold(tlda: Tlda, golden: Path) -> None:
+    best = list(TABLE["methods"])[int(ACCURACY[:3, 0].mean(1).argmax())]
+    (golden / f"{best}-fonts_handwritten-1.json").unlink()
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    bold = [row[0] for row in table_rows(golden)[1:] if "**" in row[1]]
+    assert len(bold) == 1
+    assert bold[0] not in (best, "top (oracle)")
+
+
+def test_what_is_selected_by_stands_first(tlda: Tlda, golden: Path) -> None:
+    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | {"select_by": "test/target/information_maximization"}, sort_keys=False))
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    head, *rows = table_rows(golden)
+    assert head[1] == "test/target/information_maximization"
+    assert [row[1].strip("*") for row in rows] == [f"{method + 1:.1f} ± 1.0" for method in range(4)]
+
+
+def test_a_measure_that_there_is_not_is_named(tlda: Tlda, golden: Path) -> None:
+    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | {"select_by": "test/target/information"}, sort_keys=False))
+    done = tlda("bench", "golden.yaml", "--render")
+    refused(done, "'test/target/information'", "did you mean 'test/target/information_maximization'?")
+
+
+def test_results_of_different_data_are_refused(tlda: Tlda, golden: Path) -> None:
+    path = golden / "a-handwritten_fonts-1.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": "other"}))
+    done = tlda("bench", "golden.yaml", "--render")
+    refused(done, "'handwritten_fonts' were measured on different data", "a-handwritten_fonts-1", "delete")
+
+
+def test_published_numbers_stand_below_with_their_source(tlda: Tlda, golden: Path) -> None:
+    numbers = [{"method": "a", "task": TASKS[0], "value": "61.5", "source": "Someone, 2020"}]
+    Path("published.yaml").write_text(yaml.safe_dump({"numbers": numbers, "protocol_differs": "Other sizes."}))
+    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | {"published": "published.yaml"}, sort_keys=False))
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    assert table_rows(golden)[-1] == ["a", "61.5", "–", "Someone, 2020"]
+    assert "Other sizes." in (golden / "table.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((EXPERIMENTS.parent / "benchmarks" / "tables").iterdir()), ids=lambda path: path.stem)
+def test_a_table_of_the_project_can_run(tlda: Tlda, path: Path) -> None:
+    table = load_table(path)
+    assert len({cell.key for cell in table.cells()}) == len(table.methods) * len(table.tasks) * len(table.seeds)

@@ -1,0 +1,222 @@
+"""The command line, as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from tests.conftest import EXPERIMENTS, QUICK, TASK, TINY, Tlda
+from tests.folders import FOLDERS, write_folders
+from tlda import __version__
+from tlda.checkpoint import load
+from tlda.cli import COMMANDS
+from tlda.run import Run
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return found
+
+
+def only_run(root: Path = Path("runs")) -> Path:
+    (run,) = (path.parent for path in root.rglob("config.yaml"))
+    return run
+
+
+# Before anything runs
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_what_needs_no_torch_does_not_import_it(option: str) -> None:
+    code = f"import sys; from tlda.cli import main; assert main(['{option}']) == 0; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage: tlda" in done.stdout if option == "--help" else done.stdout.strip() == __version__
+
+
+def test_help_names_every_command(tlda: Tlda) -> None:
+    help_text = tlda("--help").out
+    assert all(f"  {name} " in help_text for name in COMMANDS)
+    assert tlda().out == help_text
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict", "bench"])
+def test_a_command_shows_its_options(tlda: Tlda, command: str) -> None:
+    done = tlda(command, "--help")
+    assert done.code == 0
+    assert {"predict": "--output", "bench": "--seeds"}.get(command, "--trainer.max_epochs") in done.out
+
+
+def test_print_config_resolves_the_three_axes_and_short_names(tlda: Tlda) -> None:
+    done = tlda("fit", *TASK, "--model.backbone", "DTN", "--model.optimizer", "SGD", "--model.optimizer.momentum", "0.8", "--print_config")
+    assert done.code == 0
+    config = yaml.safe_load(done.out)
+    assert config["trainer"]["max_epochs"] == 5  # of base
+    assert config["model"]["class_path"] == "tlda.methods.DANN"  # of method
+    assert config["data"]["init_args"]["source"] == "fonts"  # of task
+    assert config["model"]["init_args"]["backbone"]["class_path"] == "tlda.backbones.DTN"
+    assert config["model"]["init_args"]["optimizer"]["init_args"]["momentum"] == 0.8
+
+
+def test_a_loss_is_appended_on_the_command_line(tlda: Tlda) -> None:
+    plus = ["--model.plus+=MCC", "--model.plus.temperature", "3.5"]
+    (loss,) = yaml.safe_load(tlda("fit", *TASK, *plus, "--print_config").out)["model"]["init_args"]["plus"]
+    assert (loss["class_path"], loss["init_args"]["temperature"]) == ("tlda.losses.MCC", 3.5)
+    assert tlda("fit", *TASK, *QUICK, *plus, "--trainer.log_every_n_steps=1").code == 0
+    assert float(rows(only_run() / "metrics.csv")[0]["train/mcc"]) > 0
+
+
+@pytest.mark.parametrize("kind", ["methods", "losses", "backbones", "data", "optimizers", "schedules"])
+def test_list_names_what_there_is(tlda: Tlda, kind: str) -> None:
+    name = {"methods": "DANN", "losses": "MCC", "backbones": "LeNet", "data": "Folders", "optimizers": "SGD", "schedules": "Cosine"}[kind]
+    done = tlda("list", kind)
+    (line,) = (line for line in done.out.splitlines() if line.split()[0] == name)
+    assert len(line.split()) > 3, "a class is listed with what it is"
+    assert "`" not in done.out
+    assert done.out in tlda("list").out
+
+
+# fit
+
+
+def test_fit_leaves_a_whole_run(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} == {
+        *("checkpoints", "config.yaml", "hparams.yaml", "metrics.csv", "features.png", "confusion.png")
+    }
+    assert [path.name for path in (trained / "checkpoints").iterdir()] == ["last.ckpt"]
+    columns = rows(trained / "metrics.csv")[0]
+    terms = {"train/task", "train/domain", "train/loss", "lr/backbone", "lr/head", "lr/losses"}
+    assert terms | {"val/source/accuracy", "oracle/target/accuracy"} <= set(columns)
+    first = rows(trained / "metrics.csv")[0]
+    assert float(first["train/loss"]) == pytest.approx(float(first["train/task"]) + float(first["train/domain"]), rel=1e-5)
+
+
+def test_a_saved_configuration_gives_bit_identical_weights(tlda: Tlda, trained: Path) -> None:
+    done = tlda("fit", "-c", trained / "config.yaml", "--trainer.default_root_dir", "again")
+    assert done.code == 0
+    first, second = weights(trained), weights(only_run(Path("again")))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_another_seed_gives_other_weights(tlda: Tlda, trained: Path) -> None:
+    assert tlda("fit", "-c", trained / "config.yaml", "--seed_everything", "1", "--trainer.default_root_dir", "again").code == 0
+    assert not torch.equal(weights(trained)["head.weight"], weights(only_run(Path("again")))["head.weight"])
+
+
+def test_two_runs_in_one_second_have_two_folders(tlda: Tlda) -> None:
+    said = [tlda("fit", *TASK, *QUICK).out.strip().split()[-1] for _ in range(2)]
+    assert said[0] != said[1]
+    assert all(
+        (Path(folder) / "metrics.csv").is_file() and Path(folder).parts[:3] == ("runs", "fonts_to_handwritten", "DANN") for folder in said
+    )
+
+
+def test_a_class_of_ones_own_is_named_by_its_path(tlda: Tlda) -> None:
+    Path("mine_cli.py").write_text(
+        "from tlda.method import Method\n\nclass Mine(Method):\n    def objective(self, batch, source, target):\n"
+        "        return {'mine': super().objective(batch, source, target)['task'] * 2}\n"
+    )
+    done = tlda("fit", *TASK, *QUICK, "--model", "mine_cli.Mine", "--trainer.log_every_n_steps=1")
+    assert done.code == 0, done.err
+    assert "train/mine" in rows(only_run() / "metrics.csv")[0]
+    assert only_run().parent.name == "Mine"
+
+
+def test_without_a_logger_the_configuration_is_still_kept(tlda: Tlda) -> None:
+    done = tlda("fit", *TASK, *TINY, "--trainer.logger", "false")
+    assert done.code == 0
+    run = only_run()
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    assert not (run / "metrics.csv").exists()
+    assert str(run) in done.out
+
+
+def test_fast_dev_run_leaves_nothing(tlda: Tlda, tmp_path: Path) -> None:
+    done = tlda("fit", *TASK, *TINY, "--trainer.fast_dev_run", "true")
+    assert done.code == 0
+    assert list(tmp_path.iterdir()) == []
+    assert "the run is in" not in done.out
+
+
+def test_a_run_goes_on_from_its_checkpoint(tlda: Tlda, trained: Path, recwarn: pytest.WarningsRecorder) -> None:
+    done = tlda("fit", "--ckpt_path", trained / "checkpoints" / "last.ckpt", *TINY, "--trainer.max_epochs", "2")
+    assert done.code == 0
+    assert torch.load(only_run() / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert (trained / "checkpoints" / "last.ckpt").is_file()
+    assert [str(w.message) for w in recwarn if "dirpath" in str(w.message) or "callbacks" in str(w.message)] == []
+
+
+def test_the_progress_bar_shows_loss_and_accuracies(tlda: Tlda) -> None:
+    shown = Run.from_command_line(["fit", *TASK, *QUICK, "--trainer.log_every_n_steps=1"]).trainer.progress_bar_metrics
+    assert {"train/loss", "val/source/accuracy", "oracle/target/accuracy"} <= set(shown)
+
+
+# What a checkpoint alone is enough for
+
+
+@pytest.mark.parametrize(("command", "metric"), [("validate", "oracle/target/accuracy"), ("test", "test/target/accuracy")])
+def test_a_checkpoint_is_measured_alone(tlda: Tlda, trained: Path, command: str, metric: str, recwarn: pytest.WarningsRecorder) -> None:
+    done = tlda(command, "--ckpt_path", trained / "checkpoints" / "last.ckpt")
+    assert done.code == 0
+    run = only_run()
+    assert str(run) in done.out
+    assert not (run / "checkpoints").exists()
+    assert 0 <= float(rows(run / "metrics.csv")[0][metric]) <= 1
+    assert [str(w.message) for w in recwarn if "dirpath" in str(w.message) or "callbacks" in str(w.message)] == []
+
+
+def test_what_the_command_says_wins_over_the_checkpoint(tlda: Tlda, trained: Path) -> None:
+    checkpoint = trained / "checkpoints" / "last.ckpt"
+    done = tlda("test", "--data.target", "fonts", f"--ckpt_path={checkpoint}")
+    assert "come from the checkpoint, except those that the command names" in done.out
+    used: dict[str, Any] = yaml.safe_load((only_run() / "config.yaml").read_text())
+    assert used["data"]["init_args"]["target"] == "fonts"
+    assert used["data"]["init_args"]["batch_size"] == 8  # of the checkpoint
+
+
+def test_predictions_are_the_models_own(tlda: Tlda, trained: Path, tmp_path: Path) -> None:
+    checkpoint = trained / "checkpoints" / "last.ckpt"
+    done = tlda("predict", "--ckpt_path", checkpoint, "--trainer.precision", "32", "--output", "out/predictions.csv")
+    assert done.code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out"], "nothing but the predictions is kept"
+    found = rows(Path("out/predictions.csv"))
+    method = load(checkpoint)
+    data = Run.from_command_line(["fit", *TASK, *QUICK]).datamodule
+    images = data.loaded[1].train.images.float() / 255
+    with torch.no_grad():
+        confidence, label = method(images).logits.softmax(1).max(1)
+    assert [int(row["file"]) for row in found] == list(range(len(images)))
+    assert [row["class"] for row in found] == [str(c) for c in label.tolist()]
+    assert torch.tensor([float(row["confidence"]) for row in found]) == pytest.approx(confidence, abs=2e-5)
+
+
+def test_a_target_without_labels_is_trained_on_and_predicted(tlda: Tlda) -> None:
+    root = write_folders(Path("photos"), "ab", ".")
+    assert tlda("fit", *FOLDERS, *TINY, "--data.root", root).code == 0
+    run = only_run()
+    assert (run / "features.png").is_file()
+    assert not (run / "confusion.png").exists()
+    assert tlda("predict", "--ckpt_path", run / "checkpoints" / "last.ckpt").code == 0
+    found = rows(Path("predictions.csv"))
+    assert [row["file"] for row in found] == [f"photos/target/{i}.png" for i in range(6)]
+    assert {row["class"] for row in found} <= {"a", "b"}
+
+
+@pytest.mark.parametrize("axis", ["base", "method", "task"])
+def test_every_experiment_makes_a_configuration(tlda: Tlda, axis: str) -> None:
+    for path in sorted((EXPERIMENTS / axis).iterdir()):
+        done = tlda("fit", *TASK, "-c", path, "--print_config")
+        assert done.code == 0, (path, done.err)

@@ -1,0 +1,42 @@
+"""What the documents show is what the files hold."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def marked(document: str, mark: str) -> str:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    match = re.search(rf"<!-- {re.escape(mark)} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert match, f"{document} has no place marked {mark}"
+    return match[1].strip()
+
+
+@pytest.mark.parametrize("name", ["my_method.py", "my_table.yaml"])
+def test_contributing_shows_the_tested_example(name: str) -> None:
+    path = ROOT / "tests/examples" / name
+    language = "python" if path.suffix == ".py" else "yaml"
+    assert marked("CONTRIBUTING.md", f"example tests/examples/{name}") == f"```{language}\n{path.read_text(encoding='utf-8').strip()}\n```"
+
+
+def test_readme_shows_the_committed_table() -> None:
+    table = (ROOT / "benchmarks/results/digits/table.md").read_text(encoding="utf-8")
+    assert marked("README.md", "table digits") == table.split("\n", 1)[1].strip()
+
+
+def test_every_committed_table_is_what_its_result_files_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tlda.bench.render import csv_text, markdown
+    from tlda.bench.results import read_results
+    from tlda.bench.table import load_table
+
+    for path in sorted((ROOT / "benchmarks/tables").glob("*.yaml")):
+        table = load_table(path)
+        if (table.results / "table.md").exists() and path.stem != "quickstart":
+            results = read_results(table.results, table.cells())
+            assert (table.results / "table.md").read_text(encoding="utf-8") == markdown(table, results)
+            assert (table.results / "table.csv").read_text(encoding="utf-8") == csv_text(table, results)

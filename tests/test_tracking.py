@@ -1,0 +1,161 @@
+"""Where a run is logged, and that W&B has the whole of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pytorch_lightning.loggers import CSVLogger
+
+from tests.conftest import QUICK, TASK, TINY, Tlda
+from tests.test_bad_input import OWN, refused
+from tests.test_bench import TABLE, Here
+from tests.wandb_file import config, history, records
+from tlda.bench import launch
+from tlda.tracking import loggers, wandb_mode
+
+needs_wandb = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
+
+
+@pytest.fixture
+def no_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """Nothing says what to do, there is no key, and no server answers."""
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr("builtins.input", lambda *args: pytest.fail("asked for a key"))
+    return monkeypatch
+
+
+def listening() -> socket.socket:
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    return server
+
+
+@pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
+def test_what_the_environment_says_is_done(no_mode: pytest.MonkeyPatch, mode: str) -> None:
+    no_mode.setenv("WANDB_MODE", mode)
+    assert wandb_mode() == mode
+
+
+def test_without_a_key_it_is_offline_and_no_server_is_called(no_mode: pytest.MonkeyPatch) -> None:
+    no_mode.setattr(socket, "create_connection", lambda *args, **kwargs: pytest.fail("called a server"))
+    assert wandb_mode() == "offline"
+
+
+def test_with_a_key_but_no_server_it_is_offline(no_mode: pytest.MonkeyPatch) -> None:
+    server = listening()
+    port = server.getsockname()[1]
+    server.close()  # nothing listens there any more
+    no_mode.setenv("WANDB_API_KEY", "k" * 40)
+    no_mode.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")
+    assert wandb_mode() == "offline"
+
+
+def test_with_a_key_and_a_server_it_is_online(no_mode: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with listening() as server:
+        no_mode.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert wandb_mode() == "offline"
+        (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login user password {'k' * 40}\n")
+        (tmp_path / "netrc").chmod(0o600)
+        assert wandb_mode() == "online"
+
+
+def test_without_wandb_there_is_the_csv(no_mode: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    find = importlib.util.find_spec
+    no_mode.setattr(importlib.util, "find_spec", lambda name, *args: None if name == "wandb" else find(name, *args))
+    (logger,) = loggers(tmp_path, "table", ["DANN", "task"])
+    assert isinstance(logger, CSVLogger)
+
+
+def test_a_disabled_run_does_not_import_wandb() -> None:
+    code = "import sys, pathlib, tlda.tracking as t; t.loggers(pathlib.Path('.'), 'g', []); assert 'wandb' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def offline(no_mode: pytest.MonkeyPatch) -> Iterator[None]:
+    """W&B as it is without key and server; its process ends with the test."""
+    yield
+    import wandb
+
+    wandb.teardown()
+
+
+def read(folder: Path) -> list[Any]:
+    """The records of the one run that was logged below ``folder``."""
+    import wandb
+
+    wandb.teardown()  # waits for the process that writes the file
+    (path,) = folder.rglob("*.wandb")
+    return list(records(path))
+
+
+@needs_wandb
+@pytest.mark.usefixtures("offline")
+def test_the_offline_run_has_the_whole_of_it(tlda: Tlda) -> None:
+    done = tlda("fit", *TASK, *TINY, "--data.steps=3", "--model.plus+=MCC", "--trainer.log_every_n_steps=1", "--trainer.max_epochs=2")
+    assert done.code == 0, done.err
+    found = read(Path("runs"))
+    run = next(record.run for record in found if record.HasField("run"))
+    assert (run.project, run.run_group) == ("tlda", "fonts_to_handwritten")
+    assert list(run.tags) == ["DANN", "fonts_to_handwritten"]
+    assert run.display_name.startswith("DANN-fonts_to_handwritten-0-")
+
+    saved: dict[str, Any] = yaml.safe_load(next(Path("runs").rglob("config.yaml")).read_text())
+    logged = config(found)
+    assert logged["model"] == saved["model"]
+    assert logged["data"] == saved["data"]
+    assert logged["seed_everything"] == 0
+    assert logged["trainer"]["max_epochs"] == 2
+
+    values = history(found)
+    for name in ("train/task", "train/domain", "train/mcc", "train/loss", "lr/backbone", "lr/head", "lr/losses"):
+        assert len(values[name]) == 6, name
+    sums = [sum(terms) for terms in zip(values["train/task"], values["train/domain"], values["train/mcc"], strict=True)]
+    assert values["train/loss"] == pytest.approx(sums, rel=1e-5)
+    assert values["lr/head"][0] == pytest.approx(0.001)
+    assert values["lr/head"][-1] < values["lr/head"][0]
+    for name in ("val/source/accuracy", "oracle/target/accuracy"):
+        assert len(values[name]) == 2, name
+    assert [record.exit.exit_code for record in found if record.HasField("exit")] == [0]
+    files = [name for part in ("confusion", "features") for name in values[f"pictures/{part}/filenames"][0]]
+    assert all(next(Path("runs").rglob(name)).stat().st_size > 1000 for name in files)
+    assert "exists and is not empty" not in done.err
+
+
+@needs_wandb
+@pytest.mark.usefixtures("offline")
+def test_a_run_that_fails_is_closed_as_failed(tlda: Tlda) -> None:
+    Path("own_tracked.py").write_text(OWN)
+    done = tlda("fit", *TASK, *QUICK, "--model.plus+=own_tracked.Late", "--data.steps=4")
+    refused(done, "'late'", "not finite")
+    assert [record.exit.exit_code for record in read(Path("runs")) if record.HasField("exit")] == [1]
+
+
+@needs_wandb
+@pytest.mark.usefixtures("offline")
+def test_a_bench_groups_its_runs_by_table(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "Worker", Here)
+    Path("tiny.yaml").write_text(yaml.safe_dump(TABLE, sort_keys=False))
+    Path("results/tiny").mkdir(parents=True)
+    done = tlda("bench", "tiny.yaml", "--tasks", "fh", "--seeds", "0", "--wandb")
+    assert done.code == 0, done.err
+    for method in ("source_only", "dann"):
+        found = read(Path("results/tiny/logs") / f"{method}-fh-0")
+        run = next(record.run for record in found if record.HasField("run"))
+        assert (run.run_group, list(run.tags)) == ("tiny", [method, "fh"])
+        assert config(found)["data"]["init_args"]["target"] == "handwritten"
+        assert {"test/target/accuracy", "oracle/target/accuracy", "pictures/confusion/filenames", "pictures/features/filenames"} <= set(
+            history(found)
+        )
