@@ -14,6 +14,7 @@ import yaml
 from tests.conftest import EXPERIMENTS, Tlda
 from tests.test_bad_input import refused
 from tlda.bench.table import load_table
+from tlda.errors import UserError
 
 TABLE: dict[str, Any] = {
     "title": "Golden",
@@ -121,7 +122,7 @@ def test_what_is_selected_by_stands_first(tlda: Tlda, golden: Path) -> None:
     assert tlda("bench", "golden.yaml", "--render").code == 0
     head, *rows = table_rows(golden)
     assert head[1] == "test/target/information_maximization"
-    assert [row[1].strip("*") for row in rows] == [f"{method + 1:.1f} ± 1.0" for method in range(4)]
+    assert [row[1].strip("*") for row in rows] == [f"{method + 1:.3f} ± 1.000" for method in range(4)]
 
 
 def test_a_measure_that_there_is_not_is_named(tlda: Tlda, golden: Path) -> None:
@@ -150,3 +151,17 @@ def test_published_numbers_stand_below_with_their_source(tlda: Tlda, golden: Pat
 def test_a_table_of_the_project_can_run(tlda: Tlda, path: Path) -> None:
     table = load_table(path)
     assert len({cell.key for cell in table.cells()}) == len(table.methods) * len(table.tasks) * len(table.seeds)
+
+
+def test_a_document_is_filled_at_its_mark_and_nowhere_else(tmp_path: Path) -> None:
+    from tlda.bench.render import fill
+
+    document = tmp_path / "README.md"
+    document.write_text("before\n<!-- table other -->\n<!-- end -->\n<!-- table mine -->\nold\n<!-- end -->\nafter\n")
+    fill(document, "mine", "# Title\n\nnew\n")
+    filled = "before\n<!-- table other -->\n<!-- end -->\n<!-- table mine -->\nnew\n<!-- end -->\nafter\n"
+    assert document.read_text() == filled
+    fill(document, "mine", "# Title\n\nnew\n")
+    assert document.read_text() == filled
+    with pytest.raises(UserError, match="<!-- table absent -->"):
+        fill(document, "absent", "# Title\n\nnew\n")

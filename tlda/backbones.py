@@ -34,7 +34,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.features((x - self.mean) / self.std)
+        return self.features(x.sub(self.mean).div_(self.std))
 
 
 def _require_shape(x: Tensor, channels: int, size: int, backbone: nn.Module) -> None:

@@ -25,6 +25,7 @@ from tlda.folders import require_writable
 from tlda.method import Method
 from tlda.parsing import explained, read_yaml, require_config
 from tlda.predictions import write_predictions
+from tlda.progress import Progress
 from tlda.quiet import hush
 from tlda.report.pictures import Pictures
 from tlda.tracking import closed, loggers
@@ -155,7 +156,8 @@ class Run(LightningCLI):
             kept["logger"] = loggers(folder, self.datamodule.task, [type(self.model).__name__, self.datamodule.task])
         if self.subcommand != "fit" or options.enable_checkpointing is False:
             return kept | {"enable_checkpointing": False}
-        self.trainer_defaults["callbacks"] = [LastCheckpoint(folder), Pictures(folder)]
+        bars = [Progress()] if options.enable_progress_bar is not False else []
+        self.trainer_defaults["callbacks"] = [LastCheckpoint(folder), Pictures(folder), *bars]
         return kept
 
     # Around the subcommands

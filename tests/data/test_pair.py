@@ -113,7 +113,7 @@ def test_an_empty_domain_and_a_single_class_are_refused() -> None:
             return ["p"]
 
     with pytest.raises(UserError, match=r"only one class"):
-        One().setup("fit")
+        _ = One().num_classes
 
 
 def test_a_target_without_labels_is_not_measured_and_refused_where_labels_are_needed() -> None:

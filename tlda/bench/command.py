@@ -30,6 +30,7 @@ def _arguments(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="the folder of the result files; by default results/TABLE near the table")
     parser.add_argument("--workers", type=int, help="cells at a time; by default one a GPU, or one a core")
     parser.add_argument("--render", action="store_true", help="run nothing; render what is finished")
+    parser.add_argument("--into", type=Path, help="a document whose place between `<!-- table NAME -->` and `<!-- end -->` is filled")
     parser.add_argument("--wandb", action="store_true", help="log every cell to W&B, in a group of the table's name")
     return parser.parse_args(args)
 
@@ -48,7 +49,7 @@ def bench(args: list[str]) -> None:
         done = read_results(folder, cells)
         missing = [cell for cell in cells if (cell.method, cell.task, cell.seed) not in done]
         failed = _run(missing, len(cells), folder, options)
-    _show(whole, folder, every)
+    _show(whole, folder, every, options.into)
     if failed:
         sentences = "\n".join(f"  {name}: {error}" for name, error in failed.items())
         raise UserError(
@@ -82,13 +83,15 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
         return run_cells(missing, folder, options.workers or default_workers(), done, group)
 
 
-def _show(table: Table, folder: Path, cells: list[Cell]) -> None:
-    """Write the whole table, whatever part of it just ran, and print it."""
-    from tlda.bench.render import csv_text, markdown
+def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> None:
+    """Write the whole table, whatever part of it just ran, ``into`` a document too, and print it."""
+    from tlda.bench.render import csv_text, fill, markdown
 
     results: Results = read_results(folder, cells)
     text = markdown(table, results)
     (folder / "table.md").write_text(text, encoding="utf-8")
     (folder / "table.csv").write_text(csv_text(table, results), encoding="utf-8")
+    if into:
+        fill(into, table.path.stem, text)
     Console().print(Markdown(text))
     print(f"tlda: wrote {folder}/table.md and table.csv")

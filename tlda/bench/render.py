@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 from tlda.bench.results import Results
 from tlda.bench.summary import Entry, Row, summarize
 from tlda.bench.table import Table
+from tlda.errors import UserError
 
 
 def markdown(table: Table, results: Results) -> str:
@@ -82,6 +84,16 @@ def _by_source(entries: list[dict[str, str]]) -> dict[tuple[str, str], dict[str,
     for entry in entries:
         grouped.setdefault((entry["method"], entry["source"]), {})[entry["task"]] = entry["value"]
     return grouped
+
+
+def fill(document: Path, name: str, text: str) -> None:
+    """Put the table ``text``, less its title, at the place of ``document`` that is marked for the table ``name``."""
+    start, end = f"<!-- table {name} -->\n", "<!-- end -->"
+    before, mark, rest = document.read_text(encoding="utf-8").partition(start)
+    if not mark or end not in rest:
+        raise UserError(f"{document} has no place for the table: write '{start.strip()}' and '{end}' where it belongs")
+    body = text.split("\n", 1)[1].strip()
+    document.write_text(f"{before}{mark}{body}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
 
 
 def csv_text(table: Table, results: Results) -> str:

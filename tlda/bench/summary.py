@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tlda.bench.results import Results
 from tlda.bench.table import METRIC, Table
@@ -12,10 +12,11 @@ from tlda.errors import UserError, near
 
 @dataclass(frozen=True)
 class Entry:
-    """Percentages over seeds: their values by seed, and how many there should be."""
+    """Values over seeds (percentages, unless they have three decimals), and how many there should be."""
 
     values: dict[int, float]
     wanted: int
+    decimals: int = 1
 
     @property
     def complete(self) -> bool:
@@ -35,8 +36,8 @@ class Entry:
     def __str__(self) -> str:
         if not self.values:
             return "–"
-        spread = f" ± {self.std:.1f}" if len(self.values) > 1 else ""
-        return f"{self.mean:.1f}{spread}" + ("" if self.complete else f" ({len(self.values)}/{self.wanted})")
+        spread = f" ± {self.std:.{self.decimals}f}" if len(self.values) > 1 else ""
+        return f"{self.mean:.{self.decimals}f}{spread}" + ("" if self.complete else f" ({len(self.values)}/{self.wanted})")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def summarize(table: Table, results: Results) -> list[Row]:
     for method, average in averages.items():
         gain = {seed: value - base[seed] for seed, value in average.values.items() if seed in base and method != table.baseline}
         selection = _average(table, {t: _entry(table, results, method, t, table.select_by or METRIC, 1) for t in table.tasks})
+        selection = replace(selection, decimals=3)
         rows.append(Row(method, _is_oracle(method, results), tasks[method], average, Entry(gain, len(table.seeds)), selection))
     return rows
 

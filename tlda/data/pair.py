@@ -112,6 +112,11 @@ class DomainPair(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        for name, value in (("batch_size", batch_size), ("steps", steps), ("eval_batch_size", eval_batch_size), ("shots", shots)):
+            if value is not None and value < 1:
+                raise UserError(f"--data.{name} is {value}: it must be at least 1")
+        if not 0 < holdout < 1:
+            raise UserError(f"--data.holdout is {holdout}: it is a share of the source, between 0 and 1")
         self.batch_size, self.steps, self.eval_batch_size = batch_size, steps, eval_batch_size
         self.shots, self.holdout, self.num_workers = shots, holdout, num_workers
         self.augment = list(augment or ())
@@ -153,7 +158,9 @@ class DomainPair(LightningDataModule):
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
+        """The number of classes, at least two."""
+        if len(self.class_names) < 2:
+            raise UserError(f"there is only one class, {self.class_names}: a classifier needs two; look at --data.classes and the folders")
         return len(self.class_names)
 
     def setup(self, stage: str) -> None:
@@ -162,8 +169,6 @@ class DomainPair(LightningDataModule):
             for domain in (source, target):
                 if not len(domain.train):
                     raise UserError(f"the domain '{domain.name}' is empty")
-            if self.num_classes < 2:
-                raise UserError(f"there is only one class, {self.class_names}: a classifier needs two")
             self.domains = self._hold_out(source), target
 
     def _hold_out(self, source: Domain) -> Domain:
@@ -203,9 +208,14 @@ class DomainPair(LightningDataModule):
         samplers = [Steps(len(d), self.batch_size, steps, 2 * self.seed + i, rank, world_size) for i, d in enumerate(data.values())]
         for sampler in samplers:
             # A resumed run draws its first rows before Lightning tells the sampler its epoch.
-            sampler.set_epoch(self.trainer.fit_loop.epoch_loop.batch_progress.total.ready // steps if self.trainer else 0)
+            sampler.set_epoch(self._batches_done // steps)
         loaders = [self._loader(d, sampler) for d, sampler in zip(data.values(), samplers, strict=True)]
         return CombinedLoader(batch_type(*loaders), "min_size")
+
+    @property
+    def _batches_done(self) -> int:
+        loop = getattr(self.trainer, "fit_loop", None)
+        return loop.epoch_loop.batch_progress.total.ready if loop else 0
 
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -243,6 +253,10 @@ class DomainPair(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Any]:
         return self._evaluation(self.evaluation_rows[1])
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        # A batch that is there already is not walked through: that costs a small net a percent of its step.
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         if isinstance(batch, (Sample, Unlabelled)):
