@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,8 +76,6 @@ def test_the_target_of_a_pair_has_no_labels() -> None:
 
 @pytest.mark.parametrize("batch_type", [Pair, SourceBatch, LabelledPair, OracleBatch])
 def test_the_batch_is_what_the_method_asks_for(batch_type: Any) -> None:
-    from types import SimpleNamespace
-
     data = ready(batch_size=5, steps=3)
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         lightning_module=SimpleNamespace(batch_type=batch_type), global_rank=0, world_size=1, training=True
@@ -91,8 +90,6 @@ def test_augmentation_is_for_training_and_bytes_become_floats() -> None:
     class Half(Augment):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x / 2
-
-    from types import SimpleNamespace
 
     data = ready(batch_size=4, augment=[Half()])
     batch = Pair(data.training_rows()["source"][torch.arange(4)], data.training_rows()["target"][torch.arange(4)])
@@ -117,18 +114,15 @@ def test_an_empty_domain_and_a_single_class_are_refused() -> None:
 
 
 def test_a_target_without_labels_is_not_measured_and_refused_where_labels_are_needed() -> None:
-    from types import SimpleNamespace
-
     target = Domain("b", Images(images(24).images, torch.full((24,), -1)), labelled=False)
     data = ready(target=target)
     assert len(data.val_dataloader()) == len(data.test_dataloader()) == 1
     assert len(ready().val_dataloader()) == 2
     assert len(next(iter(data.predict_dataloader())).x) == 24
-    data.trainer = SimpleNamespace(  # type: ignore[assignment]
-        lightning_module=SimpleNamespace(batch_type=OracleBatch), global_rank=0, world_size=1
-    )
-    with pytest.raises(UserError, match=r"needs labels of the target, and 'b' has none"):
-        data.train_dataloader()
+    oracle = Toy(target=target)
+    oracle.trainer = SimpleNamespace(lightning_module=SimpleNamespace(batch_type=OracleBatch))  # type: ignore[assignment]
+    with pytest.raises(UserError, match=r"trains on labels of the target, and 'b' has none"):
+        oracle.setup("fit")
 
 
 def test_the_fingerprint_tells_data_apart_and_nothing_else() -> None:
@@ -142,3 +136,15 @@ def test_the_fingerprint_tells_data_apart_and_nothing_else() -> None:
     assert len(prints) == 4
     subset = Domain("a", Subset(images(40), torch.arange(39)))
     assert Toy(source=subset).fingerprint() not in prints
+
+
+@pytest.mark.parametrize(("batch_type", "measured"), [(Pair, 24), (OracleBatch, 6), (LabelledPair, 6)])
+def test_what_measures_was_not_trained_on_with_labels(batch_type: type, measured: int) -> None:
+    data = Toy(holdout=0.25)
+    data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(batch_type=batch_type), global_rank=0, world_size=1)  # type: ignore[assignment]
+    data.setup("fit")
+    assert len(data.evaluation_rows[1]) == measured
+    if batch_type is not Pair:
+        held = set(data.evaluation_rows[1].rows.tolist())  # type: ignore[attr-defined]
+        assert not held & set(data.training_rows()["oracle"].rows.tolist())
+    assert len(data.predict_dataloader().dataset) == 24  # type: ignore[arg-type]

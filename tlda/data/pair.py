@@ -86,15 +86,16 @@ class Augment(torch.nn.Module):
 class DomainPair(LightningDataModule):
     """A source and a target domain. A subclass says what they are in :meth:`load` and :attr:`class_names`.
 
-    The target's test rows measure; where its distributor keeps none apart, all its rows do, as is usual. The source's
-    test rows, or a part held out of its training rows, are the source validation.
+    The target's test rows measure; where its distributor keeps none apart, all its rows do, as is usual, unless the
+    method sees their labels: then a part held out of them does. The source's test rows, or a part held out of its training
+    rows, are the source validation.
 
     Args:
         batch_size: the rows of each domain in a batch of one process.
         steps: the batches of an epoch; by default one pass over the first domain of the batch.
         eval_batch_size: the rows of a batch where nothing is trained.
         shots: the labels a class that a supervised setting may see of the target; null for all.
-        holdout: the share of the source kept for validation where it has no test rows.
+        holdout: the share kept of the source for validation, and of a target whose labels are seen, where there are no test rows.
         augment: augmentations of the training batches, in order.
         num_workers: processes that read data from disk.
         seed: the seed of order, shots and holdout; by default that of the run.
@@ -169,14 +170,22 @@ class DomainPair(LightningDataModule):
             for domain in (source, target):
                 if not len(domain.train):
                     raise UserError(f"the domain '{domain.name}' is empty")
-            self.domains = self._hold_out(source), target
+            seen = {"labelled", "oracle"} & set(self.batch_type._fields)
+            if seen and not target.labelled:
+                raise UserError(f"the method trains on labels of the target, and '{target.name}' has none")
+            self.domains = self._hold_out(source), self._hold_out(target) if seen else target
 
-    def _hold_out(self, source: Domain) -> Domain:
-        if source.test is not None:
-            return source
-        rows = torch.randperm(len(source.train), generator=torch.Generator().manual_seed(self.seed))
+    @property
+    def batch_type(self) -> Any:
+        """The type of the method's training batch, whose fields say what is read."""
+        return getattr(getattr(self.trainer, "lightning_module", None), "batch_type", Pair)
+
+    def _hold_out(self, domain: Domain) -> Domain:
+        if domain.test is not None:
+            return domain
+        rows = torch.randperm(len(domain.train), generator=torch.Generator().manual_seed(self.seed))
         held = max(1, round(self.holdout * len(rows)))
-        return replace(source, train=Subset(source.train, rows[held:]), test=Subset(source.train, rows[:held].sort().values))
+        return replace(domain, train=Subset(domain.train, rows[held:]), test=Subset(domain.train, rows[:held].sort().values))
 
     def _few(self, data: Rows) -> Rows:
         if self.shots is None:
@@ -197,11 +206,7 @@ class DomainPair(LightningDataModule):
         }
 
     def train_dataloader(self) -> CombinedLoader:
-        module = getattr(self.trainer, "lightning_module", None)
-        batch_type: Any = getattr(module, "batch_type", Pair)
-        if not self.loaded[1].labelled and {"labelled", "oracle"} & set(batch_type._fields):
-            raise UserError(f"{type(module).__name__} needs labels of the target, and '{self.loaded[1].name}' has none")
-        rows = self.training_rows()
+        rows, batch_type = self.training_rows(), self.batch_type
         data = {field: rows[field] for field in batch_type._fields}
         rank, world_size = self._processes()
         steps = self.steps or max(1, len(next(iter(data.values()))) // (self.batch_size * world_size))
@@ -252,7 +257,8 @@ class DomainPair(LightningDataModule):
     test_dataloader = val_dataloader
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        return self._evaluation(self.evaluation_rows[1])
+        target = self.loaded[1]
+        return self._evaluation(target.test if target.test is not None else target.train)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         # A batch that is there already is not walked through: that costs a small net a percent of its step.
