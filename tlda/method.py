@@ -133,6 +133,13 @@ class Method(LightningModule):
 
     # What Lightning calls
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the running hook forty times a step, and nn.Module looks at each value for parameters: a tenth of a millisecond.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer(self.parameter_groups())
 
