@@ -42,10 +42,10 @@ class Loss(nn.Module):
 
     def term(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
         """What is added to the objective, at the precision that the loss asks for."""
-        device = source.features.device.type
-        with torch.autocast(device, enabled=self.mixed_precision and torch.is_autocast_enabled(device)):
-            if not self.mixed_precision:
-                source, target = (Output(*(t.float() for t in output)) for output in (source, target))
+        if self.mixed_precision:
+            return self.weigh(self(batch, source, target, progress))
+        with torch.autocast(source.features.device.type, enabled=False):
+            source, target = (Output(*(t.float() for t in output)) for output in (source, target))
             return self.weigh(self(batch, source, target, progress))
 
     def weigh(self, loss: Tensor) -> Tensor:
