@@ -170,6 +170,7 @@ class DomainPair(LightningDataModule):
             for domain in (source, target):
                 if not len(domain.train):
                     raise UserError(f"the domain '{domain.name}' is empty")
+            assert self.num_classes >= 2
             seen = {"labelled", "oracle"} & set(self.batch_type._fields)
             if seen and not target.labelled:
                 raise UserError(f"the method trains on labels of the target, and '{target.name}' has none")
