@@ -13,6 +13,7 @@ import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
 from tlda.data.pair import DomainPair
+from tlda.light import Unprofiled
 from tlda.method import Method
 from tlda.parsing import explained
 
@@ -50,4 +51,5 @@ def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, T
         made = _parser().instantiate_classes(parsed)
     dumped = yaml.safe_load(_parser().dump(parsed, skip_none=False, format="yaml"))
     made.model.recipe = {part: dumped[part] for part in ("model", "data")}
-    return made.model, made.data, Trainer(**{**made.trainer, **trainer})
+    options = {**made.trainer, **trainer}
+    return made.model, made.data, Trainer(**{**options, "profiler": options["profiler"] or Unprofiled()})

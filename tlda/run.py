@@ -22,10 +22,10 @@ from tlda import checkpoint
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.folders import require_writable
+from tlda.light import Progress, Unprofiled
 from tlda.method import Method
 from tlda.parsing import explained, read_yaml, require_config
 from tlda.predictions import write_predictions
-from tlda.progress import Progress
 from tlda.quiet import hush
 from tlda.report.pictures import Pictures
 from tlda.tracking import closed, loggers
@@ -142,6 +142,8 @@ class Run(LightningCLI):
             kwargs |= {"logger": False, "enable_checkpointing": False}
         else:
             kwargs |= self._kept(make_folder(options.default_root_dir, self.model, self.datamodule, self.options.seed_everything))
+        if options.profiler is None:
+            kwargs["profiler"] = Unprofiled()
         try:
             trainer: Trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ValueError, RuntimeError, ImportError) as error:
