@@ -54,3 +54,20 @@ class MultilinearMap(nn.Module):
         if self.randomized:
             return (features @ self.project_features) * (predictions @ self.project_classes)
         return (predictions.unsqueeze(2) * features.unsqueeze(1)).flatten(1)
+
+
+class TwoHeads(nn.Module):
+    """Two classifiers with a hidden layer each; ``forward`` is their mean, :meth:`both` gives them apart."""
+
+    def __init__(self, num_features: int, hidden: int, num_classes: int) -> None:
+        super().__init__()
+        heads = (nn.Sequential(nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)) for _ in range(2))
+        self.first, self.second = heads
+
+    def both(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits of either classifier, (n, classes) each."""
+        return self.first(features), self.second(features)
+
+    def forward(self, features: Tensor) -> Tensor:
+        first, second = self.both(features)
+        return (first + second) / 2

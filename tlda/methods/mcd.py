@@ -2,30 +2,14 @@
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from tlda.batch import Pair
 from tlda.losses import classifier_discrepancy
 from tlda.method import Method
-
-
-class TwoHeads(nn.Module):
-    """Two classifiers with a hidden layer each; ``forward`` is their mean, :meth:`both` gives them apart."""
-
-    def __init__(self, num_features: int, hidden: int, num_classes: int) -> None:
-        super().__init__()
-        heads = (nn.Sequential(nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)) for _ in range(2))
-        self.first, self.second = heads
-
-    def both(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits of either classifier, (n, classes) each."""
-        return self.first(features), self.second(features)
-
-    def forward(self, features: Tensor) -> Tensor:
-        first, second = self.both(features)
-        return (first + second) / 2
+from tlda.nn import TwoHeads
 
 
 class MCD(Method):
