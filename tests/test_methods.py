@@ -190,7 +190,7 @@ def test_fine_tuning_from_a_checkpoint(tmp_path: Path) -> None:
     run.fit(source, Toy())
     run.save_checkpoint(tmp_path / "source.ckpt")
     method = make("FineTune", pretrain=0.0, init_from=str(tmp_path / "source.ckpt"))
-    method.setup("fit")
+    trainer().validate(method, Toy(), verbose=False)
     for key, value in source.backbone.state_dict().items():
         assert torch.equal(value, method.backbone.state_dict()[key])
 
