@@ -123,6 +123,36 @@ def test_what_is_damaged_or_of_other_settings_runs_again(tlda: Tlda) -> None:
     assert after["dann-fh-0.json"] != before["dann-fh-0.json"]
 
 
+STILL = {"model": {"class_path": "SourceOnly", "init_args": {"optimizer": {"class_path": "SGD", "init_args": {"lr": 0.0}}}}}
+
+
+@pytest.mark.usefixtures("here")
+def test_a_method_starts_from_the_checkpoint_of_the_one_it_comes_after(tlda: Tlda) -> None:
+    narrow = ["--tasks", "fh", "--seeds", "1"]
+    path = write(methods={"still": STILL}, after={"still": "source_only"})
+    assert tlda("bench", path, "--methods", "still", *narrow).code == 0
+    assert set(files()) == {"still-fh-1.json"}, "a first stage alone is no cell"
+    assert len(list((RESULTS / "checkpoints").iterdir())) == 1
+    kept = next((RESULTS / "checkpoints").iterdir()).stat().st_mtime_ns
+    assert tlda("bench", path, *narrow).code == 0
+    metrics = {name: json.loads((RESULTS / f"{name}-fh-1.json").read_text()) for name in ("source_only", "still", "dann")}
+    assert metrics["still"]["metrics"] == metrics["source_only"]["metrics"] != metrics["dann"]["metrics"]
+    assert metrics["still"]["config"]["model"]["init_args"]["init_from"] == "source_only-fh-1"
+    assert next((RESULTS / "checkpoints").iterdir()).stat().st_mtime_ns != kept, "the first stage's own cell leaves it anew"
+
+    keys = {cell.method: cell.key for cell in load_table(path).cells() if cell.name.endswith("fh-1")}
+    assert keys["source_only"] == load_table(write()).cells()[4].key
+    changed = load_table(write(methods={"still": STILL, "source_only": STILL}, after={"still": "source_only"}))
+    assert keys["still"] != next(cell.key for cell in changed.cells() if cell.name == "still-fh-1")
+
+
+@pytest.mark.parametrize("after", [{"dann": "dan"}, {"source_only": "dann"}, {"dan": "dann"}])
+def test_a_method_comes_after_one_above_it(tlda: Tlda, after: dict[str, str]) -> None:
+    done = tlda("bench", write(after=after))
+    assert done.code == 1
+    assert "cannot come after" in done.err
+
+
 def test_where_data_lie_decides_no_result_and_all_else_does(tlda: Tlda) -> None:
     def key(**options: Any) -> str:
         return (

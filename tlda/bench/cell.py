@@ -9,10 +9,16 @@ import time
 import traceback
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tlda.bench.table import METRIC, Cell
+from tlda.bench.table import METRIC, Cell, merge
 from tlda.errors import UserError
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
+
+    from tlda.data.pair import DomainPair
+    from tlda.method import Method
 
 
 def start_worker(threads: int, parent: int) -> None:
@@ -51,28 +57,11 @@ def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
 
 def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any]:
     """Run ``cell`` and write its result into ``folder``: the target's accuracy after the last epoch, nothing selected."""
-    from pytorch_lightning import seed_everything
-
     from tlda.bench.results import write_result
-    from tlda.build import build
     from tlda.tracking import closed
 
-    seed_everything(cell.seed, verbose=False)
-    method, data, trainer = build(
-        cell.config,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        **_tracked(folder / "logs" / cell.name, cell, wandb_group),
-    )
-    start = time.perf_counter()
     with closed():
-        for logger in trainer.loggers:
-            logger.log_hyperparams({**method.recipe, "trainer": cell.config.get("trainer", {}), "seed_everything": cell.seed})
-        trainer.fit(method, data)
-        seconds = time.perf_counter() - start
+        method, data, trainer, seconds = _train(folder, cell, _tracked(folder / "logs" / cell.name, cell, wandb_group))
         metrics = {name: value for rows in trainer.test(method, data, verbose=False) for name, value in rows.items()}
     if METRIC not in metrics:
         raise UserError(f"the target of task '{cell.task}' has no labels to measure with: a table needs some")
@@ -81,15 +70,51 @@ def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
     return result
 
 
-def _result(cell: Cell, method: Any, data: Any, trainer: Any, metrics: dict[str, float], seconds: float) -> dict[str, Any]:
+def _train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> tuple[Method, DomainPair, Trainer, float]:
+    """Train ``cell``, from the checkpoint of the one that it comes after, and leave one for those that come after it."""
+    from pytorch_lightning import seed_everything
+
+    from tlda.build import build
+
+    start_from: dict[str, Any] = {}
+    if cell.first:
+        start_from = {"model": {"init_args": {"init_from": str(cell.first.checkpoint(folder))}}}
+        if not cell.first.checkpoint(folder).exists():
+            _train(folder, cell.first, {"logger": False})
+    seed_everything(cell.seed, verbose=False)
+    method, data, trainer = build(
+        merge(cell.config, start_from),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        **tracked,
+    )
+    for logger in trainer.loggers:
+        logger.log_hyperparams({**method.recipe, "trainer": cell.config.get("trainer", {}), "seed_everything": cell.seed})
+    start = time.perf_counter()
+    trainer.fit(method, data)
+    seconds = time.perf_counter() - start
+    if cell.leads:
+        path = cell.checkpoint(folder)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        trainer.save_checkpoint(partial, weights_only=True)
+        partial.replace(path)
+    return method, data, trainer, seconds
+
+
+def _result(cell: Cell, method: Method, data: DomainPair, trainer: Trainer, metrics: dict[str, float], seconds: float) -> dict[str, Any]:
     import torch
 
+    if cell.first:
+        method.recipe["model"]["init_args"]["init_from"] = cell.first.name
     return {
         "key": cell.key,
         "method": cell.method,
         "task": cell.task,
         "seed": cell.seed,
-        "sees": list(method.batch_type._fields),
+        "sees": list(method.batch_type._fields),  # type: ignore[attr-defined]
         "metrics": metrics,
         "confusion": method.confusion.compute().tolist(),
         "data": data.fingerprint(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,18 +23,27 @@ NOT_DECISIVE = ("root", "download", "num_workers", "eval_batch_size", "in_memory
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a table: a method on a task with a seed, and the hash of all that decides its result."""
+    """One run of a table: a method on a task with a seed, and the hash of all that decides its result.
+
+    ``first`` is the cell whose checkpoint it starts from, ``leads`` whether it is such a cell itself.
+    """
 
     method: str
     task: str
     seed: int
     config: dict[str, Any]
     key: str
+    first: Cell | None = None
+    leads: bool = False
 
     @property
     def name(self) -> str:
         """The name of its result file."""
         return f"{self.method}-{self.task}-{self.seed}"
+
+    def checkpoint(self, folder: Path) -> Path:
+        """Where a cell that ``leads`` leaves its network for others, below the folder of the results."""
+        return folder / "checkpoints" / f"{self.name}-{self.key}.ckpt"
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class Table:
     seeds: list[int]
     baseline: str
     base: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, str] = field(default_factory=dict)
     select_by: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
@@ -70,9 +81,14 @@ class Table:
         """Every cell, seed by seed, so that a complete if small table is there early."""
         from tlda.build import resolve
 
-        configs = {(m, t): self.config(m, t) for m in self.methods for t in self.tasks}
-        keys = {mt: _hash(resolve(config), config.get("trainer", {})) for mt, config in configs.items()}
-        return [Cell(m, t, seed, configs[m, t], f"{keys[m, t]}-{seed}") for seed in self.seeds for t in self.tasks for m in self.methods]
+        cells: dict[tuple[int, str, str], Cell] = {}
+        configs = {(t, m): self.config(m, t) for t in self.tasks for m in self.methods}
+        resolved = {place: resolve(config) for place, config in configs.items()}
+        for seed, (t, m) in itertools.product(self.seeds, configs):
+            first = cells[seed, t, self.after[m]] if m in self.after else None
+            key = _hash(resolved[t, m], configs[t, m].get("trainer", {}), first)
+            cells[seed, t, m] = Cell(m, t, seed, configs[t, m], f"{key}-{seed}", first, m in self.after.values())
+        return list(cells.values())
 
     def narrowed(self, methods: str | None, tasks: str | None, seeds: str | None) -> Table:
         """The table with the named methods, tasks and seeds only, each a comma-separated list."""
@@ -107,9 +123,10 @@ def merge(*overlays: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _hash(resolved: dict[str, Any], trainer: dict[str, Any]) -> str:
+def _hash(resolved: dict[str, Any], trainer: dict[str, Any], first: Cell | None) -> str:
     data = {key: value for key, value in resolved["data"]["init_args"].items() if key not in NOT_DECISIVE}
     decisive = {"model": resolved["model"], "data": [resolved["data"]["class_path"], data], "trainer": trainer, "protocol": PROTOCOL}
+    decisive["after"] = first and first.key
     return hashlib.blake2b(json.dumps(_without_nulls(decisive), sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -150,6 +167,7 @@ def load_table(path: str | Path) -> Table:
         seeds=declared["seeds"],
         baseline=declared.get("baseline", next(iter(overlays["methods"]))),
         base=_overlay(declared.get("base"), path),
+        after=declared.get("after", {}),
         select_by=declared.get("select_by"),
         labels=declared.get("labels", {}),
         published=read_yaml(path.parent / published) if published else {},
@@ -160,7 +178,7 @@ def load_table(path: str | Path) -> Table:
 def _require_table(path: Path, declared: Any) -> None:
     """Raise :class:`UserError` where ``declared``, from ``path``, is not a table's declaration."""
     needed = {"methods": dict, "tasks": dict, "seeds": list}
-    known = (*needed, "title", "protocol", "baseline", "base", "select_by", "labels", "published")
+    known = (*needed, "title", "protocol", "baseline", "base", "after", "select_by", "labels", "published")
     if not isinstance(declared, dict):
         raise UserError(f"{path} is not a table: it needs {', '.join(needed)}")
     for key in declared:
@@ -174,3 +192,7 @@ def _require_table(path: Path, declared: Any) -> None:
         raise UserError(f"{path}: the seed '{wrong[0]}' is not a whole number")
     if (baseline := declared.get("baseline")) and baseline not in declared["methods"]:
         raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, declared['methods'])}")
+    order = [str(method) for method in declared["methods"]]
+    for method, first in declared.get("after", {}).items():
+        if {method, first} - set(order) or order.index(first) >= order.index(method):
+            raise UserError(f"{path}: '{method}' cannot come after '{first}': both must be methods of the table, '{first}' above the other")
