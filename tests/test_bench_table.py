@@ -6,21 +6,24 @@ import csv
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import yaml
+from scipy.stats import ttest_rel
 
 from tests.conftest import EXPERIMENTS, Tlda
 from tests.test_bad_input import refused
-from tlda.bench.table import load_table
+from tlda.bench.table import load_table, merge
 from tlda.errors import UserError
 
 TABLE: dict[str, Any] = {
     "title": "Golden",
     "base": str(EXPERIMENTS / "base" / "embedded.yaml"),
     "methods": {
-        name: {"model": {"class_path": "SourceOnly", "init_args": {"bottleneck": i}}} for i, name in enumerate(("base", "a", "b", "top"))
+        "base": {"model": {"class_path": "SourceOnly"}},
+        **{name: {"model": {"class_path": "DANN", "init_args": {"trade_off": i}}} for i, name in enumerate(("a", "b", "top"))},
     },
     "tasks": {name: str(EXPERIMENTS / "task" / f"{name}.yaml") for name in ("fonts_handwritten", "handwritten_fonts")},
     "seeds": [0, 1, 2],
@@ -74,8 +77,72 @@ def test_the_table_is_what_numpy_says(tlda: Tlda, golden: Path) -> None:
         expected = [shown(ACCURACY[i, 0]), shown(ACCURACY[i, 1]), shown(ACCURACY[i].mean(0))]
         assert row[1:4] == [f"**{text}**" if best[column] == i else text for column, text in enumerate(expected)]
         gain = ACCURACY[i].mean(0) - ACCURACY[0].mean(0)
-        assert row[4].strip("*") == (shown(gain) if i else "–")
+        assert row[4].strip("*").removesuffix(" *").removesuffix(" ▼").strip("*") == (shown(gain) if i else "–")
     assert "**" not in "".join(rows[3]), "an oracle is never bold"
+
+
+def test_significance_is_what_scipy_and_holm_say(tlda: Tlda, golden: Path) -> None:
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    p = {method: ttest_rel(ACCURACY[i].ravel(), ACCURACY[0].ravel()).pvalue for i, method in enumerate(TABLE["methods"]) if i in (1, 2)}
+    first, second = sorted(p, key=p.__getitem__)
+    holm = {first: min(1, 2 * p[first]), second: min(1, max(2 * p[first], p[second]))}
+    with (golden / "table.csv").open() as file:
+        found = {row["method"]: row["p"] for row in csv.DictReader(file) if row["task"] == "gain"}
+    assert found == {"a": f"{holm['a']:.6f}", "b": f"{holm['b']:.6f}", "top": ""}, "an oracle is not tested"
+
+
+def test_what_is_below_the_baseline_is_marked_with_the_reason(tlda: Tlda, golden: Path) -> None:
+    path = golden / "b-fonts_handwritten-0.json"
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps(result | {"metrics": result["metrics"] | {"test/target/accuracy": 0.0}}))
+    for name in TASKS:
+        path = golden / f"b-{name}-0.json"
+        result = json.loads(path.read_text())
+        path.write_text(json.dumps(result | {"metrics": result["metrics"] | {"test/target/accuracy": -3.0}}))
+    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | {"notes": {"b": "It was made to fail."}}, sort_keys=False))
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    assert [row[0] for row in table_rows(golden)[1:] if "▼" in row[4]] == ["b"]
+    assert "▼: below source only. b: It was made to fail." in (golden / "table.md").read_text()
+
+
+def test_a_gain_is_over_the_row_of_the_same_protocol_or_is_refused(tlda: Tlda, golden: Path) -> None:
+    wider = {"backbone": {"init_args": {"num_features": 7}}}
+    methods = dict(TABLE["methods"]) | {
+        "a": {"model": {"class_path": "SourceOnly", "init_args": wider}},
+        "b": {"model": {"class_path": "DANN", "init_args": wider}},
+        "top": {"model": {"class_path": "DANN", "init_args": {"backbone": {"init_args": {"num_features": 8}}}}},
+    }
+    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | {"methods": methods}, sort_keys=False))
+    for cell in load_table("golden.yaml").cells():
+        path = golden / f"{cell.name}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"key": cell.key, "sees": ["source"]}))
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    rows = {row[0].removesuffix(" †"): row for row in table_rows(golden)[1:]}
+    assert rows["b"][4].strip("*").startswith(shown((ACCURACY[2] - ACCURACY[1]).mean(0)))
+    assert rows["top"][4] == "–", "there is no row to compare with"
+    text = (golden / "table.md").read_text()
+    assert "† b: model.backbone.num_features 7, not " in text
+    assert "† top: model.backbone.num_features 8, not " in text
+
+
+def test_a_result_of_other_settings_is_left_out_with_the_lines_that_differ(tlda: Tlda, golden: Path) -> None:
+    path = golden / "a-handwritten_fonts-1.json"
+    cell = next(cell for cell in load_table("golden.yaml").cells() if cell.name == "a-handwritten_fonts-1")
+    config = merge(cell.resolved, {"model": {"init_args": {"bottleneck": 5}}})
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"key": "other", "config": config}))
+    done = tlda("bench", "golden.yaml", "--render")
+    assert done.code == 0
+    assert "a-handwritten_fonts-1.json was measured under other settings and is left out: model.bottleneck 5, not 0" in done.out
+
+
+def test_the_other_formats_hold_the_same_numbers(tlda: Tlda, golden: Path) -> None:
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    tex, page = ((golden / f"table.{ending}").read_text() for ending in ("tex", "html"))
+    numbers = [text.strip("*") for row in table_rows(golden)[1:] for text in row[1:4]]
+    assert all(text.replace("±", r"$\pm$") in tex for text in numbers)
+    assert r"f $\rightarrow$ h" in tex
+    cells = [element.text for element in ElementTree.fromstring(page.partition("\n")[2]).iter() if element.tag in ("td", "b")]
+    assert set(numbers) <= set(cells)
 
 
 def test_the_csv_is_what_numpy_says(tlda: Tlda, golden: Path) -> None:

@@ -29,8 +29,9 @@ def test_readme_shows_the_committed_table() -> None:
     assert marked("README.md", "table digits") == table.split("\n", 1)[1].strip()
 
 
-def test_every_committed_table_is_what_its_result_files_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tlda.bench.render import csv_text, markdown
+def test_every_committed_table_is_what_its_result_files_give() -> None:
+    from tlda.bench.grid import latex, markdown, page
+    from tlda.bench.render import csv_text, document
     from tlda.bench.results import read_results
     from tlda.bench.table import load_table
 
@@ -38,5 +39,6 @@ def test_every_committed_table_is_what_its_result_files_give(monkeypatch: pytest
         table = load_table(path)
         if (table.results / "table.md").exists() and path.stem != "quickstart":
             results = read_results(table.results, table.cells())
-            assert (table.results / "table.md").read_text(encoding="utf-8") == markdown(table, results)
-            assert (table.results / "table.csv").read_text(encoding="utf-8") == csv_text(table, results)
+            shown = document(table, results)
+            for ending, text in {"md": markdown(shown), "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
+                assert (table.results / f"table.{ending}").read_text(encoding="utf-8") == text

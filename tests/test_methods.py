@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
-from pytorch_lightning import seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 import tlda.methods
 from tests.toy import CLASSES, Tiny, Toy, trainer
-from tlda.batch import OracleBatch, Output, Pair, SourceBatch
+from tlda.batch import OracleBatch, Output, Pair, SourceBatch, TargetBatch
 from tlda.errors import UserError
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
+from tlda.optim import Adam
 from tlda.parsing import subclasses
 
 METHODS = {name: cls for name, cls in subclasses(Method).items() if cls.__module__.startswith("tlda.methods")}
@@ -33,7 +36,44 @@ def make(name: str, **options: Any) -> Method:
     cls, own = VARIANTS[name]
     seed_everything(0, verbose=False)
     method: Method = cls(backbone=Tiny(), num_classes=CLASSES, **{**own, **options})
+    if method.batch_type is TargetBatch and method.init_from is None:
+        return make(name, **options, init_from=source_checkpoint())  # it never sees the source, so it starts from a network that did
     return method
+
+
+FOLDER = tempfile.TemporaryDirectory()
+
+
+@functools.cache
+def source_checkpoint() -> str:
+    """A network trained on the source of the toy."""
+    with torch.random.fork_rng():
+        run = trainer(10)
+        run.fit(make("SourceOnly", optimizer=Adam(lr=0.01)), Toy())
+        run.save_checkpoint(path := f"{FOLDER.name}/source.ckpt")
+    return path
+
+
+class Start(Callback):
+    """Keeps the state that training starts from: that of ``init_from`` where there is one."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.state = copy.deepcopy(pl_module.state_dict())
+
+
+class Fitted(NamedTuple):
+    method: Method
+    before: dict[str, torch.Tensor]
+    frozen: set[str]
+
+
+@functools.cache
+def fitted(name: str) -> Fitted:
+    """A trained method, the state that it started from, and the parameters that its constructor froze."""
+    method, start = make(name), Start()
+    frozen = {key for key, value in method.named_parameters() if not value.requires_grad}
+    trainer(callbacks=[start]).fit(method, Toy())
+    return Fitted(method, start.state, frozen)
 
 
 def batch_of(method: Method, n: int = 12) -> Any:
@@ -44,6 +84,11 @@ def batch_of(method: Method, n: int = 12) -> Any:
     return method.batch_type(**fields)
 
 
+def flags(method: Method) -> list[Any]:
+    """The mode of each part, and what is trained of it."""
+    return [(part.training, [parameter.requires_grad for parameter in part.parameters()]) for part in method.modules()]
+
+
 def test_every_file_is_a_method() -> None:
     files = {path.stem for path in Path(tlda.methods.__file__).parent.glob("*.py")} - {"__init__"}
     assert files == {cls.__module__.rsplit(".", 1)[1] for cls in METHODS.values()}
@@ -51,13 +96,22 @@ def test_every_file_is_a_method() -> None:
 
 @every_method
 def test_parameters_move_and_loss_is_finite(name: str) -> None:
-    method = make(name)
-    before = copy.deepcopy(method.state_dict())
-    trainer().fit(method, Toy())
+    method, before, _ = fitted(name)
     after = method.state_dict()
     assert all(torch.isfinite(value).all() for value in after.values())
     still = {key for key, value in method.named_parameters() if value.requires_grad and torch.equal(before[key], after[key])}
     assert not still
+
+
+@every_method
+def test_frozen_parameters_stay_bit_for_bit(name: str) -> None:
+    method, before, frozen = fitted(name)
+    after = method.state_dict()
+    moved = {key for key in frozen if not torch.equal(before[key], after[key])}
+    assert not {key for key in moved if key.split(".")[0] in ("backbone", "bottleneck", "head")}
+    # A copy beside the network, such as a teacher, may be written to: when, a test of the method's own says.
+    own = (Path(__file__).parent / "methods").glob("test_*.py")
+    assert not moved or any(type(method).__name__ in path.read_text() for path in own), moved
 
 
 @every_method
@@ -87,9 +141,11 @@ def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
     run.fit(method, Toy())
     run.save_checkpoint(tmp_path / "a.ckpt")
     other = make(name)
+    before = flags(other)
     trainer().test(other, Toy(), ckpt_path=tmp_path / "a.ckpt", verbose=False, weights_only=True)
     for key, value in method.state_dict().items():
-        assert torch.equal(value, other.state_dict()[key]), key
+        assert torch.equal(value, other.state_dict()[key]), key  # nor has the test itself moved anything
+    assert flags(other) == before
 
 
 @every_method

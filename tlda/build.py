@@ -16,6 +16,7 @@ from tlda.data.pair import DomainPair
 from tlda.light import Unprofiled
 from tlda.method import Method
 from tlda.parsing import explained
+from tlda.protocol import with_protocol
 
 
 @functools.cache
@@ -50,6 +51,6 @@ def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, T
     with explained():
         made = _parser().instantiate_classes(parsed)
     dumped = yaml.safe_load(_parser().dump(parsed, skip_none=False, format="yaml"))
-    made.model.recipe = {part: dumped[part] for part in ("model", "data")}
+    made.model.recipe = with_protocol({part: dumped[part] for part in ("model", "data")}, config.get("trainer", {}))
     options = {**made.trainer, **trainer}
     return made.model, made.data, Trainer(**{**options, "profiler": options["profiler"] or Unprofiled()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -11,7 +11,6 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from tlda.backbones import Backbone
 from tlda.batch import Output, Pair, Sample, SourceBatch
@@ -19,11 +18,8 @@ from tlda.checkpoint import describe, refuse_other
 from tlda.errors import UserError
 from tlda.finite import FiniteWatch
 from tlda.losses import Loss
-from tlda.metrics import InformationMaximization
+from tlda.metrics.measures import Measures
 from tlda.optim import Adam, Optim, Schedule, set_learning_rates
-
-ACCURACY = {"val": ("val/source/accuracy", "oracle/target/accuracy"), "test": ("test/source/accuracy", "test/target/accuracy")}
-"""The names of the accuracies. While a run can still select on them, the target's says that it is an oracle's."""
 
 
 class Prediction(NamedTuple):
@@ -74,11 +70,7 @@ class Method(LightningModule):
         self.losses = nn.ModuleDict()
         self.optimizer, self.schedule = optimizer or Adam(), schedule or Schedule()
         self.lr_multipliers = lr_multipliers or {}
-        self.accuracy = nn.ModuleDict(
-            {stage: nn.ModuleList(MulticlassAccuracy(num_classes, average="micro") for _ in names) for stage, names in ACCURACY.items()}
-        )
-        self.certainty = nn.ModuleDict({stage: InformationMaximization(num_classes) for stage in ACCURACY})
-        self.confusion = MulticlassConfusionMatrix(num_classes)
+        self.measures = Measures(num_classes)
         for loss in plus or ():
             self.add_loss(loss.short_name(), loss)
 
@@ -206,24 +198,24 @@ class Method(LightningModule):
         return (self.trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % every == 0
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self.evaluate(batch, "val", dataloader_idx)
+        output = self(batch.x)
+        self.measures.validate(self, batch, output, dataloader_idx)
+        self.log_epoch(self.measures.score("val", dataloader_idx, output.logits, batch.y))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_epoch(self.measures.validated())
 
     def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        logits = self.evaluate(batch, "test", dataloader_idx)
+        logits = self.infer(batch.x) if dataloader_idx == 1 else self(batch.x).logits
+        self.log_epoch(self.measures.score("test", dataloader_idx, logits, batch.y))
         if dataloader_idx == 1:
-            self.confusion.update(logits, batch.y)
+            self.log_epoch(self.measures.test_target(logits, batch.y))
 
-    def evaluate(self, batch: Sample, stage: str, domain: int) -> Tensor:
-        """Count the hits of a labelled batch of ``domain`` (0 source, 1 target) and return its logits."""
-        logits: Tensor = self.infer(batch.x) if stage == "test" and domain == 1 else self(batch.x).logits
-        metrics: dict[str, Any] = {ACCURACY[stage][domain]: self.accuracy[stage][domain]}  # type: ignore[index]
-        metrics[ACCURACY[stage][domain]].update(logits, batch.y)
-        if domain == 1:
-            certainty: Any = self.certainty[stage]
-            certainty.update(logits)
-            metrics[f"{stage}/target/information_maximization"] = certainty
-        self.log_dict(metrics, on_step=False, on_epoch=True, add_dataloader_idx=False, prog_bar=stage == "val")
-        return logits
+    def log_epoch(self, values: Mapping[str, Any]) -> None:
+        """Log metrics, or values that all processes have alike, once an epoch; what selects is in the progress bar."""
+        for name, value in values.items():
+            bar = name.endswith("accuracy") and not name.startswith("test")
+            self.log(name, value, on_step=False, on_epoch=True, add_dataloader_idx=False, prog_bar=bar, sync_dist=isinstance(value, Tensor))
 
     def predict_step(self, batch: Sample, batch_idx: int) -> Prediction:
         confidence, label = self.infer(batch.x).float().softmax(1).max(1)

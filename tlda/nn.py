@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class _Reversal(torch.autograd.Function):
@@ -71,3 +75,49 @@ class TwoHeads(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         first, second = self.both(features)
         return (first + second) / 2
+
+
+class Snapshot(nn.Module):
+    """A copy of ``modules``, one after the other, that does not learn; it is used as in evaluation, whatever the trainer says.
+
+    It is the one that :meth:`take` made last, which ``taken`` remembers, in checkpoints too; until then that of the beginning.
+    """
+
+    taken: Tensor
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        self.copy = copy.deepcopy(nn.Sequential(*modules)).requires_grad_(False)
+        self.register_buffer("taken", torch.tensor(False))
+
+    def take(self, *modules: nn.Module) -> None:
+        """Become what ``modules``, of the same kinds, are now."""
+        self.copy.load_state_dict(nn.Sequential(*modules).state_dict())
+        self.taken.fill_(True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.copy.eval()(x)
+        return output
+
+
+def without_statistics(module: nn.Module) -> AbstractContextManager[None]:
+    """Within, BatchNorm's running statistics in ``module`` stay as they are; it normalises as before."""
+    return _off("track_running_stats", (m for m in module.modules() if isinstance(m, _BatchNorm)))
+
+
+def without_noise(module: nn.Module) -> AbstractContextManager[None]:
+    """Within, ``module`` has no dropout nor any other noise of training; BatchNorm normalises as before."""
+    # Whatever is random looks at this flag, in layers of others too; only BatchNorm looks at it for something else.
+    return _off("training", (m for m in module.modules() if not isinstance(m, _BatchNorm)))
+
+
+@contextmanager
+def _off(flag: str, modules: Iterable[nn.Module]) -> Iterator[None]:
+    on = [module for module in modules if getattr(module, flag)]
+    for module in on:
+        setattr(module, flag, False)
+    try:
+        yield
+    finally:
+        for module in on:
+            setattr(module, flag, True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 
@@ -111,3 +113,26 @@ class SGD(Optim):
     def make(self, groups: list[dict[str, Any]]) -> Optimizer:
         options = {"lr": self.lr, "weight_decay": self.weight_decay, "momentum": self.momentum, "nesterov": self.nesterov}
         return torch.optim.SGD(groups, fused=True, **options)  # type: ignore[arg-type]
+
+
+@contextmanager
+def ascended(weights: Sequence[Tensor], gradients: Sequence[Tensor], radius: float) -> Iterator[None]:
+    """Within, ``weights`` stand ``radius`` up their ``gradients``, in the L2 norm of all together (Foret et al., ICLR 2021, eq. 2).
+
+    After it they are what they were, bit for bit. A gradient that is needed there is taken within.
+    """
+    before = [weight.detach().clone() for weight in weights]
+    scale = radius / (torch.stack([gradient.norm() for gradient in gradients]).norm() + 1e-12)
+    _assign(weights, [weight + scale * gradient for weight, gradient in zip(before, gradients, strict=True)])
+    try:
+        yield
+    finally:
+        _assign(weights, before)
+
+
+@torch.no_grad()
+def _assign(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for weight, value in zip(weights, values, strict=True):
+        weight.copy_(value)
+    # Autocast keeps copies of weights at half precision, which are no longer theirs.
+    torch.clear_autocast_cache()

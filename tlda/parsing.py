@@ -28,6 +28,8 @@ BASES: dict[str, type] = {
     "optimizer": Optim,
     "schedule": Schedule,
     "augment": Augment,
+    "choices": Augment,
+    "strong": Augment,
 }
 """What each option that names a class takes."""
 

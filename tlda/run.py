@@ -26,6 +26,7 @@ from tlda.light import Progress, Unprofiled
 from tlda.method import Method
 from tlda.parsing import explained, read_yaml, require_config
 from tlda.predictions import write_predictions
+from tlda.protocol import with_protocol
 from tlda.quiet import hush
 from tlda.report.pictures import Pictures
 from tlda.tracking import closed, loggers
@@ -125,9 +126,9 @@ class Run(LightningCLI):
         self.model.recipe = self.recipe()
 
     def recipe(self) -> dict[str, Any]:
-        """The resolved configuration of model and data, as plain data."""
+        """The resolved configuration of model and data, as plain data, and the hash of the protocol."""
         dumped = yaml.safe_load(self._parser(self.subcommand).dump(self.options, skip_none=False, format="yaml"))
-        return {part: dumped[part] for part in ("model", "data")}
+        return with_protocol({part: dumped[part] for part in ("model", "data")}, dumped["trainer"])
 
     @property
     def options(self) -> Any:

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tlda.data import Augment, ColourJitter, RandomAffine, RandomCrop, RandomHorizontalFlip
+from tlda.data import Augment, ColourJitter, Cutout, RandAugment, RandomAffine, RandomCrop, RandomHorizontalFlip
 from tlda.errors import UserError
 
-ALL = [RandomAffine(30, 0.1, 0.2, 10), RandomCrop(3), RandomHorizontalFlip(0.5), ColourJitter(0.4, 0.4)]
-NONE = [RandomAffine(), RandomCrop(0), RandomHorizontalFlip(0.0), ColourJitter()]
+ALL = [RandomAffine(30, 0.1, 0.2, 10), RandomCrop(3), RandomHorizontalFlip(0.5), ColourJitter(0.4, 0.4), Cutout(), RandAugment()]
+NONE = [RandomAffine(), RandomCrop(0), RandomHorizontalFlip(0.0), ColourJitter(), Cutout(0.0), RandAugment(3, [RandomAffine()])]
 
 
 @pytest.fixture
@@ -96,8 +96,56 @@ def test_flips_and_brightness(images: Tensor) -> None:
     assert grey.std() != images.std()
 
 
+def test_a_cutout_is_a_grey_square_anywhere() -> None:
+    torch.manual_seed(0)
+    covered = (Cutout(0.5, value=0.25)(torch.ones(2000, 2, 20, 30)) == 0.25).float()
+    assert torch.equal(covered[:, 0], covered[:, 1])
+    heights, widths = covered[:, 0].amax(2).sum(1), covered[:, 0].amax(1).sum(1)
+    assert torch.equal(covered[:, 0].sum((1, 2)), heights * widths)  # a rectangle
+    assert heights.max() == widths.max() == 10  # half of the shorter side
+    whole = (covered[:, 0, 0].sum(1) + covered[:, 0, -1].sum(1) + covered[:, 0, :, 0].sum(1) + covered[:, 0, :, -1].sum(1)) == 0
+    assert (heights[whole] - widths[whole]).abs().max() <= 1  # a square, to the pixel, where it does not leave the image
+    # Every place is covered, a corner a fourth as often as the middle.
+    often = covered[:, 0].mean(0)
+    assert often.min() > 0
+    assert often[0, 0] < 0.5 * often[10, 15]
+
+
+class Add(Augment):
+    """Adds a number of its own, so that the sum says what an image got."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__()
+        self.number = number
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.number
+
+
+def test_each_image_draws_its_own_augmentations_as_often_as_all() -> None:
+    torch.manual_seed(0)
+    black = torch.zeros(3000, 1, 2, 2)
+    sums = RandAugment(2, [Add(1), Add(10), Add(100)])(black)[:, 0, 0, 0]
+    assert black.max() == 0  # the batch itself is left alone
+    counts = dict(zip(*(part.tolist() for part in sums.unique(return_counts=True)), strict=True))
+    expected = {2: 1, 20: 1, 200: 1, 11: 2, 101: 2, 110: 2}  # of 9 equally likely pairs
+    assert counts.keys() == expected.keys()
+    assert all(abs(counts[s] / 3000 - ninths / 9) < 0.03 for s, ninths in expected.items())
+
+
+REFUSED = [
+    lambda: RandomAffine(degrees=-1),
+    lambda: RandomAffine(scale=1.0),
+    lambda: RandomCrop(-1),
+    lambda: ColourJitter(2.0),
+    lambda: Cutout(1.5),
+    lambda: RandAugment(0),
+    lambda: RandAugment(choices=[]),
+]
+
+
 def test_strengths_that_make_no_sense_are_refused() -> None:
-    for make in (lambda: RandomAffine(degrees=-1), lambda: RandomAffine(scale=1.0), lambda: RandomCrop(-1), lambda: ColourJitter(2.0)):
+    for make in REFUSED:
         with pytest.raises(UserError, match=r"augmentation"):
             make()
     with pytest.raises(UserError, match=r"probability"):

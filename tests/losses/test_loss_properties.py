@@ -33,6 +33,7 @@ ON_PAIRS = {
     "mmd linear": lambda s, t: losses.mmd(s, t, "linear"),
     "mmd mean": lambda s, t: losses.mmd(s, t, bandwidth="mean"),
     "mmd unbiased": lambda s, t: losses.mmd(s, t, biased=False),
+    "pseudo_label": lambda s, t: losses.pseudo_label(t, labels_from=s),
     "vat": lambda s, t: losses.vat(lambda x: x @ normalize(t, dim=1).T, s),
 }
 """Each public function, and its variants, as a loss of two batches (n, d); the gradient is that of the second."""

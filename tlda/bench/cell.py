@@ -55,41 +55,50 @@ def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
         return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:300], traceback.format_exc())
 
 
+class Trained(NamedTuple):
+    """A cell once it is trained: what was, what was measured after each epoch, and the seconds of training."""
+
+    method: Method
+    data: DomainPair
+    trainer: Trainer
+    history: list[dict[str, float | None]]
+    seconds: float
+
+
 def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any]:
     """Run ``cell`` and write its result into ``folder``: the target's accuracy after the last epoch, nothing selected."""
     from tlda.bench.results import write_result
     from tlda.tracking import closed
 
     with closed():
-        method, data, trainer, seconds = _train(folder, cell, _tracked(folder / "logs" / cell.name, cell, wandb_group))
-        metrics = {name: value for rows in trainer.test(method, data, verbose=False) for name, value in rows.items()}
+        trained = train(folder, cell, _tracked(folder / "logs" / cell.name, cell, wandb_group))
+        rows = trained.trainer.test(trained.method, trained.data, verbose=False)
+    metrics = {name: value for row in rows for name, value in row.items()}
     if METRIC not in metrics:
         raise UserError(f"the target of task '{cell.task}' has no labels to measure with: a table needs some")
-    result = _result(cell, method, data, trainer, metrics, seconds)
+    result = _result(cell, trained, metrics)
     write_result(folder, cell, result)
     return result
 
 
-def _train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> tuple[Method, DomainPair, Trainer, float]:
+def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
     """Train ``cell``, from the checkpoint of the one that it comes after, and leave one for those that come after it."""
     from pytorch_lightning import seed_everything
 
+    from tlda.bench.history import History
     from tlda.build import build
 
-    start_from: dict[str, Any] = {}
-    if cell.first:
-        start_from = {"model": {"init_args": {"init_from": str(cell.first.checkpoint(folder))}}}
-        if not cell.first.checkpoint(folder).exists():
-            _train(folder, cell.first, {"logger": False})
+    config = merge(cell.config, _first_stage(folder, cell))
     seed_everything(cell.seed, verbose=False)
+    history = History()
     method, data, trainer = build(
-        merge(cell.config, start_from),
+        config,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
-        **tracked,
+        **{**tracked, "callbacks": [*tracked.get("callbacks", []), history]},
     )
     for logger in trainer.loggers:
         logger.log_hyperparams({**method.recipe, "trainer": cell.config.get("trainer", {}), "seed_everything": cell.seed})
@@ -101,12 +110,23 @@ def _train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> tuple[Method, D
         partial = path.with_suffix(f".{os.getpid()}.partial")
         trainer.save_checkpoint(partial, weights_only=True)
         partial.replace(path)
-    return method, data, trainer, seconds
+    return Trained(method, data, trainer, history.epochs, seconds)
 
 
-def _result(cell: Cell, method: Method, data: DomainPair, trainer: Trainer, metrics: dict[str, float], seconds: float) -> dict[str, Any]:
+def _first_stage(folder: Path, cell: Cell) -> dict[str, Any]:
+    """What starts ``cell`` from the checkpoint of the one that it comes after, which is trained where there is none."""
+    if not cell.first:
+        return {}
+    path = cell.first.checkpoint(folder)
+    if not path.exists():
+        train(folder, cell.first, {"logger": False})
+    return {"model": {"init_args": {"init_from": str(path)}}}
+
+
+def _result(cell: Cell, trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
     import torch
 
+    method, data, trainer, history, seconds = trained
     if cell.first:
         method.recipe["model"]["init_args"]["init_from"] = cell.first.name
     return {
@@ -116,7 +136,8 @@ def _result(cell: Cell, method: Method, data: DomainPair, trainer: Trainer, metr
         "seed": cell.seed,
         "sees": list(method.batch_type._fields),  # type: ignore[attr-defined]
         "metrics": metrics,
-        "confusion": method.confusion.compute().tolist(),
+        "history": history,
+        "confusion": method.measures.confusion.compute().tolist(),
         "data": data.fingerprint(),
         "config": {**method.recipe, "trainer": cell.config.get("trainer", {})},
         "epochs": trainer.current_epoch,

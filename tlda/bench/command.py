@@ -22,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _arguments(args: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="tlda bench", description="Run what is missing of a table, and render it as markdown and CSV.")
+    parser = _Parser(prog="tlda bench", description="Run what is missing of a table, and render it as markdown, CSV, LaTeX and HTML.")
     parser.add_argument("table", type=Path, help="the table's YAML, such as benchmarks/tables/quickstart.yaml")
     parser.add_argument("--methods", help="only these methods, comma-separated")
     parser.add_argument("--tasks", help="only these tasks, comma-separated")
@@ -85,13 +85,15 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
 
 def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> None:
     """Write the whole table, whatever part of it just ran, ``into`` a document too, and print it."""
-    from tlda.bench.render import csv_text, fill, markdown
+    from tlda.bench.grid import latex, markdown, page
+    from tlda.bench.render import csv_text, document, fill
 
     results: Results = read_results(folder, cells)
-    text = markdown(table, results)
-    (folder / "table.md").write_text(text, encoding="utf-8")
-    (folder / "table.csv").write_text(csv_text(table, results), encoding="utf-8")
+    shown = document(table, results)
+    text = markdown(shown)
+    for ending, content in {"md": text, "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
+        (folder / f"table.{ending}").write_text(content, encoding="utf-8")
     if into:
         fill(into, table.path.stem, text)
     Console().print(Markdown(text))
-    print(f"tlda: wrote {folder}/table.md and table.csv")
+    print(f"tlda: wrote {folder}/table.md, .csv, .tex and .html")

@@ -1,35 +1,39 @@
-"""A table as markdown and CSV."""
+"""A table as a document, and as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tlda.bench import selection
+from tlda.bench.grid import Document, Grid
 from tlda.bench.results import Results
-from tlda.bench.summary import Entry, Row, summarize
+from tlda.bench.summary import LEVEL, Entry, Row, summarize
 from tlda.bench.table import Table
 from tlda.errors import UserError
+from tlda.protocol import digest
 
 
-def markdown(table: Table, results: Results) -> str:
-    """The table for people: mean ± std in percent, the best of each column in bold, what is missing marked."""
+def document(table: Table, results: Results) -> Document:
+    """The table for people: mean ± std in percent, the best of each column in bold, what is missing or below the baseline marked."""
     rows = summarize(table, results)
+    below = [*_notes(table, rows), *selection.blocks(table, results), *_published(table)]
+    return [table.title, *_protocol(table, results), _main(table, rows), *below]
+
+
+def _main(table: Table, rows: list[Row]) -> Grid:
     columns = _columns(table)
-    lines = [
-        f"# {table.title}",
-        "",
-        *_protocol(table, results),
-        "",
-        f"| method | {' | '.join(columns)} |",
-        "|---" * (len(columns) + 1) + "|",
-    ]
-    best = {name: _best(rows, entry) for name, entry in columns.items()}
-    for row in rows:
-        cells = (_bold(str(entry(row)), row is best[name]) for name, entry in columns.items())
-        lines.append(f"| {table.label(row.method)}{' (oracle)' if row.oracle else ''} | {' | '.join(cells)} |")
-    return "\n".join([*lines, *_published(table), ""])
+    best = [_best(rows, entry) for entry in columns.values()]
+    text = [[_name(table, row), *(str(entry(row)) for entry in columns.values())] for row in rows]
+    for row, line in zip(rows, text, strict=True):
+        line[-1] += " ▼" * row.worse + " *" * row.significant
+    return Grid(["method", *columns], text, {(rows.index(row), 1 + j) for j, row in enumerate(best) if row})
+
+
+def _name(table: Table, row: Row) -> str:
+    return table.label(row.method) + " (oracle)" * row.oracle + " †" * bool(row.differs)
 
 
 def _columns(table: Table) -> dict[str, Callable[[Row], Entry]]:
@@ -49,34 +53,41 @@ def _best(rows: list[Row], entry: Callable[[Row], Entry]) -> Row | None:
     return max(honest, key=lambda row: entry(row).mean) if len(honest) > 1 else None
 
 
-def _bold(text: str, bold: bool) -> str:
-    return f"**{text}**" if bold else text
-
-
 def _protocol(table: Table, results: Results) -> list[str]:
     versions = sorted({f"torch {r['versions']['torch'].split('+')[0]}" for r in results.values()})
     return [
         f"Accuracy on the target in percent, mean ± standard deviation over seeds {', '.join(map(str, table.seeds))}; "
         "after the last epoch, nothing selected. (k/n): only k of n seeds are done. An oracle has seen target labels and is never bold.",
-        "",
-        f"{table.protocol} Measured with {', '.join(versions) or 'nothing yet'}.".strip(),
+        f"{table.protocol} Protocol `{table.path.stem}` {digest(table.measured_under(table.baseline))}. "
+        f"Measured with {', '.join(versions) or 'nothing yet'}.".strip(),
     ]
 
 
-def _published(table: Table) -> list[str]:
+def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
+    """What the marks that are in use mean."""
+    base = table.label(table.baseline)
+    if tests := sum(row.p is not None for row in rows):
+        yield f"\\*: differs from {base} by a paired t-test over seeds and tasks, p < {LEVEL} after Holm's correction for {tests} rows."
+    if worse := [row.method for row in rows if row.worse]:
+        reasons = (f"{table.label(method)}: {' '.join(table.notes[method].split())}" for method in worse if method in table.notes)
+        yield " ".join((f"▼: below {base}.", *reasons))
+    for row in rows:
+        if row.differs:
+            yield f"† {table.label(row.method)}: {row.differs}; the gain is over the row of {base}'s model under the same protocol, if any."
+
+
+def _published(table: Table) -> list[str | Grid]:
     """The published numbers, with their sources; they are another protocol's and nothing is subtracted from them."""
     entries = [e for e in table.published.get("numbers", []) if e["task"] in table.tasks and e["method"] in table.methods]
     if not entries:
         return []
-    lines = ["", "Published numbers, for orientation: the protocols differ.", ""]
-    if differs := table.published.get("protocol_differs"):
-        lines += [" ".join(differs.split()), ""]
-    names = [table.label(task) for task in table.tasks]
-    lines += [f"| method | {' | '.join(names)} | source |", "|---" * (len(names) + 2) + "|"]
-    for (method, source), found in _by_source(entries).items():
-        values = [str(found.get(task, "–")) for task in table.tasks]
-        lines.append(f"| {table.label(method)} | {' | '.join(values)} | {source} |")
-    return lines
+    rows = [
+        [table.label(method), *(str(found.get(task, "–")) for task in table.tasks), source]
+        for (method, source), found in _by_source(entries).items()
+    ]
+    differs = " ".join(table.published.get("protocol_differs", "").split())
+    text = ["Published numbers, for orientation: the protocols differ.", *([differs] if differs else [])]
+    return [*text, Grid(["method", *map(table.label, table.tasks), "source"], rows)]
 
 
 def _by_source(entries: list[dict[str, str]]) -> dict[tuple[str, str], dict[str, str]]:
@@ -100,9 +111,10 @@ def csv_text(table: Table, results: Results) -> str:
     """The table for programs: a row per method and task, with mean, std and the number of seeds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("method", "task", "mean", "std", "seeds", "wanted", "oracle"))
+    writer.writerow(("method", "task", "mean", "std", "seeds", "wanted", "oracle", "p"))
     for row in summarize(table, results):
         for task, entry in {**row.tasks, "average": row.average, "gain": row.gain}.items():
             if entry.values:
-                writer.writerow((row.method, task, f"{entry.mean:.4f}", f"{entry.std:.4f}", len(entry.values), entry.wanted, row.oracle))
+                p = f"{row.p:.6f}" if task == "gain" and row.p is not None else ""
+                writer.writerow((row.method, task, f"{entry.mean:.4f}", f"{entry.std:.4f}", len(entry.values), entry.wanted, row.oracle, p))
     return text.getvalue()

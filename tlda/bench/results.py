@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.table import Cell
+from tlda.protocol import differing, lines
 
 Results = dict[tuple[str, str, int], dict[str, Any]]
 
@@ -35,7 +36,11 @@ def read_result(folder: Path, cell: Cell) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         print(f"tlda: {path} is damaged; its cell runs again")
         return None
-    return result if key == cell.key else None
+    if key == cell.key:
+        return result
+    why = differing(lines(result.get("config", {})), lines(cell.resolved)) or "another seed, first stage or version of the code"
+    print(f"tlda: {path} was measured under other settings and is left out: {why}")
+    return None
 
 
 def read_results(folder: Path, cells: list[Cell]) -> Results:

@@ -1,4 +1,4 @@
-"""Means and deviations of a table, from its results alone."""
+"""Means, deviations and significance of a table, from its results alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 from tlda.bench.results import Results
 from tlda.bench.table import METRIC, Table
 from tlda.errors import UserError, near
+from tlda.protocol import differing
+
+LEVEL = 0.05
+"""The level of significance."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A method's entries by task, their average, and its gain over the baseline, the last two paired by seed.
+    """A method's entries by task, their average, and its gain over the baseline, paired by seed.
 
-    ``selection`` is the label-free measure that the table selects by, averaged over tasks, where it names one.
+    ``selection`` is the label-free measure that the table selects by, averaged over tasks, where it names one. The baseline
+    is the one measured under the same protocol: a gain across protocols is refused, and ``differs`` says by which lines
+    the row's protocol is not the table's. ``p`` is that of :func:`paired_p`, corrected over the rows after Holm.
     """
 
     method: str
@@ -53,21 +59,80 @@ class Row:
     average: Entry
     gain: Entry
     selection: Entry
+    differs: str = ""
+    p: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the gain, or the loss, is more than chance."""
+        return self.p is not None and self.p < LEVEL
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is below the baseline."""
+        return bool(self.gain.values) and self.gain.mean < 0
 
 
 def summarize(table: Table, results: Results) -> list[Row]:
     """The rows of ``table``. Results from different data for one task are refused."""
     _require_same_data(table, results)
-    tasks = {m: {t: _entry(table, results, m, t) for t in table.tasks} for m in table.methods}
-    averages = {m: _average(table, entries) for m, entries in tasks.items()}
-    base = averages.get(table.baseline, Entry({}, 0)).values
-    rows = []
-    for method, average in averages.items():
-        gain = {seed: value - base[seed] for seed, value in average.values.items() if seed in base and method != table.baseline}
-        selection = _average(table, {t: _entry(table, results, method, t, table.select_by or METRIC, 1) for t in table.tasks})
-        selection = replace(selection, decimals=3)
-        rows.append(Row(method, _is_oracle(method, results), tasks[method], average, Entry(gain, len(table.seeds)), selection))
-    return rows
+    entries = {m: {t: _entry(table, results, m, t) for t in table.tasks} for m in table.methods}
+    rows = [_row(table, results, m, entries) for m in table.methods]
+    p = holm({row.method: row.p for row in rows if row.p is not None and not row.oracle})
+    return [replace(row, p=p.get(row.method)) for row in rows]
+
+
+def _row(table: Table, results: Results, method: str, entries: dict[str, dict[str, Entry]]) -> Row:
+    average, base = average_over_tasks(table, entries[method]), reference(table, method)
+    gain, p = Entry({}, len(table.seeds)), None
+    if base and base != method:
+        below = average_over_tasks(table, entries[base]).values
+        gain = replace(gain, values={seed: value - below[seed] for seed, value in average.values.items() if seed in below})
+        p = paired_p(entries[method], entries[base])
+    measured = {t: _entry(table, results, method, t, table.select_by or METRIC, 1) for t in table.tasks}
+    selection = replace(average_over_tasks(table, measured), decimals=3)
+    return Row(method, _is_oracle(method, results), entries[method], average, gain, selection, differs(table, method), p)
+
+
+def reference(table: Table, method: str) -> str | None:
+    """The baseline of ``method``: the table's, or the row of the same model under the protocol of ``method``, or none."""
+    wanted, model = table.measured_under(method), _model(table, table.baseline)
+    candidates = [table.baseline, *(other for other in table.methods if _model(table, other) == model)]
+    return next((other for other in candidates if table.measured_under(other) == wanted), None)
+
+
+def _model(table: Table, method: str) -> tuple[str, bool]:
+    """The class of a method, and whether losses are added to it."""
+    resolved = table.resolved[next(iter(table.tasks)), method]["model"]
+    return resolved["class_path"], bool(resolved["init_args"].get("plus"))
+
+
+def differs(table: Table, method: str) -> str:
+    """The lines in which the protocol of ``method`` is not that of the table's baseline."""
+    task = next(iter(table.tasks))
+    return differing(table.measured_under(method)[task], table.measured_under(table.baseline)[task])
+
+
+def paired_p(entries: dict[str, Entry], base: dict[str, Entry]) -> float | None:
+    """The p-value of a two-sided paired t-test over the (task, seed) pairs that both have; None for fewer than three."""
+    from scipy.stats import ttest_rel
+
+    pairs = [
+        (value, base[task].values[seed]) for task, e in entries.items() for seed, value in e.values.items() if seed in base[task].values
+    ]
+    if len(pairs) < 3 or len({own - other for own, other in pairs}) == 1:
+        return None
+    return float(ttest_rel(*zip(*pairs, strict=True)).pvalue)
+
+
+def holm(p: dict[str, float]) -> dict[str, float]:
+    """The p-values after Holm's correction for their number (Scandinavian Journal of Statistics, 1979)."""
+    corrected: dict[str, float] = {}
+    floor = 0.0
+    for i, name in enumerate(sorted(p, key=p.__getitem__)):
+        floor = max(floor, min(1.0, (len(p) - i) * p[name]))
+        corrected[name] = floor
+    return corrected
 
 
 def _entry(table: Table, results: Results, method: str, task: str, metric: str = METRIC, scale: float = 100) -> Entry:
@@ -78,7 +143,7 @@ def _entry(table: Table, results: Results, method: str, task: str, metric: str =
     return Entry({s: scale * metrics[metric] for s, metrics in found.items()}, len(table.seeds))
 
 
-def _average(table: Table, entries: dict[str, Entry]) -> Entry:
+def average_over_tasks(table: Table, entries: dict[str, Entry]) -> Entry:
     """The mean over tasks of each seed that is finished on all of them."""
     seeds = [s for s in table.seeds if all(s in entry.values for entry in entries.values())]
     return Entry({s: statistics.fmean(entry.values[s] for entry in entries.values()) for s in seeds}, len(table.seeds))

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tlda.errors import UserError, near
-
-PROTOCOL = 1
-"""The version of the code that decides results. Raise it when a change of the code changes numbers."""
+from tlda.protocol import decisive, digest, protocol, without_nulls
 
 METRIC = "test/target/accuracy"
 """What a table shows."""
-
-NOT_DECISIVE = ("root", "download", "num_workers", "eval_batch_size", "in_memory")
-"""Options of the data that say where it lies or how it is read, and so decide no result."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +26,7 @@ class Cell:
     task: str
     seed: int
     config: dict[str, Any]
+    resolved: dict[str, Any]
     key: str
     first: Cell | None = None
     leads: bool = False
@@ -61,6 +56,7 @@ class Table:
     after: dict[str, str] = field(default_factory=dict)
     select_by: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
 
     def label(self, name: str) -> str:
@@ -79,27 +75,33 @@ class Table:
 
     def cells(self) -> list[Cell]:
         """Every cell, seed by seed, so that a complete if small table is there early."""
+        cells: dict[tuple[int, str, str], Cell] = {}
+        for seed, (t, m) in itertools.product(self.seeds, self.resolved):
+            first = cells[seed, t, self.after[m]] if m in self.after else None
+            resolved = self.resolved[t, m]
+            key = f"{digest(without_nulls({**decisive(resolved), 'after': first and first.key}))}-{seed}"
+            cells[seed, t, m] = Cell(m, t, seed, self.config(m, t), resolved, key, first, m in self.after.values())
+        return list(cells.values())
+
+    @cached_property
+    def resolved(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """By task and method: every option of model and data spelled out, and the trainer's as declared."""
         from tlda.build import resolve
 
-        cells: dict[tuple[int, str, str], Cell] = {}
         configs = {(t, m): self.config(m, t) for t in self.tasks for m in self.methods}
-        resolved = {place: resolve(config) for place, config in configs.items()}
-        for seed, (t, m) in itertools.product(self.seeds, configs):
-            first = cells[seed, t, self.after[m]] if m in self.after else None
-            key = _hash(resolved[t, m], configs[t, m].get("trainer", {}), first)
-            cells[seed, t, m] = Cell(m, t, seed, configs[t, m], f"{key}-{seed}", first, m in self.after.values())
-        return list(cells.values())
+        return {place: {**resolve(config), "trainer": config.get("trainer", {})} for place, config in configs.items()}
+
+    def measured_under(self, method: str) -> dict[str, Any]:
+        """By task: the lines of the protocol that ``method`` is measured under."""
+        return {task: protocol(self.resolved[task, method]) for task in self.tasks}
 
     def narrowed(self, methods: str | None, tasks: str | None, seeds: str | None) -> Table:
         """The table with the named methods, tasks and seeds only, each a comma-separated list."""
-        chosen_seeds = list(_pick(seeds, {str(s): s for s in self.seeds}, "seed", self.path).values())
-        return Table(
-            **{
-                **vars(self),
-                "methods": _pick(methods, self.methods, "method", self.path),
-                "tasks": _pick(tasks, self.tasks, "task", self.path),
-                "seeds": chosen_seeds,
-            }
+        return replace(
+            self,
+            methods=_pick(methods, self.methods, "method", self.path),
+            tasks=_pick(tasks, self.tasks, "task", self.path),
+            seeds=list(_pick(seeds, {str(s): s for s in self.seeds}, "seed", self.path).values()),
         )
 
 
@@ -121,20 +123,6 @@ def merge(*overlays: dict[str, Any]) -> dict[str, Any]:
             both = isinstance(value, dict) and isinstance(merged.get(key), dict)
             merged[key] = merge(merged[key], value) if both else value
     return merged
-
-
-def _hash(resolved: dict[str, Any], trainer: dict[str, Any], first: Cell | None) -> str:
-    data = {key: value for key, value in resolved["data"]["init_args"].items() if key not in NOT_DECISIVE}
-    decisive = {"model": resolved["model"], "data": [resolved["data"]["class_path"], data], "trainer": trainer, "protocol": PROTOCOL}
-    decisive["after"] = first and first.key
-    return hashlib.blake2b(json.dumps(_without_nulls(decisive), sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-def _without_nulls(value: Any) -> Any:
-    # An option added later, off by default, must not change the hash of what was measured before it.
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _overlay(value: Any, place: Path) -> dict[str, Any]:
@@ -170,6 +158,7 @@ def load_table(path: str | Path) -> Table:
         after=declared.get("after", {}),
         select_by=declared.get("select_by"),
         labels=declared.get("labels", {}),
+        notes=declared.get("notes", {}),
         published=read_yaml(path.parent / published) if published else {},
         **overlays,
     )
@@ -178,7 +167,7 @@ def load_table(path: str | Path) -> Table:
 def _require_table(path: Path, declared: Any) -> None:
     """Raise :class:`UserError` where ``declared``, from ``path``, is not a table's declaration."""
     needed = {"methods": dict, "tasks": dict, "seeds": list}
-    known = (*needed, "title", "protocol", "baseline", "base", "after", "select_by", "labels", "published")
+    known = (*needed, "title", "protocol", "baseline", "base", "after", "select_by", "labels", "notes", "published")
     if not isinstance(declared, dict):
         raise UserError(f"{path} is not a table: it needs {', '.join(needed)}")
     for key in declared:

@@ -1,7 +1,7 @@
 """Data: the pairing of domains, and one module a family."""
 
 from tlda.data.arrays import Images
-from tlda.data.augment import ColourJitter, RandomAffine, RandomCrop, RandomHorizontalFlip
+from tlda.data.augment import ColourJitter, Cutout, RandAugment, RandomAffine, RandomCrop, RandomHorizontalFlip
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
 from tlda.data.folders import Folders
@@ -11,6 +11,7 @@ from tlda.data.samplers import InOrder, Steps
 __all__ = [
     "Augment",
     "ColourJitter",
+    "Cutout",
     "Datasets",
     "Digits",
     "Domain",
@@ -18,6 +19,7 @@ __all__ = [
     "Folders",
     "Images",
     "InOrder",
+    "RandAugment",
     "RandomAffine",
     "RandomCrop",
     "RandomHorizontalFlip",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -107,3 +108,58 @@ class ColourJitter(Augment):
         bright = x * (1 + _uniform(x, self.brightness)).view(-1, 1, 1, 1)
         mean = bright.mean((1, 2, 3), keepdim=True)
         return torch.lerp(mean, bright, (1 + _uniform(x, self.contrast)).view(-1, 1, 1, 1)).clamp(0, 1)
+
+
+class Cutout(Augment):
+    """Cover a square of each image with grey, at a random place that may lie partly outside (DeVries & Taylor, 2017).
+
+    Args:
+        size: the largest side of the square, as a share of the image's shorter side; each image draws its own.
+        value: the grey, 0 to 1.
+    """
+
+    def __init__(self, size: float = 0.5, value: float = 0.5) -> None:
+        super().__init__()
+        _require(0 <= size <= 1 and 0 <= value <= 1, "size and value of Cutout are 0 to 1")
+        self.size, self.value = size, value
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, _, height, width = x.shape
+        side = self.size * min(height, width) * torch.rand(n, 1, device=x.device)
+        rows, columns = (self._covered(length, side) for length in (height, width))
+        return x.masked_fill((rows[:, :, None] & columns[:, None]).unsqueeze(1), self.value)
+
+    @staticmethod
+    def _covered(length: int, side: Tensor) -> Tensor:
+        """Which pixels of a line of ``length`` are covered, (n, length), for squares of ``side`` (n, 1) in pixels."""
+        middle = length * torch.rand_like(side)
+        return (torch.arange(length, device=side.device) + 0.5 - middle).abs() < side / 2
+
+
+class RandAugment(Augment):
+    """Some augmentations of several on each image, drawn for it with repetition (Cubuk et al., NeurIPS 2020).
+
+    The default ones are what FixMatch (Sohn et al., NeurIPS 2020, table 12) uses of rotation, shear, translation, brightness and
+    contrast, at its strengths; each image draws its strength too, and none is mirrored.
+
+    Args:
+        number: how many each image gets.
+        choices: the augmentations to draw from.
+    """
+
+    def __init__(self, number: int = 2, choices: Sequence[Augment] | None = None) -> None:
+        super().__init__()
+        _require(number >= 1 and (choices is None or len(choices) > 0), "RandAugment draws at least 1 of at least 1 choice")
+        geometry = [RandomAffine(degrees=30), RandomAffine(shear=math.degrees(math.atan(0.3))), RandomAffine(translate=0.3)]
+        default = [*geometry, ColourJitter(brightness=0.95), ColourJitter(contrast=0.95)]
+        self.number, self.choices = number, torch.nn.ModuleList(default if choices is None else choices)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.clone()
+        for _ in range(self.number):
+            # Drawn on the processor, so that a GPU need not be waited for to know how many images a choice has.
+            drawn = torch.randint(len(self.choices), (len(x),))
+            for i, change in enumerate(self.choices):
+                if len(rows := (drawn == i).nonzero().flatten()):
+                    x[rows] = change(x[rows])
+        return x

@@ -251,11 +251,12 @@ class DomainPair(LightningDataModule):
         return source.test, target.test if target.test is not None else target.train
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
-        # A target without labels comes last, and is left out: it can only be predicted.
-        labelled = [domain.labelled for domain in self.loaded]
-        return [self._evaluation(data) for data, known in zip(self.evaluation_rows, labelled, strict=True) if known]
+        return [self._evaluation(data) for data in self.evaluation_rows]
 
-    test_dataloader = val_dataloader
+    def test_dataloader(self) -> list[DataLoader[Any]]:
+        # A target without labels comes last, and is left out: it is validated without them, and predicted.
+        labelled = [domain.labelled for domain in self.loaded]
+        return [loader for loader, known in zip(self.val_dataloader(), labelled, strict=True) if known]
 
     def predict_dataloader(self) -> DataLoader[Any]:
         target = self.loaded[1]

@@ -6,15 +6,25 @@ from tlda.losses.batch_nuclear_norm import BNM, batch_nuclear_norm
 from tlda.losses.batch_spectral_penalty import BSP, batch_spectral_penalty
 from tlda.losses.classifier_discrepancy import classifier_discrepancy
 from tlda.losses.coral import CORAL, coral
+from tlda.losses.cycle_self_training import CycleSelfTraining, cycle_self_training
 from tlda.losses.deep_jdot import DeepJDOT, deep_jdot
 from tlda.losses.domain_adversarial import ConditionalAdversarial, DomainAdversarial, domain_adversarial, entropy_weight
-from tlda.losses.domain_confusion import domain_confusion
-from tlda.losses.entropy import InformationMaximization, MinEnt, entropy, information_maximization
+from tlda.losses.domain_confusion import DomainConfusion, domain_confusion
+from tlda.losses.entropy import (
+    InformationMaximization,
+    MinEnt,
+    TsallisEntropy,
+    entropy,
+    information_maximization,
+    tsallis_entropy,
+)
 from tlda.losses.gradient_penalty import gradient_penalty
 from tlda.losses.joint_mmd import JointMMD, joint_mmd
 from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
 from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
+from tlda.losses.neighborhood_aggregation import MemoryBank, neighborhood_aggregation
+from tlda.losses.pseudo_label import PseudoLabel, pseudo_label
 from tlda.losses.vat import vat
 
 __all__ = [
@@ -25,18 +35,24 @@ __all__ = [
     "MCC",
     "MMD",
     "ConditionalAdversarial",
+    "CycleSelfTraining",
     "DeepJDOT",
     "DomainAdversarial",
+    "DomainConfusion",
     "InformationMaximization",
     "JointMMD",
     "Loss",
     "MarginDisparity",
+    "MemoryBank",
     "MinEnt",
+    "PseudoLabel",
+    "TsallisEntropy",
     "adaptive_feature_norm",
     "batch_nuclear_norm",
     "batch_spectral_penalty",
     "classifier_discrepancy",
     "coral",
+    "cycle_self_training",
     "deep_jdot",
     "domain_adversarial",
     "domain_confusion",
@@ -48,5 +64,8 @@ __all__ = [
     "margin_disparity",
     "minimum_class_confusion",
     "mmd",
+    "neighborhood_aggregation",
+    "pseudo_label",
+    "tsallis_entropy",
     "vat",
 ]

@@ -1,15 +1,21 @@
 """Every method, one file each."""
 
+from tlda.methods.adabn import AdaBN
+from tlda.methods.adda import ADDA
 from tlda.methods.afn import AFN
+from tlda.methods.atdoc import ATDOC
 from tlda.methods.bnm import BNM
 from tlda.methods.bsp import BSP
 from tlda.methods.cdan import CDAN
+from tlda.methods.cst import CST
 from tlda.methods.dan import DAN
 from tlda.methods.dann import DANN
 from tlda.methods.ddc import DDC
 from tlda.methods.deep_coral import DeepCORAL
 from tlda.methods.deep_jdot import DeepJDOT
+from tlda.methods.domain_confusion import DomainConfusion
 from tlda.methods.fine_tune import FineTune
+from tlda.methods.fix_match import FixMatch
 from tlda.methods.information_maximization import IM
 from tlda.methods.jan import JAN
 from tlda.methods.mcc import MCC
@@ -17,14 +23,22 @@ from tlda.methods.mcd import MCD
 from tlda.methods.mdd import MDD
 from tlda.methods.min_ent import MinEnt
 from tlda.methods.oracle import Oracle
+from tlda.methods.pseudo_label import PseudoLabel
+from tlda.methods.sdat import SDAT
+from tlda.methods.shot import SHOT
 from tlda.methods.source_only import SourceOnly
+from tlda.methods.tent import TENT
+from tlda.methods.vada import VADA
 from tlda.methods.wdgrl import WDGRL
 
 __all__ = [
+    "ADDA",
     "AFN",
+    "ATDOC",
     "BNM",
     "BSP",
     "CDAN",
+    "CST",
     "DAN",
     "DANN",
     "DDC",
@@ -33,11 +47,19 @@ __all__ = [
     "MCC",
     "MCD",
     "MDD",
+    "SDAT",
+    "SHOT",
+    "TENT",
+    "VADA",
     "WDGRL",
+    "AdaBN",
     "DeepCORAL",
     "DeepJDOT",
+    "DomainConfusion",
     "FineTune",
+    "FixMatch",
     "MinEnt",
     "Oracle",
+    "PseudoLabel",
     "SourceOnly",
 ]

@@ -1,5 +1,5 @@
 """Measures: label-free ones that may select, beside accuracies that may not."""
 
-from tlda.metrics.validators import InformationMaximization
+from tlda.metrics.validators import BNM, DEV, IWCV, SND, VALIDATORS, Entropy, InformationMaximization, MixVal, Validator, Validators
 
-__all__ = ["InformationMaximization"]
+__all__ = ["BNM", "DEV", "IWCV", "SND", "VALIDATORS", "Entropy", "InformationMaximization", "MixVal", "Validator", "Validators"]

@@ -26,7 +26,7 @@ class Pictures(Callback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         # A target without labels is not among what is measured: its rows are those to predict, and it has no confusion.
-        measured = data.val_dataloader()
+        measured = data.test_dataloader()
         loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
         source, target = (collect(pl_module, data, loader) for loader in loaders)
         figures = {"features": features_figure([source[0], target[0]], [source[2], target[2]], data.class_names)}

@@ -1,0 +1,119 @@
+"""SHOT: its pseudo-labels against an independent implementation, its frozen head, and where it starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer
+from scipy.spatial.distance import cdist
+
+from tests.methods.hazy import Hazy
+from tests.test_methods import make, source_checkpoint
+from tests.toy import CLASSES, Tiny, Toy, trainer
+from tlda.errors import UserError
+from tlda.losses import MCC
+from tlda.methods import SHOT
+from tlda.optim import SGD
+from tlda.target import centroid_pseudo_labels, pseudo_labels_by_row
+
+
+def nearest(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    centroids = np.stack([np.average(rows, axis=0, weights=w) if w.sum() > 0 else np.full(rows.shape[1], np.nan) for w in weights.T])
+    return np.nan_to_num(cdist(rows, centroids, "cosine"), nan=np.inf).argmin(1)
+
+
+def reference(features: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """The authors' procedure, step by step: append a one, normalise, weighted centroids, nearest, and once more from those labels."""
+    rows = np.concatenate([features, np.ones((len(features), 1))], 1)
+    rows = np.stack([row / np.sqrt((row**2).sum()) for row in rows])
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    labels = nearest(rows, exponentials / exponentials.sum(1, keepdims=True))
+    return nearest(rows, np.eye(logits.shape[1])[labels])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pseudo_labels_are_those_of_the_authors_procedure(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    features = random.normal(size=(60, 3)) + 2 * random.normal(size=(4, 3))[random.integers(0, 4, 60)]
+    logits = features @ random.normal(size=(3, 5)) + random.normal(size=(60, 5))
+    expected = reference(features, logits)
+    assert (expected != logits.argmax(1)).any()
+    assert centroid_pseudo_labels(torch.from_numpy(features), torch.from_numpy(logits)).tolist() == expected.tolist()
+
+
+def test_a_class_that_no_row_is_nearest_to_takes_none() -> None:
+    # The last class is predicted of nothing but a little of all: its centroid is the mean, to which no row is nearest.
+    features = torch.tensor([[3.0, 0.0], [2.5, 0.1], [-3.0, 0.0], [-2.5, 0.1]])
+    logits = torch.tensor([[9.0, 0.0, 0.0], [9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 9.0, 0.0]])
+    assert centroid_pseudo_labels(features, logits).tolist() == [0, 0, 1, 1] == reference(features.numpy(), logits.numpy()).tolist()
+
+
+class Labels(Callback):
+    """Each epoch's pseudo-labels, and whether the weights at its start give them."""
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0:
+            self.seen.append(pl_module.pseudo_labels)
+            assert torch.equal(pl_module.pseudo_labels, pseudo_labels_by_row(pl_module))
+
+
+def test_pseudo_labels_are_of_all_rows_in_evaluation_mode_and_made_anew_each_epoch() -> None:
+    method, labels = make("SHOT", optimizer=SGD(lr=0.5)), Labels()
+    method.backbone.layers[2].eval()  # a part that its user holds in evaluation mode stays there
+    trainer(3, callbacks=[labels]).fit(method, data := Toy(eval_batch_size=50))
+    assert len(labels.seen) == 3
+    assert not torch.equal(labels.seen[0], labels.seen[-1])
+    assert method.backbone.layers[4].training
+    assert not method.backbone.layers[2].training
+    statistics = method.backbone.layers[2].running_mean.clone()
+    found = pseudo_labels_by_row(method)
+    with torch.no_grad():
+        output = method.eval()(data.loaded[1].train.images / 255)
+    assert torch.equal(found, centroid_pseudo_labels(*output))
+    assert torch.equal(statistics, method.backbone.layers[2].running_mean)
+
+
+def test_the_head_stays_and_no_optimizer_has_it() -> None:
+    method = make("SHOT", optimizer=SGD(lr=0.1, weight_decay=0.1), bottleneck=0)
+    trainer().fit(method, Toy())
+    source = torch.load(source_checkpoint(), weights_only=True)["state_dict"]
+    assert torch.equal(method.head.weight, source["head.weight"])
+    assert torch.equal(method.head.bias, source["head.bias"])
+    assert [group["name"] for group in method.configure_optimizers().param_groups] == ["backbone"]
+
+
+def test_it_learns_the_target_without_labels_or_source() -> None:
+    method, data = make("SHOT"), Hazy()
+    before = trainer().test(method, data, verbose=False)[1]["test/target/accuracy"]
+    trainer(6).fit(method, data)
+    assert before < 0.6
+    assert trainer().test(method, data, verbose=False)[1]["test/target/accuracy"] > 0.9
+
+
+def test_without_a_source_network_it_says_what_to_do() -> None:
+    method = SHOT(backbone=Tiny(), num_classes=CLASSES)
+    with pytest.raises(UserError, match=r"--model\.init_from"):
+        trainer().fit(method, Toy())
+    started = make("SHOT")
+    trainer(1).fit(started, Toy())
+    trainer(1).fit(started, Toy())  # from where it stands
+    with pytest.raises(UserError, match=r"SHOT sees no source.*'mcc'.*--model\.plus"):
+        make("SHOT", plus=[MCC()])
+
+
+def test_it_goes_on_in_mid_epoch_with_the_epochs_labels(tmp_path: Path) -> None:
+    method = make("SHOT")
+    run = trainer(max_steps=9)
+    run.fit(method, Toy())
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    other, labels = SHOT(backbone=Tiny(), num_classes=CLASSES), Labels()
+    trainer(2, callbacks=[labels]).fit(other, Toy(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    assert not labels.seen  # no epoch began
+    assert torch.equal(other.pseudo_labels, method.pseudo_labels)

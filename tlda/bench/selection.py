@@ -1,0 +1,94 @@
+"""What each rule of selection would have given, read from the histories of the runs that are there."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any, NamedTuple
+
+from tlda.bench.grid import Grid
+from tlda.bench.results import Results
+from tlda.bench.summary import Entry, average_over_tasks
+from tlda.bench.table import METRIC, Table
+from tlda.metrics import VALIDATORS
+
+ORACLE = "oracle/target/accuracy"
+"""The accuracy on the target after each epoch, which no honest rule looks at."""
+
+
+class Rule(NamedTuple):
+    """How the epoch of a run is chosen: by the best value of a metric, or the last one where there is none."""
+
+    label: str
+    metric: str = ""
+    higher_is_better: bool = True
+
+
+LAST, BEST = Rule("last epoch"), Rule("oracle", ORACLE)
+
+
+def rules() -> list[Rule]:
+    """Every rule: the last epoch, the source's accuracy, the label-free validators, and, last, the oracle."""
+    validators = [Rule(v.label, f"val/target/{name}", bool(v.higher_is_better)) for name, v in VALIDATORS.items()]
+    return [LAST, Rule("source accuracy", "val/source/accuracy"), *validators, BEST]
+
+
+def chosen(history: list[dict[str, float | None]], rule: Rule) -> int:
+    """The epoch that ``rule`` chooses; the earliest of equals, and the last one where its metric was never finite."""
+    sign = 1 if rule.higher_is_better else -1
+    values = [-math.inf if (value := epoch.get(rule.metric)) is None else sign * value for epoch in history]
+    return values.index(max(values)) if max(values) > -math.inf else len(history) - 1
+
+
+def selected(result: dict[str, Any], rule: Rule) -> float:
+    """The accuracy on the target, in percent, of the epoch that ``rule`` chooses."""
+    if rule is LAST:
+        return 100 * float(result["metrics"][METRIC])
+    return 100 * float(result["history"][chosen(result["history"], rule)][ORACLE])
+
+
+def measured_rules(results: Results) -> list[Rule]:
+    """The rules whose metric is in the history of all ``results``."""
+    return [rule for rule in rules() if rule is LAST or all(rule.metric in result["history"][-1] for result in results.values())]
+
+
+class Regret(NamedTuple):
+    """How far a rule stays below the oracle, in points: the mean over runs and its standard error."""
+
+    mean: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.error:.2f}"
+
+
+def regret(results: Results, rule: Rule) -> Regret:
+    """The mean regret of ``rule`` over all ``results``, with its standard error."""
+    gaps = [selected(result, BEST) - selected(result, rule) for result in results.values()]
+    return Regret(statistics.fmean(gaps), statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else 0.0)
+
+
+def blocks(table: Table, results: Results) -> list[str | Grid]:
+    """The grid of methods and rules, the average over tasks, and what it comes to; nothing where no run was validated."""
+    honest = {place: result for place, result in results.items() if result.get("history") and "oracle" not in result["sees"]}
+    found = measured_rules(honest)
+    if not honest or BEST not in found:
+        return []
+    methods = [m for m in table.methods if any(m == method for method, _, _ in honest)]
+    rows = [[table.label(m), *(str(_entry(table, honest, m, rule)) for rule in found)] for m in methods]
+    regrets = {rule: regret(honest, rule) for rule in found}
+    best = min((rule for rule in found if rule is not BEST), key=lambda rule: regrets[rule].mean)
+    footer = ["regret: oracle less this", *map(str, regrets.values())]
+    text = (
+        "What a user would really get: the accuracy on the target of the epoch that each rule chooses, all read from the same runs, the "
+        f"mean over tasks. Over {len(honest)} runs the best rule that sees no target label is {best.label}: its mean regret to the oracle "
+        f"is {regrets[best]} points (± standard error); the last epoch's is {regrets[LAST]}."
+    )
+    return [text, Grid(["method", *(rule.label for rule in found)], [*rows, footer], {(len(rows), 1 + found.index(best))})]
+
+
+def _entry(table: Table, results: Results, method: str, rule: Rule) -> Entry:
+    def of(task: str) -> Entry:
+        return Entry({s: selected(results[method, task, s], rule) for s in table.seeds if (method, task, s) in results}, len(table.seeds))
+
+    return average_over_tasks(table, {task: of(task) for task in table.tasks})

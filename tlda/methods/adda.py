@@ -1,0 +1,60 @@
+"""Adversarial discriminative domain adaptation."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy, softplus
+from torch.optim import Optimizer
+
+from tlda.batch import Output, Pair
+from tlda.losses import domain_adversarial
+from tlda.method import Method
+from tlda.nn import Snapshot, critic, without_noise
+
+
+class ADDA(Method):
+    """Train on the source; then a target network learns to pass for it before a critic, under the same head (Tzeng et al., CVPR 2017).
+
+    Args:
+        pretrain: the share of the run spent on the source; 0 where ``init_from`` names a pretrained checkpoint.
+        adversarial_rate: a factor on all learning rates after that share (the authors' 2e-4 to 1e-3).
+        hidden: the width of the critic's hidden layers.
+    """
+
+    def __init__(self, pretrain: float = 0.5, adversarial_rate: float = 0.2, hidden: int = 500, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.automatic_optimization = False
+        self.pretrain, self.adversarial_rate = pretrain, adversarial_rate
+        self.source_network, self.critic = Snapshot(self.backbone, self.bottleneck), critic(self.num_features, hidden)
+
+    @property
+    def batch_type(self) -> type:
+        return Pair
+
+    def configure_optimizers(self) -> list[Optimizer]:  # type: ignore[override]
+        source = self.parameter_groups()
+        target = [{**g, "name": f"adversarial_{g['name']}", "lr_multiplier": self.adversarial_rate * g["lr_multiplier"]} for g in source]
+        critic = {"name": "critic", "params": list(self.critic.parameters()), "lr_multiplier": self.adversarial_rate}
+        # As in the authors' code the second stage is a training of its own, which starts without the moments of the source's loss.
+        return [self.optimizer(source), self.optimizer([g for g in target if g["name"] != "adversarial_head"]), self.optimizer([critic])]
+
+    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+        pretraining, target_network, critic = self.optimizers()  # type: ignore[attr-defined]
+        if self.progress >= self.pretrain and not self.source_network.taken:
+            self.source_network.take(self.backbone, self.bottleneck)
+        if not self.source_network.taken:
+            self.step({"task": cross_entropy(self(batch.source.x).logits, batch.source.y)}, pretraining)
+            return
+        source, target = self.forward_pair(batch)
+        logits = (self.critic(output.features.detach()).float() for output in (source, target))
+        self.step({"critic": domain_adversarial(*logits)}, critic)
+        self.step(self.objective(batch, source, target), target_network)
+
+    def forward_pair(self, batch: Pair) -> tuple[Output, Output]:
+        features = self.source_network(batch.source.x)
+        # It has no dropout; by the target's, a critic would tell even equal networks on equal images apart.
+        with without_noise(self):
+            return Output(features, self.head(features)), self(batch.target.x)
+
+    def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
+        return {**super().objective(batch, source, target), "mapping": softplus(-self.critic(target.features).float()).mean()}

@@ -1,0 +1,60 @@
+"""An auxiliary target-domain-oriented classifier."""
+
+from typing import Any
+
+from torch import Tensor
+
+from tlda.batch import Output, Pair, Unlabelled
+from tlda.data.pair import Subset, WithoutLabels
+from tlda.errors import UserError
+from tlda.losses import MemoryBank, neighborhood_aggregation
+from tlda.losses.neighborhood_aggregation import sharpened
+from tlda.method import Method
+from tlda.target import evaluating
+
+
+class ATDOC(Method):
+    """The nearest rows of the whole target, kept in a memory bank, give its pseudo-labels (ATDOC-NA; Liang et al., CVPR 2021).
+
+    The bank fills as rows are seen, by an evaluation of each batch as in the authors' code, but before the step, so that any
+    checkpoint has it all: 2 bytes a feature and 4 a class for each row. Several processes write the rows of all: their banks are one.
+
+    Args:
+        trade_off: the weight of the pseudo-labels' cross-entropy at the end of the run, to which it grows linearly from 0.
+        neighbours: how many rows make a pseudo-label.
+        temperature: sharpens the predictions in the bank; 1 leaves them.
+    """
+
+    def __init__(self, trade_off: float = 0.2, neighbours: int = 5, temperature: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.trade_off, self.neighbours, self.temperature = trade_off, neighbours, temperature
+        self.bank = MemoryBank(self.num_features, self.num_classes)
+
+    @property
+    def batch_type(self) -> type:
+        return Pair
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit":
+            if (data := getattr(self.trainer, "datamodule", None)) is None:
+                raise UserError("ATDOC must know how many target rows there are: fit it on a DomainPair, not on loaders")
+            self.bank.clear(_numbered(data.training_rows()["target"]))
+
+    def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
+        bank = self.bank.features, self.bank.predictions
+        loss = neighborhood_aggregation(target.logits, target.features, batch.target.row, *bank, self.neighbours)
+        self.remember(batch.target)
+        return {**super().objective(batch, source, target), "neighbourhood": self.trade_off * self.progress * loss}
+
+    def remember(self, target: Unlabelled) -> None:
+        """Write what the network says of a batch, and of those of all processes, into the bank."""
+        with evaluating(self):
+            seen: Any = self.all_gather((target.row, *self(target.x)))
+        rows, features, logits = (part.flatten(0, -dims) for part, dims in zip(seen, (1, 2, 2), strict=True))
+        self.bank.update(rows, features, sharpened(logits, self.temperature))
+
+
+def _numbered(data: Any) -> int:
+    """How many numbers the rows of ``data`` may have: a subset keeps those of the whole."""
+    return _numbered(data.data) if isinstance(data, Subset | WithoutLabels) else len(data)

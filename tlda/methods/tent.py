@@ -1,0 +1,59 @@
+"""Test-time entropy minimisation."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tlda.errors import UserError
+from tlda.losses import entropy
+from tlda.method import Method
+from tlda.optim import Adam
+from tlda.target import affine_parameters, batch_norms, copied_network, network, require_normalisation, start_over
+
+
+class TENT(Method):
+    """Trained on the source; at test time scales and shifts follow the entropy of the target's batches (Wang et al., ICLR 2021).
+
+    BatchNorm normalises each batch of the target by itself. A batch is answered before the step that it causes, so the answers
+    depend on ``data.eval_batch_size`` and on the order of the rows. Each test and prediction starts over from the trained
+    network, and each process adapts to its own rows.
+
+    Args:
+        steps: the steps that a batch causes.
+        tent_lr: the learning rate of these steps, by Adam.
+    """
+
+    def __init__(self, steps: int = 1, tent_lr: float = 1e-3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if steps < 1:
+            raise UserError(f"--model.steps is {steps}: it must be at least 1")
+        require_normalisation(self, affine_parameters(network(self)), "normalisation")
+        self.steps, self.tent_lr = steps, tent_lr
+        self.adapted: tuple[nn.Module, Optimizer] | None = None
+
+    on_test_start = on_test_end = on_predict_start = on_predict_end = start_over
+
+    def infer(self, x: Tensor) -> Tensor:
+        if len(x) < 2:
+            raise UserError(
+                "TENT normalises a batch by its own statistics, which a single image does not have: raise --data.eval_batch_size"
+            )
+        with torch.inference_mode(False), torch.enable_grad():
+            adapted, optimizer = self.adapted = self.adapted or self.adaptable()
+            x = x.clone()  # one that inference mode did not make
+            for _ in range(self.steps):
+                logits: Tensor = adapted(x)
+                optimizer.zero_grad()
+                torch.autograd.backward(entropy(logits))
+                optimizer.step()
+        return logits.detach()
+
+    def adaptable(self) -> tuple[nn.Module, Optimizer]:
+        """A copy of the network whose BatchNorm uses each batch's statistics, and the optimizer of its scales and shifts."""
+        copied = copied_network(self)
+        for layer in batch_norms(copied):
+            layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
+        parameters = [parameter.requires_grad_() for parameter in affine_parameters(copied)]
+        return copied, Adam(self.tent_lr)([{"name": "affine", "params": parameters, "lr_multiplier": 1.0}])

@@ -1,0 +1,81 @@
+"""What a result was measured under: the options that decide it, line by line, and those that are the benchmark's and not the method's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+PROTOCOL = 1
+"""The version of the code that decides results. Raise it when a change of the code changes numbers."""
+
+NOT_DECISIVE = ("root", "download", "num_workers", "eval_batch_size", "in_memory")
+"""Options of the data that say where it lies or how it is read, and so decide no result."""
+
+SHARED = (["backbone"], ["bottleneck"], ["optimizer"], ["schedule"], ["lr_multipliers"])
+"""The options of a model that a benchmark sets for all of its methods."""
+
+TRAINER = {
+    "max_epochs": None,
+    "max_steps": -1,
+    "precision": None,
+    "gradient_clip_val": None,
+    "gradient_clip_algorithm": None,
+    "accumulate_grad_batches": 1,
+    "limit_train_batches": None,
+}
+"""The trainer's options that decide a result, with the value of each that is as good as none."""
+
+Lines = dict[str, Any]
+
+
+def decisive(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a resolved ``config`` that decides a result."""
+    data = {name: value for name, value in config["data"]["init_args"].items() if name not in NOT_DECISIVE}
+    trainer = {name: config["trainer"].get(name, off) for name, off in TRAINER.items() if config["trainer"].get(name, off) != off}
+    return {"model": config["model"], "data": {**config["data"], "init_args": data}, "trainer": trainer, "protocol": PROTOCOL}
+
+
+def lines(config: dict[str, Any]) -> Lines:
+    """What decides a result of ``config``, as ``model.backbone.size: 28``; an option that is off has no line."""
+    return dict(_flat("", decisive(config)))
+
+
+def protocol(config: dict[str, Any]) -> Lines:
+    """The lines of ``config`` that are the benchmark's: data, network, optimizer, trainer, and the version of this code."""
+    return {name: value for name, value in lines(config).items() if not name.startswith("model") or name.split(".")[1:2] in SHARED}
+
+
+def with_protocol(recipe: dict[str, Any], trainer: dict[str, Any]) -> dict[str, Any]:
+    """The ``recipe`` of a model and its data, and the hash of the protocol that they make with the options of ``trainer``."""
+    return {**recipe, "protocol": digest(protocol({**recipe, "trainer": trainer}))}
+
+
+def digest(found: Any) -> str:
+    """A hash of plain data, 16 hexadecimal digits."""
+    return hashlib.blake2b(json.dumps(found, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def differing(found: Lines, wanted: Lines) -> str:
+    """The lines in which ``found`` is not ``wanted``, as ``trainer.max_epochs 10, not 18``."""
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    return "; ".join(f"{name} {found.get(name, 'off')}, not {wanted.get(name, 'off')}" for name in names)
+
+
+def without_nulls(value: Any) -> Any:
+    """Plain data without what is None: an option added later, off by default, changes no hash of what was measured before it."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and "class_path" in value:
+        yield name, value["class_path"].rsplit(".", 1)[-1]
+        value = value.get("init_args") or {}
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(f"{name}.{key}" if name else key, item)
+    elif value is not None:
+        yield name, without_nulls(value)
