@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize, one_hot, pad
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from tlda.batch import Unlabelled
@@ -64,8 +64,7 @@ def centroid_pseudo_labels(features: Tensor, logits: Tensor) -> Tensor:
         features: (n, d).
         logits: (n, c).
     """
-    rows = normalize(torch.cat((full_precision(features), full_precision(features.new_ones(len(features), 1))), 1), dim=1)
-    weights, labels = full_precision(logits).softmax(1), logits.argmax(1)
+    rows, weights = normalize(pad(full_precision(features), (0, 1), value=1.0), dim=1), full_precision(logits).softmax(1)
     for _ in range(2):
         # Sums serve as centroids: the cosine does not know them from means.
         similarity = rows @ normalize(weights.T @ rows, dim=1).T

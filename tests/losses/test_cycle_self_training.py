@@ -125,6 +125,21 @@ def test_tsallis_entropy(conforms, shape, alpha):
     assert torch.autograd.gradcheck(loss, [torch.tensor(rows(*shape, 6), requires_grad=True)])
 
 
+@pytest.mark.parametrize("alpha", [1.2, 1.9, 2.0])
+def test_balanced_tsallis_entropy_is_the_sum_over_classes_of_the_authors_code(conforms, alpha):
+    z = rows(7, 4, 6)
+    weights = 1 + np.exp(-scipy_entropy(softmax(z, axis=1), axis=1))
+
+    def reference(z):  # weights carry no gradient
+        p, w = softmax(z, axis=1), (len(z) * weights / weights.sum())[:, None]
+        mass = (p * w).sum(0)
+        return (z.shape[1] - (p**alpha / mass * w).sum()) / (alpha - 1) / z.shape[1]
+
+    conforms(partial(tsallis_entropy, alpha=alpha, balanced=True), reference, z)
+    z[:, 0] = -1e4  # a class that nobody predicts
+    assert np.isfinite(tsallis_entropy(torch.tensor(z), alpha, balanced=True).item())
+
+
 def test_tsallis_entropy_is_shannons_at_1_and_the_gini_impurity_at_2():
     z = rows(5, 6, 6)
     p = softmax(z, axis=1)
@@ -147,7 +162,7 @@ def test_tsallis_entropy_is_finite_at_certainty_and_at_none(alpha, scale):
 def test_the_temperature_divides_the_logits_of_the_target():
     z = torch.tensor(rows(5, 6, 6), dtype=torch.float32)
     target = Output(z, z)
-    torch.testing.assert_close(TsallisEntropy(0.5, 1.0, 4.0).term(None, target, target, 0.0), 0.5 * entropy(z / 4.0))
+    torch.testing.assert_close(TsallisEntropy(0.5, 1.0, 4.0, balanced=False).term(None, target, target, 0.0), 0.5 * entropy(z / 4.0))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,12 @@ ON_PAIRS = {
     "classifier_discrepancy": losses.classifier_discrepancy,
     "coral": losses.coral,
     "coral domainbed": lambda s, t: losses.coral(s, t, "domainbed"),
+    "cycle_self_training": lambda s, t: losses.cycle_self_training(s, t, s.argmax(1), t),
+    "neighborhood_aggregation": lambda s, t: losses.neighborhood_aggregation(
+        t, t, torch.arange(len(t)), normalize(s.float(), dim=1), s.softmax(1, torch.float32), neighbours=1
+    ),
+    "tsallis_entropy": lambda s, t: losses.tsallis_entropy(t),
+    "tsallis_entropy balanced": lambda s, t: losses.tsallis_entropy(t, balanced=True),
     "deep_jdot": lambda s, t: losses.deep_jdot(s, t, s.argmax(1), t),
     "deep_jdot sinkhorn": lambda s, t: losses.deep_jdot(s, t, s.argmax(1), t, method="sinkhorn"),
     "domain_adversarial": lambda s, t: losses.domain_adversarial(*(x[:, 0].float() if x.dtype.itemsize < 4 else x[:, 0] for x in (s, t))),

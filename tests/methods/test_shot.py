@@ -45,11 +45,13 @@ def test_pseudo_labels_are_those_of_the_authors_procedure(seed: int) -> None:
     assert centroid_pseudo_labels(torch.from_numpy(features), torch.from_numpy(logits)).tolist() == expected.tolist()
 
 
-def test_a_class_that_no_row_is_nearest_to_takes_none() -> None:
-    # The last class is predicted of nothing but a little of all: its centroid is the mean, to which no row is nearest.
-    features = torch.tensor([[3.0, 0.0], [2.5, 0.1], [-3.0, 0.0], [-2.5, 0.1]])
-    logits = torch.tensor([[9.0, 0.0, 0.0], [9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 9.0, 0.0]])
-    assert centroid_pseudo_labels(features, logits).tolist() == [0, 0, 1, 1] == reference(features.numpy(), logits.numpy()).tolist()
+def test_a_class_that_no_row_is_nearest_to_takes_none_afterwards() -> None:
+    # All rows give the last class a little, so that its first centroid lies between the others. It has no second one, which must
+    # not pass for nearer to the last row than centroids on its far side.
+    features = torch.tensor([[3.0, 0.0]] * 5 + [[0.0, 3.0]] * 5 + [[-3.0, -3.1]])
+    logits = torch.tensor([[5.0, 0.0, 2.0]] * 5 + [[0.0, 5.0, 2.0]] * 5 + [[5.0, 0.0, 2.0]])
+    assert reference(features.numpy(), logits.numpy()).tolist() == [0] * 5 + [1] * 5 + [0]
+    assert centroid_pseudo_labels(features, logits).tolist() == [0] * 5 + [1] * 5 + [0]
 
 
 class Labels(Callback):

@@ -38,7 +38,7 @@ def information_maximization(logits: Tensor) -> Tensor:
     return entropy_of(log_p).mean() - entropy_of(log_mean)
 
 
-def tsallis_entropy(logits: Tensor, alpha: float = 1.9) -> Tensor:
+def tsallis_entropy(logits: Tensor, alpha: float = 1.9, balanced: bool = False) -> Tensor:
     """The mean Tsallis entropy ``(1 - sum p^alpha) / (alpha - 1)`` of the predictions (Liu et al., NeurIPS 2021).
 
     Between Shannon's entropy, in nats, at 1 and the Gini impurity at 2: the larger, the less it hurries an uncertain
@@ -47,6 +47,8 @@ def tsallis_entropy(logits: Tensor, alpha: float = 1.9) -> Tensor:
     Args:
         logits: (n, c).
         alpha: the entropic index, at least 1.
+        balanced: the form of the authors' code: the mean over classes, in each of which the rows weigh by their share of
+            it and by their certainty, ``1 + exp(-H)``, so that a rare class counts as much as a frequent one.
 
     Raises:
         UserError: alpha is below 1, where the gradient at a certain prediction has no bound.
@@ -54,10 +56,12 @@ def tsallis_entropy(logits: Tensor, alpha: float = 1.9) -> Tensor:
     if alpha < 1.0:
         raise UserError(f"tsallis_entropy has the alpha {alpha}: it is at least 1, where it is Shannon's entropy")
     log_p = log_probabilities(logits)
-    if alpha == 1.0:
-        return entropy_of(log_p).mean()
     # 1 - sum p^alpha is the sum of p (1 - p^(alpha - 1)), which keeps its digits where alpha is near 1.
-    return -(log_p.exp() * torch.expm1((alpha - 1.0) * log_p)).sum(1).mean() / (alpha - 1.0)
+    surprise = -log_p if alpha == 1.0 else torch.expm1((alpha - 1.0) * log_p) / (1.0 - alpha)
+    if not balanced:
+        return (log_p.exp() * surprise).sum(1).mean()
+    certainty = torch.log1p(torch.exp(-entropy_of(log_p.detach())))
+    return ((log_p + certainty.unsqueeze(1)).softmax(0) * surprise).sum(0).mean()
 
 
 class MinEnt(Loss):
@@ -75,21 +79,21 @@ class InformationMaximization(Loss):
 
 
 class TsallisEntropy(Loss):
-    """:func:`tsallis_entropy` of the predictions on the target.
+    """:func:`tsallis_entropy` of the predictions on the target, balanced over the classes as in the authors' code.
 
-    This is the paper's formula. The authors' code also weighs the rows by certainty and balances the classes within the
-    batch, which makes its scale that of a sum over c classes: ``trade_off`` here is about c times theirs, so that both
-    weights that they published (0.08 for 12 classes, 0.015 for 65) are 1.
+    Theirs is a sum over c classes, ours a mean: ``trade_off`` is c times theirs, so that both weights that they published
+    (0.08 for 12 classes, 0.015 for 65) are 1.
 
     Args:
         trade_off: the weight of the term.
         alpha: the entropic index, at least 1.
         temperature: divides the logits.
+        balanced: whether a rare class counts as much as a frequent one.
     """
 
-    def __init__(self, trade_off: float = 1.0, alpha: float = 1.9, temperature: float = 2.0) -> None:
+    def __init__(self, trade_off: float = 1.0, alpha: float = 1.9, temperature: float = 2.0, balanced: bool = True) -> None:
         super().__init__(trade_off)
-        self.alpha, self.temperature = alpha, temperature
+        self.alpha, self.temperature, self.balanced = alpha, temperature, balanced
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
-        return tsallis_entropy(target.logits / self.temperature, self.alpha)
+        return tsallis_entropy(target.logits / self.temperature, self.alpha, self.balanced)
