@@ -28,12 +28,12 @@ def _main(table: Table, rows: list[Row]) -> Grid:
     best = [_best(rows, entry) for entry in columns.values()]
     text = [[_name(table, row), *(str(entry(row)) for entry in columns.values())] for row in rows]
     for row, line in zip(rows, text, strict=True):
-        line[-1] += " ▼" * row.worse + " *" * row.significant
+        line[-1] += "" if table.select_by else " ▼" * row.worse + " *" * row.significant
     return Grid(["method", *columns], text, {(rows.index(row), 1 + j) for j, row in enumerate(best) if row})
 
 
 def _name(table: Table, row: Row) -> str:
-    return table.label(row.method) + " (oracle)" * row.oracle + " †" * bool(row.differs)
+    return table.label(row.method) + " (oracle)" * row.oracle + " †" * bool(row.differs and not table.select_by)
 
 
 def _columns(table: Table) -> dict[str, Callable[[Row], Entry]]:
@@ -41,10 +41,11 @@ def _columns(table: Table) -> dict[str, Callable[[Row], Entry]]:
         return lambda row: row.tasks[task]
 
     columns: dict[str, Callable[[Row], Entry]] = {table.label(task): of_task(task) for task in table.tasks}
+    columns["average"] = lambda row: row.average
     if table.select_by:
-        # Before the accuracies, which nothing is selected by.
-        columns = {table.select_by: lambda row: row.selection} | columns
-    return columns | {"average": lambda row: row.average, f"gain over {table.label(table.baseline)}": lambda row: row.gain}
+        # Before the accuracies, which nothing is selected by. Its rows are settings, not methods to compare with a baseline.
+        return {table.select_by: lambda row: row.selection} | columns
+    return columns | {f"gain over {table.label(table.baseline)}": lambda row: row.gain}
 
 
 def _best(rows: list[Row], entry: Callable[[Row], Entry]) -> Row | None:
@@ -65,6 +66,8 @@ def _protocol(table: Table, results: Results) -> list[str]:
 
 def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
     """What the marks that are in use mean."""
+    if table.select_by:
+        return
     base = table.label(table.baseline)
     if tests := sum(row.p is not None for row in rows):
         yield f"\\*: differs from {base} by a paired t-test over seeds and tasks, p < {LEVEL} after Holm's correction for {tests} rows."

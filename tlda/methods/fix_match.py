@@ -17,6 +17,8 @@ class FixMatch(Method):
     """Confident predictions on the target's images are the labels of the same images, strongly augmented (Sohn et al., NeurIPS 2020).
 
     The weak view is the batch as the data gives it, so ``data.augment`` is the weak augmentation; the strong view is made from it.
+    There is no ramp: an untrained network's first confident mistakes teach it to drop classes, so start one with ``init_from``
+    from a run on the source.
 
     Args:
         trade_off: the weight of the strong view's cross-entropy.
