@@ -6,6 +6,8 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+
 from tlda.data.pair import DomainPair
 from tlda.method import Prediction
 
@@ -15,6 +17,6 @@ def write_predictions(path: str | Path, predictions: Iterable[Prediction], data:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("file", "class", "confidence"))
-        for rows in predictions:
-            for row, label, confidence in zip(*(part.tolist() for part in rows), strict=True):
-                writer.writerow((data.describe_row(row), data.class_names[label], f"{confidence:.6f}"))
+        found = (torch.cat(column).tolist() for column in zip(*predictions, strict=True))
+        for row, label, confidence in sorted(zip(*found, strict=True)):
+            writer.writerow((data.describe_row(row), data.class_names[label], f"{confidence:.6f}"))

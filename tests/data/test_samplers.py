@@ -47,3 +47,8 @@ def test_evaluation_reads_each_row_once_with_as_many_batches_everywhere(size: in
     assert {len(part) for part in read} == {len(sampler) for sampler in ranks}
     assert len({len(part) for part in read}) == 1
     assert max(len(rows) for part in read for rows in part) <= 4
+
+
+def test_a_batch_of_evaluation_is_spread_over_rows_that_lie_class_by_class() -> None:
+    labels = torch.arange(3).repeat_interleave(20)
+    assert all(set(labels[rows].tolist()) == {0, 1, 2} for rows in InOrder(60, 7))

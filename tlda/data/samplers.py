@@ -46,7 +46,10 @@ class Steps(Sampler[Tensor]):
 
 
 class InOrder(Sampler[Tensor]):
-    """Every row once, in order, for evaluation: no row is repeated to fill a process, and all have as many batches.
+    """Every row once, for evaluation: no row is repeated to fill a process, and all have as many batches.
+
+    The rows of a batch are spread over all, because folders are read class by class, and what looks at a batch as a whole
+    (adaptation at test time, mixtures) wants one like the domain.
 
     Args:
         size: the rows of the data set.
@@ -57,7 +60,8 @@ class InOrder(Sampler[Tensor]):
 
     def __init__(self, size: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         rows = torch.arange(size)[rank::world_size]
-        self.batches = torch.tensor_split(rows, math.ceil(math.ceil(size / world_size) / batch_size))
+        batches = math.ceil(math.ceil(size / world_size) / batch_size)
+        self.batches = [rows[i::batches] for i in range(batches)]
 
     def __len__(self) -> int:
         return len(self.batches)
