@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +34,23 @@ RESULTS = Path("results/tiny")
 
 
 class Here:
-    """A worker that is this process, and so needs no start."""
+    """A launcher that runs cells in this process, and so starts none."""
 
-    def __init__(self, number: int) -> None:
-        self.pool = self
+    slots = 1
 
-    def submit(self, run: Any, *args: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(run(*args))
-        return future
+    def __init__(self, options: launch.Options, cells: int) -> None:
+        self.options = options
 
-    def stop(self) -> None:
+    def run(self, folder: Path, cell: Cell) -> Any:
+        return launch.try_cell(folder, cell, self.options.wandb_group)
+
+    def close(self) -> None:
         return None
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "Worker", Here)
+    monkeypatch.setitem(launch.LAUNCHERS, "local", Here)
 
 
 def write(**changes: Any) -> Path:
@@ -159,7 +158,7 @@ def test_where_data_lie_decides_no_result_and_all_else_does(tlda: Tlda) -> None:
             load_table(write(tasks={"fh": {"data": {"init_args": {"source": "fonts", "target": "handwritten", **options}}}})).cells()[0].key
         )
 
-    same, other = {key(), key(root="elsewhere"), key(eval_batch_size=7)}, {key(steps=3), key(augment=[{"class_path": "RandomCrop"}])}
+    same, other = {key(), key(root="elsewhere"), key(num_workers=1)}, {key(steps=3), key(augment=[{"class_path": "RandomCrop"}])}
     assert len(same) == 1
     assert len(other) == 2
     assert not same & other
@@ -247,9 +246,10 @@ def test_a_cell_that_always_dies_fails_alone(tlda: Tlda, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(launch, "try_cell", work_bench.work)
     monkeypatch.setattr(launch, "start_worker", work_bench.start)
-    cells = [Cell(method, "task", 0, {}, "") for method in ("deadly", "slow", "other")]
+    cells = [Cell(method, "task", 0, {}, {}, "") for method in ("deadly", "slow", "other")]
     ended: dict[str, Any] = {}
-    failed = launch.run_cells(cells, tmp_path, 2, lambda cell, result: ended.update({cell.method: result}))
+    local = launch.Local(launch.Options(workers=2), len(cells))
+    failed = launch.run_cells(cells, tmp_path, local, lambda cell, result: ended.update({cell.method: result}))
     assert set(failed) == {"deadly-task-0"}
     assert "died 2 times" in failed["deadly-task-0"]
     assert ended["deadly"] is None
@@ -258,7 +258,7 @@ def test_a_cell_that_always_dies_fails_alone(tlda: Tlda, tmp_path: Path, monkeyp
     assert (tmp_path / "failed" / "deadly-task-0.log").is_file()
 
 
-def test_what_a_worker_raises_is_told_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_worker_raises_is_told_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Odd(Exception):
         def __init__(self, first: int, second: int) -> None:  # which no other process could read back
             super().__init__(f"{first} and {second}")
@@ -269,7 +269,7 @@ def test_what_a_worker_raises_is_told_as_text(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("tlda.bench.cell.run_cell", raise_odd)
     from tlda.bench.cell import try_cell
 
-    outcome = try_cell(Path(), Cell("m", "t", 0, {}, ""))
+    outcome = try_cell(tmp_path, Cell("m", "t", 0, {}, {}, ""))
     assert isinstance(outcome, Failed)
     assert outcome.sentence == "Odd: 1 and 2"
     assert "raise_odd" in outcome.log

@@ -141,12 +141,11 @@ class Method(LightningModule):
         return self.optimizer(self.parameter_groups())
 
     def setup(self, stage: str) -> None:
-        # Once, and not where a checkpoint is read anyhow: a test after a fit must not start over.
-        if self.init_from and self.trainer.ckpt_path is None:
+        if self.init_from:
             from tlda.checkpoint import load_weights
 
             load_weights(self, self.init_from)
-            self.init_from = None
+            self.init_from = None  # a test after a fit must not start over
 
     def on_fit_start(self) -> None:
         if self.trainer.precision == "16-mixed" and len(self.trainer.optimizers) > 1:

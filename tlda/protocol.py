@@ -10,7 +10,7 @@ from typing import Any
 PROTOCOL = 1
 """The version of the code that decides results. Raise it when a change of the code changes numbers."""
 
-NOT_DECISIVE = ("root", "download", "num_workers", "eval_batch_size", "in_memory")
+NOT_DECISIVE = ("root", "download", "num_workers", "in_memory")
 """Options of the data that say where it lies or how it is read, and so decide no result."""
 
 SHARED = (["backbone"], ["bottleneck"], ["optimizer"], ["schedule"], ["lr_multipliers"])

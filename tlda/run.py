@@ -74,7 +74,7 @@ class Run(LightningCLI):
             trainer_defaults={
                 "precision": default_precision(),
                 "enable_model_summary": False,
-                "use_distributed_sampler": False,  # Steps and InOrder shard by themselves
+                "use_distributed_sampler": False,  # Steps and Once shard by themselves
                 "max_epochs": 10,
             },
             seed_everything_default=0,
@@ -196,6 +196,8 @@ def _with_checkpoint(args: list[str]) -> list[str]:
     if not paths:
         return args
     found = checkpoint.recipe(paths[-1])
+    if "model" in found:
+        found["model"]["init_args"]["init_from"] = None  # its weights are in the checkpoint, and the file may be gone
     before = [f"--{part}={json.dumps(found[part])}" for part in ("model", "data") if part in found]
     if before:
         print("tlda: model and data options come from the checkpoint, except those that the command names")

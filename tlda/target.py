@@ -14,8 +14,7 @@ from torch.nn.functional import normalize, one_hot, pad
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from tlda.batch import Unlabelled
-from tlda.data.pair import Subset
-from tlda.data.samplers import InOrder
+from tlda.data.samplers import Once
 from tlda.errors import UserError
 from tlda.losses.numerics import full_precision
 
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 def target_batches(method: Method) -> Iterator[Unlabelled]:
     """Every training row of the target once, a batch at a time, as ``method`` sees them in training, but without augmentation.
 
-    Their order is shuffled, the same each time and in every process: folders are read class by class, and the statistics of a
-    batch are to be those of the domain.
+    Their order is shuffled, the same each time and in every process: whatever order they are stored in, the statistics of a batch
+    are to be those of the domain.
 
     Raises:
         UserError: the trainer was given loaders instead of a datamodule.
@@ -36,8 +35,7 @@ def target_batches(method: Method) -> Iterator[Unlabelled]:
     if data is None:
         raise UserError(f"{type(method).__name__} reads all training rows of the target: give the trainer a DomainPair, not loaders")
     rows = data.training_rows()["target"]
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-    for batch in data._loader(Subset(rows, order), InOrder(len(rows), data.eval_batch_size)):
+    for batch in data.loader(rows, Once(len(rows), data.eval_batch_size)):
         yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, method.device, 0), 0)
 
 

@@ -46,9 +46,16 @@ class Failed(NamedTuple):
 
 
 def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any] | Failed:
-    """Run ``cell``; whatever it raises is told as text, which any process can read."""
+    """Run ``cell``, unless it is finished or another process runs it; whatever it raises is told as text, which any process can read."""
+    from filelock import Timeout
+
+    from tlda.bench.results import claim, read_result
+
     try:
-        return run_cell(folder, cell, wandb_group)
+        with claim(folder, cell, 0):
+            return read_result(folder, cell) or run_cell(folder, cell, wandb_group)
+    except Timeout:
+        return Failed("another `tlda bench` runs it now: run this command again when that has ended", "")
     except UserError as error:
         return Failed(str(error), traceback.format_exc())
     except Exception as error:
@@ -117,9 +124,12 @@ def _first_stage(folder: Path, cell: Cell) -> dict[str, Any]:
     """What starts ``cell`` from the checkpoint of the one that it comes after, which is trained where there is none."""
     if not cell.first:
         return {}
+    from tlda.bench.results import claim
+
     path = cell.first.checkpoint(folder)
-    if not path.exists():
-        train(folder, cell.first, {"logger": False})
+    with claim(folder, cell.first, -1):
+        if not path.exists():
+            train(folder, cell.first, {"logger": False})
     return {"model": {"init_args": {"init_from": str(path)}}}
 
 

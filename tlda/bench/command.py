@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tlda.bench.results import Results, read_results
+from tlda.bench.results import Results, read_results, write_whole
 from tlda.bench.table import Cell, Table, load_table
 from tlda.errors import UserError
 from tlda.folders import require_writable
@@ -28,7 +28,11 @@ def _arguments(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--tasks", help="only these tasks, comma-separated")
     parser.add_argument("--seeds", help="only these seeds, comma-separated")
     parser.add_argument("--results", type=Path, help="the folder of the result files; by default results/TABLE near the table")
-    parser.add_argument("--workers", type=int, help="cells at a time; by default one a GPU, or one a core")
+    parser.add_argument("--workers", type=int, help="cells at a time; by default one a GPU, or one a core, or what the cluster holds")
+    parser.add_argument("--launcher", default="local", help="where cells run: local, ray (a Ray cluster) or slurm (a job a cell)")
+    parser.add_argument("--num-cpus", type=int, default=1, help="the cores that a cell asks of a cluster")
+    parser.add_argument("--num-gpus", type=float, default=0, help="the GPUs, or the share of one, that a cell asks of a cluster")
+    parser.add_argument("--cell-timeout", type=float, help="the seconds after which a cell is ended and counted as failed")
     parser.add_argument("--render", action="store_true", help="run nothing; render what is finished")
     parser.add_argument("--into", type=Path, help="a document whose place between `<!-- table NAME -->` and `<!-- end -->` is filled")
     parser.add_argument("--wandb", action="store_true", help="log every cell to W&B, in a group of the table's name")
@@ -60,7 +64,7 @@ def bench(args: list[str]) -> None:
 def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namespace) -> dict[str, str]:
     if not missing:
         return {}
-    from tlda.bench.launch import default_workers, run_cells
+    from tlda.bench.launch import Options, launcher, run_cells
 
     columns = (
         TextColumn("{task.description}"),
@@ -80,7 +84,8 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
         if len(missing) < total:
             progress.console.print(f"tlda: {total - len(missing)} of {total} cells are finished already")
         group = options.table.stem if options.wandb else None
-        return run_cells(missing, folder, options.workers or default_workers(), done, group)
+        how = Options(options.workers, options.cell_timeout, group, options.num_cpus, options.num_gpus)
+        return run_cells(missing, folder, launcher(options.launcher, how, len(missing)), done)
 
 
 def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> None:
@@ -92,7 +97,7 @@ def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> N
     shown = document(table, results)
     text = markdown(shown)
     for ending, content in {"md": text, "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
-        (folder / f"table.{ending}").write_text(content, encoding="utf-8")
+        write_whole(folder / f"table.{ending}", content)
     if into:
         fill(into, table.path.stem, text)
     Console().print(Markdown(text))

@@ -1,19 +1,45 @@
-"""Run cells in long-lived local workers that survive a crash of one of them."""
+"""Run cells: in long-lived local workers that survive a crash of one of them, on a Ray cluster, or through SLURM."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, NamedTuple, Protocol
 
 from tlda.bench.cell import Failed, start_worker, try_cell
 from tlda.bench.table import Cell
+from tlda.errors import UserError, near
 
 ATTEMPTS = 2
 """How often a cell is tried whose worker died, as one does that runs out of memory."""
+
+Outcome = dict[str, Any] | Failed
+
+
+class Options(NamedTuple):
+    """How cells run: how many at a time, the seconds that each may take, the W&B group, and what each asks of a cluster."""
+
+    workers: int | None = None
+    timeout: float | None = None
+    wandb_group: str | None = None
+    num_cpus: int = 1
+    num_gpus: float = 0
+
+
+class Launcher(Protocol):
+    """Where cells run. ``slots`` is how many may run at a time; :meth:`run` is called from as many threads."""
+
+    slots: int
+
+    def run(self, folder: Path, cell: Cell) -> Outcome:
+        """Run ``cell``, wait for it, and say what it came to."""
+
+    def close(self) -> None:
+        """End what still runs."""
 
 
 def gpus() -> list[str]:
@@ -49,53 +75,93 @@ class Worker:
         self.pool.shutdown(wait=False, kill_workers=True)
 
 
-def run_cells(
-    cells: list[Cell],
-    folder: Path,
-    workers: int,
-    done: Callable[[Cell, dict[str, Any] | None], None],
-    wandb_group: str | None = None,
-) -> dict[str, str]:
-    """Run ``cells``, calling ``done(cell, result)`` as each ends; returns what failed: the cell's name and its error."""
-    waiting = [(cell, 1) for cell in reversed(cells)]
-    idle = [Worker(i) for i in range(min(workers, len(cells)))]
-    running: dict[Future[dict[str, Any] | Failed], tuple[Cell, int, Worker]] = {}
-    failed: dict[str, str] = {}
-    try:
-        while waiting or running:
-            while waiting and idle:
-                (cell, attempt), worker = waiting.pop(), idle.pop()
-                running[worker.pool.submit(try_cell, folder, cell, wandb_group)] = (cell, attempt, worker)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                cell, attempt, worker = running.pop(future)
-                idle.append(worker)
-                outcome = _outcome(future)
-                if outcome is None:
+class Local:
+    """Workers on this machine."""
+
+    def __init__(self, options: Options, cells: int) -> None:
+        self.slots = min(options.workers or default_workers(), cells)
+        self.options, self.closed = options, False
+        self.workers = [Worker(i) for i in range(self.slots)]
+        self.idle: SimpleQueue[Worker] = SimpleQueue()
+        for worker in self.workers:
+            self.idle.put(worker)
+
+    def run(self, folder: Path, cell: Cell) -> Outcome:
+        worker = self.idle.get()
+        try:
+            for _ in range(ATTEMPTS):
+                try:
+                    outcome: Outcome = worker.pool.submit(try_cell, folder, cell, self.options.wandb_group).result(self.options.timeout)
+                    return outcome
+                except TimeoutError:
+                    worker.stop()
                     worker.start()
-                    if attempt < ATTEMPTS:
-                        waiting.append((cell, attempt + 1))
-                        continue
-                    outcome = Failed(f"its worker died {ATTEMPTS} times, perhaps for want of memory: use fewer --workers", "")
-                if isinstance(outcome, Failed):
-                    failed[cell.name] = _record(outcome, folder, cell)
-                done(cell, None if isinstance(outcome, Failed) else outcome)
-    finally:
-        for worker in idle + [worker for _, _, worker in running.values()]:
+                    return overdue(self.options)
+                except BrokenProcessPool:
+                    if self.closed:
+                        break
+                    worker.start()
+            return Failed(f"its worker died {ATTEMPTS} times, perhaps for want of memory: use fewer --workers", "")
+        finally:
+            self.idle.put(worker)
+
+    def close(self) -> None:
+        self.closed = True
+        for worker in self.workers:
             worker.stop()
-    return failed
 
 
-def _outcome(future: Future[dict[str, Any] | Failed]) -> dict[str, Any] | Failed | None:
-    """What a cell came to, or None where its worker died."""
+def overdue(options: Options) -> Failed:
+    """The failure of a cell that took too long."""
+    return Failed(f"it took longer than {options.timeout:g} s and was ended: raise --cell-timeout", "")
+
+
+def _ray(options: Options, cells: int) -> Launcher:
+    from tlda.bench.clusters import Ray
+
+    return Ray(options, cells)
+
+
+def _slurm(options: Options, cells: int) -> Launcher:
+    from tlda.bench.clusters import Slurm
+
+    return Slurm(options, cells)
+
+
+LAUNCHERS: dict[str, Callable[[Options, int], Launcher]] = {"local": Local, "ray": _ray, "slurm": _slurm}
+"""Launchers by name."""
+
+
+def launcher(name: str, options: Options, cells: int) -> Launcher:
+    """The launcher of that name for a number of cells."""
+    if name not in LAUNCHERS:
+        raise UserError(f"there is no launcher '{name}'{near(name, LAUNCHERS)}")
+    return LAUNCHERS[name](options, cells)
+
+
+def run_cells(cells: list[Cell], folder: Path, launcher: Launcher, done: Callable[[Cell, dict[str, Any] | None], None]) -> dict[str, str]:
+    """Run ``cells``, calling ``done(cell, result)`` as each ends; returns what failed: the cell's name and its error."""
+    failed: dict[str, str] = {}
+    threads = ThreadPoolExecutor(launcher.slots)
     try:
-        return future.result()
-    except BrokenProcessPool:
-        return None
+        running = {threads.submit(launcher.run, folder, cell): cell for cell in cells}
+        for future in as_completed(running):
+            cell, outcome = running.pop(future), future.result()
+            if isinstance(outcome, Failed):
+                failed[cell.name] = _record(outcome, folder, cell)
+            done(cell, None if isinstance(outcome, Failed) else outcome)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        launcher.close()
+    return failed
 
 
 def _record(failure: Failed, folder: Path, cell: Cell) -> str:
     """The failure's sentence; its traceback goes into the folder ``failed``, beside the results."""
     path = folder / "failed" / f"{cell.name}.log"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"{failure.sentence}\n\n{failure.log}", encoding="utf-8")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{failure.sentence}\n\n{failure.log}", encoding="utf-8")
+    except OSError as error:
+        return f"{failure.sentence} (and no log could be kept: {error.strerror})"
     return f"{failure.sentence} ({path})"

@@ -10,7 +10,7 @@ from pathlib import Path
 from tlda.bench import selection
 from tlda.bench.grid import Document, Grid
 from tlda.bench.results import Results
-from tlda.bench.summary import LEVEL, Entry, Row, summarize
+from tlda.bench.summary import Entry, Row, summarize
 from tlda.bench.table import Table
 from tlda.errors import UserError
 from tlda.protocol import digest
@@ -27,9 +27,13 @@ def _main(table: Table, rows: list[Row]) -> Grid:
     columns = _columns(table)
     best = [_best(rows, entry) for entry in columns.values()]
     text = [[_name(table, row), *(str(entry(row)) for entry in columns.values())] for row in rows]
-    for row, line in zip(rows, text, strict=True):
-        line[-1] += "" if table.select_by else " ▼" * row.worse + " *" * row.significant
-    return Grid(["method", *columns], text, {(rows.index(row), 1 + j) for j, row in enumerate(best) if row})
+    header = ["method", *columns]
+    if not table.select_by:
+        header.append("p")
+        for row, line in zip(rows, text, strict=True):
+            line[-1] += " ▼" * row.worse
+            line.append("–" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001")
+    return Grid(header, text, {(rows.index(row), 1 + j) for j, row in enumerate(best) if row})
 
 
 def _name(table: Table, row: Row) -> str:
@@ -70,7 +74,7 @@ def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
         return
     base = table.label(table.baseline)
     if tests := sum(row.p is not None for row in rows):
-        yield f"\\*: differs from {base} by a paired t-test over seeds and tasks, p < {LEVEL} after Holm's correction for {tests} rows."
+        yield f"p: of a paired two-sided t-test of the gain over seeds and tasks, after Holm's correction for {tests} rows."
     if worse := [row.method for row in rows if row.worse]:
         reasons = (f"{table.label(method)}: {' '.join(table.notes[method].split())}" for method in worse if method in table.notes)
         yield " ".join((f"▼: below {base}.", *reasons))

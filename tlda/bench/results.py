@@ -7,7 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from tlda.bench.table import Cell
+from tlda.errors import UserError
 from tlda.protocol import differing, lines
 
 Results = dict[tuple[str, str, int], dict[str, Any]]
@@ -15,35 +18,55 @@ Results = dict[tuple[str, str, int], dict[str, Any]]
 
 def write_result(folder: Path, cell: Cell, result: dict[str, Any]) -> None:
     """Write the result of ``cell``, whole or not at all."""
-    path = folder / f"{cell.name}.json"
+    write_whole(folder / f"{cell.name}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, by a rename: whole or, with a full disk or a kill, not at all."""
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(result, file, indent=1, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}): free space there, and run the same command again") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def claim(folder: Path, cell: Cell, timeout: float) -> FileLock:
+    """The lock of ``cell``, which whoever runs it holds, and which a killed process lets go; waits ``timeout`` seconds, -1 for ever."""
+    (folder / "locks").mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "locks" / f"{cell.name}.lock", timeout=timeout)
 
 
 def read_result(folder: Path, cell: Cell) -> dict[str, Any] | None:
     """The result of ``cell``, or None where there is none that is whole and made with these settings."""
+    try:
+        result: dict[str, Any] = json.loads((folder / f"{cell.name}.json").read_text(encoding="utf-8"))
+        return result if result["key"] == cell.key else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def explain(folder: Path, cell: Cell) -> None:
+    """Say why a result file of ``cell`` that is there does not count."""
     path = folder / f"{cell.name}.json"
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        key = result["key"]
-    except FileNotFoundError:
-        return None
+        found = lines(json.loads(path.read_text(encoding="utf-8"))["config"])
     except (ValueError, KeyError, TypeError):
         print(f"tlda: {path} is damaged; its cell runs again")
-        return None
-    if key == cell.key:
-        return result
-    why = differing(lines(result.get("config", {})), lines(cell.resolved)) or "another seed, first stage or version of the code"
+        return
+    why = differing(found, lines(cell.resolved)) or "another seed, first stage or version of the code"
     print(f"tlda: {path} was measured under other settings and is left out: {why}")
-    return None
 
 
 def read_results(folder: Path, cells: list[Cell]) -> Results:
     """The results of those ``cells`` that are finished, by (method, task, seed)."""
     found = {(cell.method, cell.task, cell.seed): read_result(folder, cell) for cell in cells}
+    for cell in cells:
+        if found[cell.method, cell.task, cell.seed] is None and (folder / f"{cell.name}.json").exists():
+            explain(folder, cell)
     return {name: result for name, result in found.items() if result is not None}

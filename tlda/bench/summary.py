@@ -10,9 +10,6 @@ from tlda.bench.table import METRIC, Table
 from tlda.errors import UserError, near
 from tlda.protocol import differing
 
-LEVEL = 0.05
-"""The level of significance."""
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -61,11 +58,6 @@ class Row:
     selection: Entry
     differs: str = ""
     p: float | None = None
-
-    @property
-    def significant(self) -> bool:
-        """Whether the gain, or the loss, is more than chance."""
-        return self.p is not None and self.p < LEVEL
 
     @property
     def worse(self) -> bool:

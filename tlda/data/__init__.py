@@ -6,7 +6,7 @@ from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
 from tlda.data.folders import Folders
 from tlda.data.pair import Augment, Domain, DomainPair, Rows
-from tlda.data.samplers import InOrder, Steps
+from tlda.data.samplers import Once, Steps
 
 __all__ = [
     "Augment",
@@ -18,7 +18,7 @@ __all__ = [
     "DomainPair",
     "Folders",
     "Images",
-    "InOrder",
+    "Once",
     "RandAugment",
     "RandomAffine",
     "RandomCrop",

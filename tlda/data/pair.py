@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from tlda.batch import Pair, Sample, Unlabelled
 from tlda.data.arrays import digest
-from tlda.data.samplers import InOrder, Steps
+from tlda.data.samplers import Once, Steps
 from tlda.errors import UserError
 
 
@@ -215,7 +215,7 @@ class DomainPair(LightningDataModule):
         for sampler in samplers:
             # A resumed run draws its first rows before Lightning tells the sampler its epoch.
             sampler.set_epoch(self._batches_done // steps)
-        loaders = [self._loader(d, sampler) for d, sampler in zip(data.values(), samplers, strict=True)]
+        loaders = [self.loader(d, sampler) for d, sampler in zip(data.values(), samplers, strict=True)]
         return CombinedLoader(batch_type(*loaders), "min_size")
 
     @property
@@ -226,7 +226,8 @@ class DomainPair(LightningDataModule):
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _loader(self, data: Any, sampler: Steps | InOrder) -> DataLoader[Any]:
+    def loader(self, data: Any, sampler: Steps | Once) -> DataLoader[Any]:
+        """A loader of the rows of ``data``, a batch at each index that ``sampler`` gives."""
         # A batch of rows is one index, so that reading it is one call. With a generator of its own a loader draws nothing
         # from the run's, whose state would else depend on when the loader was made: a resumed run makes it earlier.
         return DataLoader(
@@ -240,7 +241,7 @@ class DomainPair(LightningDataModule):
         )
 
     def _evaluation(self, data: Rows) -> DataLoader[Any]:
-        return self._loader(data, InOrder(len(data), self.eval_batch_size, *self._processes()))
+        return self.loader(data, Once(len(data), self.eval_batch_size, *self._processes()))
 
     @property
     def evaluation_rows(self) -> tuple[Rows, Rows]:

@@ -45,11 +45,11 @@ class Steps(Sampler[Tensor]):
         return iter(order[:, self.rank])
 
 
-class InOrder(Sampler[Tensor]):
+class Once(Sampler[Tensor]):
     """Every row once, for evaluation: no row is repeated to fill a process, and all have as many batches.
 
-    The rows of a batch are spread over all, because folders are read class by class, and what looks at a batch as a whole
-    (adaptation at test time, mixtures) wants one like the domain.
+    They come in one shuffled order, the same each time, because folders are read class by class, and what looks at a batch as
+    a whole (adaptation at test time, mixtures) wants one like the domain.
 
     Args:
         size: the rows of the data set.
@@ -59,9 +59,8 @@ class InOrder(Sampler[Tensor]):
     """
 
     def __init__(self, size: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        rows = torch.arange(size)[rank::world_size]
-        batches = math.ceil(math.ceil(size / world_size) / batch_size)
-        self.batches = [rows[i::batches] for i in range(batches)]
+        rows = torch.randperm(size, generator=torch.Generator().manual_seed(0))[rank::world_size]
+        self.batches = torch.tensor_split(rows, math.ceil(math.ceil(size / world_size) / batch_size))
 
     def __len__(self) -> int:
         return len(self.batches)

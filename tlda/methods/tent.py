@@ -17,8 +17,8 @@ class TENT(Method):
     """Trained on the source; at test time scales and shifts follow the entropy of the target's batches (Wang et al., ICLR 2021).
 
     BatchNorm normalises each batch of the target by itself, and a batch is answered before the step that it causes. So the answers
-    depend on ``data.eval_batch_size`` and on the order of the rows, which misleads where it goes class by class. Each test and
-    prediction starts over from the trained network, and each process adapts to its own rows.
+    depend on ``data.eval_batch_size``. Each test and prediction starts over from the trained network, and each process adapts to
+    its own rows.
 
     Args:
         steps: the steps that a batch causes.

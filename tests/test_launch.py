@@ -1,0 +1,128 @@
+"""Launchers: time, other processes, full disks and clusters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Tlda
+from tests.test_bench import RESULTS, write
+from tlda.bench import launch
+from tlda.bench.cell import Failed, try_cell
+from tlda.bench.results import claim, read_result, write_result
+from tlda.bench.table import Cell
+from tlda.errors import UserError
+
+CELL = Cell("m", "t", 0, {}, {}, "key")
+
+WORK = """
+import time
+def start(threads, parent):
+    pass
+def work(folder, cell, group):
+    if cell.method == "endless":
+        time.sleep(600)
+    return {"done": cell.method}
+"""
+
+
+def test_a_cell_that_never_ends_is_ended_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "endless_bench.py").write_text(WORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    import endless_bench  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(launch, "try_cell", endless_bench.work)
+    monkeypatch.setattr(launch, "start_worker", endless_bench.start)
+    ended: dict[str, Any] = {}
+    cells = [Cell(name, "t", 0, {}, {}, "") for name in ("endless", "a", "b")]
+    local = launch.Local(launch.Options(workers=1, timeout=5.0), len(cells))
+    failed = launch.run_cells(cells, tmp_path, local, lambda cell, result: ended.update({cell.method: result}))
+    assert failed["endless-t-0"].startswith("it took longer than 5 s and was ended: raise --cell-timeout")
+    assert ended == {"endless": None, "a": {"done": "a"}, "b": {"done": "b"}}
+
+
+def test_a_cell_runs_in_one_process_at_a_time_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+    monkeypatch.setattr("tlda.bench.cell.run_cell", lambda folder, cell, group: ran.append(cell) or {"key": "key"})
+    with claim(tmp_path, CELL, 0):
+        outcome = try_cell(tmp_path, CELL)
+    assert isinstance(outcome, Failed)
+    assert "another `tlda bench` runs it now" in outcome.sentence
+    assert not ran
+    write_result(tmp_path, CELL, {"key": "key", "by": "another"})
+    assert try_cell(tmp_path, CELL) == {"key": "key", "by": "another"}, "it was finished in the meantime"
+    assert not ran
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system takes rights that this user has not")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_leaves_nothing_corrupt(small_disk: Path) -> None:
+    write_result(small_disk, CELL, {"key": "key"})
+    with pytest.raises(UserError, match=r"cannot write .*m-t-1.json \(No space left on device\): free space there"):
+        write_result(small_disk, Cell("m", "t", 1, {}, {}, "key"), {"key": "key", "long": "x" * 100_000})
+    assert [path.name for path in small_disk.iterdir()] == ["m-t-0.json"]
+    assert read_result(small_disk, CELL) == {"key": "key"}
+    failed = launch._record(Failed("The sentence", "x" * 100_000), small_disk, CELL)
+    assert failed == "The sentence (and no log could be kept: No space left on device)"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes into any folder")
+def test_a_folder_that_cannot_be_written_is_named_at_once(tlda: Tlda) -> None:
+    RESULTS.mkdir(parents=True)
+    RESULTS.chmod(0o500)
+    done = tlda("bench", write())
+    assert done.code == 1
+    assert "cannot write into" in done.err
+
+
+def test_an_unknown_launcher_is_named_with_the_near_one(tlda: Tlda) -> None:
+    done = tlda("bench", write(), "--launcher", "slrm")
+    assert done.code == 1
+    assert "there is no launcher 'slrm'; did you mean 'slurm'?" in done.err
+
+
+def test_a_launcher_that_is_not_installed_names_its_extra(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    done = tlda("bench", write(), "--launcher", "ray")
+    assert done.code == 1
+    assert "this launcher needs ray: pip install 'tlda[ray]'" in done.err
+
+
+def test_slurm_is_asked_for_a_job_a_cell(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitit = pytest.importorskip("submitit")
+    asked: list[dict[str, Any]] = []
+
+    class Here(submitit.LocalExecutor):  # type: ignore[misc]
+        """What submitit itself offers for machines without SLURM."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder=folder)
+
+        def update_parameters(self, **options: Any) -> None:
+            asked.append(options)
+            super().update_parameters(timeout_min=options["timeout_min"])
+
+    monkeypatch.setattr(submitit, "AutoExecutor", Here)
+    narrow = ["--methods", "source_only", "--tasks", "fh", "--seeds", "0"]
+    done = tlda("bench", write(), *narrow, "--launcher", "slurm", "--num-cpus", "2", "--cell-timeout", "600")
+    assert done.code == 0, done.err
+    assert asked == [{"timeout_min": 10, "cpus_per_task": 2, "gpus_per_node": 0, "name": "tlda-source_only-fh-0"}]
+    assert json.loads((RESULTS / "source_only-fh-0.json").read_text())["method"] == "source_only"

@@ -1,0 +1,82 @@
+"""Launchers that hand cells to a cluster: Ray, and SLURM through submitit. The results' folder must be one that all nodes see."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from tlda.bench.cell import Failed, try_cell
+from tlda.bench.launch import ATTEMPTS, Options, Outcome, overdue
+from tlda.bench.table import Cell
+from tlda.errors import UserError
+
+
+def _needs(package: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise UserError(f"this launcher needs {package}: pip install 'tlda[{package}]'") from error
+
+
+class Ray:
+    """Tasks on a Ray cluster: the running one (``RAY_ADDRESS``), or one that starts here. Ray retries a cell whose worker died."""
+
+    def __init__(self, options: Options, cells: int) -> None:
+        self.ray, self.options = _needs("ray"), options
+        if not self.ray.is_initialized():
+            self.ray.init(log_to_driver=False, include_dashboard=False)
+        self.slots = min(cells, options.workers or max(1, int(self.ray.cluster_resources().get("CPU", 1) // options.num_cpus)))
+        resources = {"num_cpus": options.num_cpus, "num_gpus": options.num_gpus, "max_retries": ATTEMPTS - 1}
+        self.task = self.ray.remote(**resources)(_on_ray)
+
+    def run(self, folder: Path, cell: Cell) -> Outcome:
+        reference = self.task.remote(folder.resolve(), cell, self.options.wandb_group)
+        try:
+            outcome: Outcome = self.ray.get(reference, timeout=self.options.timeout)
+            return outcome
+        except self.ray.exceptions.GetTimeoutError:
+            self.ray.cancel(reference, force=True)
+            return overdue(self.options)
+        except self.ray.exceptions.RayError as error:
+            return Failed(f"its worker died {ATTEMPTS} times: {type(error).__name__}", str(error))
+
+    def close(self) -> None:
+        self.ray.shutdown()
+
+
+def _on_ray(folder: Path, cell: Cell, wandb_group: str | None) -> Outcome:
+    import torch
+
+    from tlda.quiet import silence
+
+    torch.set_num_threads(1)
+    silence()
+    return try_cell(folder, cell, wandb_group)
+
+
+class Slurm:
+    """A job a cell, through submitit, whose logs are in the folder ``slurm`` beside the results."""
+
+    def __init__(self, options: Options, cells: int) -> None:
+        self.submitit, self.options, self.slots = _needs("submitit"), options, min(cells, options.workers or 1000)
+        self.jobs: list[Any] = []
+
+    def run(self, folder: Path, cell: Cell) -> Outcome:
+        executor = self.submitit.AutoExecutor(folder=folder.resolve() / "slurm")
+        minutes = max(1, -(-int(self.options.timeout or 86_400) // 60))
+        executor.update_parameters(
+            timeout_min=minutes, cpus_per_task=self.options.num_cpus, gpus_per_node=int(self.options.num_gpus), name=f"tlda-{cell.name}"
+        )
+        job = executor.submit(_on_ray, folder.resolve(), cell, self.options.wandb_group)
+        self.jobs.append(job)
+        try:
+            outcome: Outcome = job.result()
+            return outcome
+        except Exception as error:
+            return Failed(f"its job {job.job_id} ended without a result: {' '.join(str(error).split())[:200]}", str(error))
+
+    def close(self) -> None:
+        for job in self.jobs:
+            if not job.done():
+                job.cancel()
