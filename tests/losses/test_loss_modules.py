@@ -128,7 +128,7 @@ def test_descent_reduces_the_term(kind):
     assert values[-1] < values[0] - 0.05 * abs(values[0])
 
 
-@pytest.mark.parametrize("kind", ADVERSARIAL)
+@pytest.mark.parametrize("kind", [cls for cls in ADVERSARIAL if cls is not losses.DomainConfusion])  # which reverses no gradient
 def test_the_features_work_against_the_adversary(kind):
     loss = make(kind)
     _, reversed_ = term_and_gradients(loss, progress=1.0)
