@@ -25,8 +25,21 @@ def test_contributing_shows_the_tested_example(name: str) -> None:
 
 
 def test_readme_shows_the_committed_table() -> None:
-    table = (ROOT / "benchmarks/results/digits/table.md").read_text(encoding="utf-8")
-    assert marked("README.md", "table digits") == table.split("\n", 1)[1].strip()
+    from tlda.bench.grid import markdown
+    from tlda.bench.render import brief
+    from tlda.bench.results import read_results
+    from tlda.bench.table import load_table
+
+    table = load_table(ROOT / "benchmarks/tables/digits.yaml")
+    text = markdown(brief(table, read_results(table.results, table.cells())))
+    assert marked("README.md", "table digits") == text.split("\n", 1)[1].strip()
+
+
+def test_the_page_of_the_methods_is_what_docstrings_and_results_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks/methods"))
+    import describe  # type: ignore[import-not-found]
+
+    assert (ROOT / "docs/methods.md").read_text(encoding="utf-8") == describe.page()
 
 
 def test_every_committed_table_is_what_its_result_files_give() -> None:

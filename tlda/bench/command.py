@@ -91,7 +91,7 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
 def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> None:
     """Write the whole table, whatever part of it just ran, ``into`` a document too, and print it."""
     from tlda.bench.grid import latex, markdown, page
-    from tlda.bench.render import csv_text, document, fill
+    from tlda.bench.render import brief, csv_text, document, fill
 
     results: Results = read_results(folder, cells)
     shown = document(table, results)
@@ -99,6 +99,6 @@ def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> N
     for ending, content in {"md": text, "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
         write_whole(folder / f"table.{ending}", content)
     if into:
-        fill(into, table.path.stem, text)
+        fill(into, table.path.stem, markdown(brief(table, results)))
     Console().print(Markdown(text))
     print(f"tlda: wrote {folder}/table.md, .csv, .tex and .html")

@@ -17,10 +17,14 @@ from tlda.protocol import digest
 
 
 def document(table: Table, results: Results) -> Document:
-    """The table for people: mean ± std in percent, the best of each column in bold, what is missing or below the baseline marked."""
+    """The table for people: what :func:`brief` shows, then what each rule of selection gives, and the published numbers."""
+    return [*brief(table, results), *selection.blocks(table, results), *_published(table)]
+
+
+def brief(table: Table, results: Results) -> Document:
+    """Mean ± std in percent, the best of each column in bold, what is missing or below the baseline marked."""
     rows = summarize(table, results)
-    below = [*_notes(table, rows), *selection.blocks(table, results), *_published(table)]
-    return [table.title, *_protocol(table, results), _main(table, rows), *below]
+    return [table.title, *_protocol(table, results), _main(table, rows), *_notes(table, rows)]
 
 
 def _main(table: Table, rows: list[Row]) -> Grid:
@@ -105,7 +109,7 @@ def _by_source(entries: list[dict[str, str]]) -> dict[tuple[str, str], dict[str,
 
 
 def fill(document: Path, name: str, text: str) -> None:
-    """Put the table ``text``, less its title, at the place of ``document`` that is marked for the table ``name``."""
+    """Put the markdown ``text``, less its title, at the place of ``document`` that is marked for the table ``name``."""
     start, end = f"<!-- table {name} -->\n", "<!-- end -->"
     before, mark, rest = document.read_text(encoding="utf-8").partition(start)
     if not mark or end not in rest:
