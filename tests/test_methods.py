@@ -272,9 +272,9 @@ def test_losses_work_in_ones_own_loop() -> None:
     assert any(p.grad.abs().max() > 0 for p in method.backbone.parameters() if p.grad is not None)
 
 
-def run_ddp(devices: int, folder: Path) -> dict[str, torch.Tensor]:
-    """Train DANN by the command line with ``devices`` processes, a batch of 30 together, and read the weights back."""
-    command = ["fit", "--model=DANN", "--data=tests.toy.Toy"]
+def run_ddp(devices: int, folder: Path, name: str = "DANN") -> dict[str, torch.Tensor]:
+    """Train a method by the command line with ``devices`` processes, a batch of 30 together, and read the weights back."""
+    command = ["fit", f"--model={name}", "--data=tests.toy.Toy"]
     command += ["--model.backbone=tests.toy.Tiny", "--model.backbone.dropout=0", "--model.backbone.batch_norm=false"]
     command += ["--data.n=200", "--data.steps=null", f"--data.batch_size={30 // devices}", "--trainer.accelerator=cpu"]
     command += [f"--trainer.devices={devices}", f"--trainer.strategy={'ddp' if devices > 1 else 'auto'}", "--trainer.max_epochs=2"]
@@ -285,7 +285,7 @@ def run_ddp(devices: int, folder: Path) -> dict[str, torch.Tensor]:
     environment = {**os.environ, "PYTHONPATH": str(root), "ROWS": str(folder), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
     ended = subprocess.run([sys.executable, str(script), *command], env=environment, cwd=root, timeout=300, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    runs = list(folder.glob("*/DANN/*"))
+    runs = list(folder.glob(f"*/{name}/*"))
     assert len(runs) == 1  # every process writes into one folder
     state: dict[str, torch.Tensor] = torch.load(runs[0] / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     return state
@@ -303,3 +303,10 @@ def test_two_processes_see_each_row_once_and_end_as_one_does(tmp_path: Path) -> 
             assert len(rows) == len(set(rows)) == 180  # of 200, less a tenth held out
     for key, value in states[0].items():
         torch.testing.assert_close(value, states[1][key], rtol=1e-3, atol=1e-4, msg=key)
+
+
+@pytest.mark.parametrize("name", [name for name, (cls, _) in VARIANTS.items() if "training_step" in vars(cls)])
+def test_several_optimizers_train_in_two_processes(name: str, tmp_path: Path) -> None:
+    before, after = make(name).state_dict(), run_ddp(2, tmp_path, name)
+    assert all(torch.isfinite(value).all() for value in after.values())
+    assert any(not torch.equal(before[key], after[key]) for key in before if key.startswith("backbone"))

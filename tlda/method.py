@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
@@ -141,6 +142,9 @@ class Method(LightningModule):
         return self.optimizer(self.parameter_groups())
 
     def setup(self, stage: str) -> None:
+        if not self.automatic_optimization and isinstance(self.trainer.strategy, DDPStrategy):
+            # Each step's backward pass reaches a part of the parameters, for the others of which plain DDP would wait for ever.
+            self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
         if self.init_from:
             from tlda.checkpoint import load_weights
 
