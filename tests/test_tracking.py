@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import socket
 import subprocess
 import sys
@@ -146,7 +147,7 @@ def test_a_run_that_fails_is_closed_as_failed(tlda: Tlda) -> None:
 @needs_wandb
 @pytest.mark.usefixtures("offline")
 def test_a_bench_groups_its_runs_by_table(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "Worker", Here)
+    monkeypatch.setitem(launch.LAUNCHERS, "local", Here)
     Path("tiny.yaml").write_text(yaml.safe_dump(TABLE, sort_keys=False))
     Path("results/tiny").mkdir(parents=True)
     done = tlda("bench", "tiny.yaml", "--tasks", "fh", "--seeds", "0", "--wandb")
@@ -159,3 +160,11 @@ def test_a_bench_groups_its_runs_by_table(tlda: Tlda, monkeypatch: pytest.Monkey
         assert {"test/target/accuracy", "oracle/target/accuracy", "pictures/confusion/filenames", "pictures/features/filenames"} <= set(
             history(found)
         )
+    found = read(Path("results/tiny/logs/summary"))
+    run = next(record.run for record in found if record.HasField("run"))
+    assert (run.run_group, run.job_type, run.display_name) == ("tiny", "summary", "tiny-summary")
+    (name,) = Path("results/tiny/logs/summary").rglob("table_*.table.json")
+    shown = json.loads(name.read_text())
+    assert shown["columns"][:2] == ["method", "fh"]
+    assert [row[0] for row in shown["data"]] == ["source_only", "dann"]
+    assert list(Path("results/tiny/logs/summary").rglob("page_*.html"))

@@ -42,21 +42,43 @@ def wandb_mode() -> str:
     return "online"
 
 
-def loggers(folder: Path, group: str, tags: list[str]) -> list[Logger]:
-    """CSV in the run's ``folder``, and W&B, if installed, online when it can be and offline otherwise."""
-    csv = CSVLogger(folder, name="", version="")
+def _ready() -> str | None:
+    """W&B's mode, once it is set up to ask for no key and to print nothing; None where it is not installed or turned off."""
     mode = wandb_mode()
     if importlib.util.find_spec("wandb") is None or mode == "disabled":
-        return [csv]
+        return None
     os.environ["WANDB_MODE"] = mode  # before wandb is imported, which would ask for a key otherwise
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
-    from pytorch_lightning.loggers import WandbLogger
 
     wandb.setup()  # only now is it silent; what follows would print a warning about Lightning
+    return mode
+
+
+def loggers(folder: Path, group: str, tags: list[str]) -> list[Logger]:
+    """CSV in the run's ``folder``, and W&B, if installed, online when it can be and offline otherwise."""
+    csv = CSVLogger(folder, name="", version="")
+    mode = _ready()
+    if mode is None:
+        return [csv]
+    from pytorch_lightning.loggers import WandbLogger
+
     _ = csv.experiment  # which takes the folder while it is empty, or warns of what W&B has put there
     name = "-".join([*tags, folder.name])
     return [csv, WandbLogger(project="tlda", name=name, group=group, tags=tags, save_dir=str(folder), offline=mode == "offline")]
+
+
+def log_summary(folder: Path, group: str, tables: dict[str, tuple[list[str], list[list[str]]]], page: Path) -> None:
+    """One W&B run beside the cells' of its ``group``, with ``tables`` (header and rows by name) and the HTML ``page``."""
+    mode = _ready()
+    if mode is None:
+        return
+    import wandb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    run = wandb.init(project="tlda", name=f"{group}-summary", group=group, job_type="summary", dir=str(folder), mode=mode)  # type: ignore[arg-type]
+    run.log({name: wandb.Table(columns=header, data=rows) for name, (header, rows) in tables.items()} | {"page": wandb.Html(str(page))})
+    run.finish()
 
 
 @contextmanager

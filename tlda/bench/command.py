@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tlda.bench.grid import Document, Grid
 from tlda.bench.results import Results, read_results, write_whole
 from tlda.bench.table import Cell, Table, load_table
 from tlda.errors import UserError
@@ -33,6 +34,7 @@ def _arguments(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--num-cpus", type=int, default=1, help="the cores that a cell asks of a cluster")
     parser.add_argument("--num-gpus", type=float, default=0, help="the GPUs, or the share of one, that a cell asks of a cluster")
     parser.add_argument("--cell-timeout", type=float, help="the seconds after which a cell is ended and counted as failed")
+    parser.add_argument("--tune", type=int, metavar="N", help="first search the table's space with N trials a method, by its validator")
     parser.add_argument("--render", action="store_true", help="run nothing; render what is finished")
     parser.add_argument("--into", type=Path, help="a document whose place between `<!-- table NAME -->` and `<!-- end -->` is filled")
     parser.add_argument("--wandb", action="store_true", help="log every cell to W&B, in a group of the table's name")
@@ -41,24 +43,37 @@ def _arguments(args: list[str]) -> argparse.Namespace:
 
 def bench(args: list[str]) -> None:
     """Run the command ``tlda bench`` with ``args``."""
+    from tlda.bench.tune import tune, with_tuned
+
     options = _arguments(args)
-    whole = load_table(options.table)
+    declared = load_table(options.table)
+    folder = options.results or declared.results
+    require_writable(folder, "--results")
+    if options.tune:
+        tune(declared, folder, options.tune, lambda cells: _complete(cells, folder / "trials", options))
+    whole = with_tuned(declared, folder)
     table = whole.narrowed(options.methods, options.tasks, options.seeds)
-    folder = options.results or whole.results
     every = whole.cells()
     cells = [cell for cell in every if cell.method in table.methods and cell.task in table.tasks and cell.seed in table.seeds]
-    require_writable(folder, "--results")
-    failed: dict[str, str] = {}
-    if not options.render:
-        done = read_results(folder, cells)
-        missing = [cell for cell in cells if (cell.method, cell.task, cell.seed) not in done]
-        failed = _run(missing, len(cells), folder, options)
-    _show(whole, folder, every, options.into)
+    failed = {} if options.render else _complete(cells, folder, options)
+    shown = _show(whole, folder, every, options.into)
+    if options.wandb:
+        from tlda.tracking import log_summary
+
+        tables = {block.name: (block.header, block.rows) for block in shown if isinstance(block, Grid)}
+        log_summary(folder / "logs" / "summary", whole.path.stem, tables, folder / "table.html")
     if failed:
         sentences = "\n".join(f"  {name}: {error}" for name, error in failed.items())
         raise UserError(
             f"{len(failed)} of {len(cells)} cells failed; the others are kept, the same command tries these again:\n{sentences}"
         )
+
+
+def _complete(cells: list[Cell], folder: Path, options: argparse.Namespace) -> dict[str, str]:
+    """Run those of ``cells`` that ``folder`` has no result of, and return what failed."""
+    done = read_results(folder, cells)
+    missing = [cell for cell in cells if (cell.method, cell.task, cell.seed) not in done]
+    return _run(missing, len(cells), folder, options)
 
 
 def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namespace) -> dict[str, str]:
@@ -88,7 +103,7 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
         return run_cells(missing, folder, launcher(options.launcher, how, len(missing)), done)
 
 
-def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> None:
+def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> Document:
     """Write the whole table, whatever part of it just ran, ``into`` a document too, and print it."""
     from tlda.bench.grid import latex, markdown, page
     from tlda.bench.render import brief, csv_text, document, fill
@@ -102,3 +117,4 @@ def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> N
         fill(into, table.path.stem, markdown(brief(table, results)))
     Console().print(Markdown(text))
     print(f"tlda: wrote {folder}/table.md, .csv, .tex and .html")
+    return shown

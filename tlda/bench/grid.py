@@ -14,6 +14,7 @@ class Grid:
     header: list[str]
     rows: list[list[str]]
     bold: set[tuple[int, int]] = field(default_factory=set)
+    name: str = ""
 
     def marked(self, row: int, column: int, text: str, mark: str) -> str:
         """``text`` within ``mark``, which has a place for it, where it is best."""

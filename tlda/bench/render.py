@@ -37,7 +37,7 @@ def _main(table: Table, rows: list[Row]) -> Grid:
         for row, line in zip(rows, text, strict=True):
             line[-1] += " ▼" * row.worse
             line.append("–" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001")
-    return Grid(header, text, {(rows.index(row), 1 + j) for j, row in enumerate(best) if row})
+    return Grid(header, text, {(rows.index(row), 1 + j) for j, row in enumerate(best) if row}, "table")
 
 
 def _name(table: Table, row: Row) -> str:
@@ -98,7 +98,7 @@ def _published(table: Table) -> list[str | Grid]:
     ]
     differs = " ".join(table.published.get("protocol_differs", "").split())
     text = ["Published numbers, for orientation: the protocols differ.", *([differs] if differs else [])]
-    return [*text, Grid(["method", *map(table.label, table.tasks), "source"], rows)]
+    return [*text, Grid(["method", *map(table.label, table.tasks), "source"], rows, name="published")]
 
 
 def _by_source(entries: list[dict[str, str]]) -> dict[tuple[str, str], dict[str, str]]:

@@ -84,7 +84,8 @@ def blocks(table: Table, results: Results) -> list[str | Grid]:
         f"mean over tasks. Over {len(honest)} runs the best rule that sees no target label is {best.label}: its mean regret to the oracle "
         f"is {regrets[best]} points (± standard error); the last epoch's is {regrets[LAST]}."
     )
-    return [text, Grid(["method", *(rule.label for rule in found)], [*rows, footer], {(len(rows), 1 + found.index(best))})]
+    bold = {(len(rows), 1 + found.index(best))}
+    return [text, Grid(["method", *(rule.label for rule in found)], [*rows, footer], bold, "selection")]
 
 
 def _entry(table: Table, results: Results, method: str, rule: Rule) -> Entry:

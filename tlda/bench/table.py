@@ -57,6 +57,7 @@ class Table:
     select_by: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    search: dict[str, Any] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
 
     def label(self, name: str) -> str:
@@ -159,6 +160,7 @@ def load_table(path: str | Path) -> Table:
         select_by=declared.get("select_by"),
         labels=declared.get("labels", {}),
         notes=declared.get("notes", {}),
+        search=declared.get("search", {}),
         published=read_yaml(path.parent / published) if published else {},
         **overlays,
     )
@@ -167,7 +169,7 @@ def load_table(path: str | Path) -> Table:
 def _require_table(path: Path, declared: Any) -> None:
     """Raise :class:`UserError` where ``declared``, from ``path``, is not a table's declaration."""
     needed = {"methods": dict, "tasks": dict, "seeds": list}
-    known = (*needed, "title", "protocol", "baseline", "base", "after", "select_by", "labels", "notes", "published")
+    known = (*needed, "title", "protocol", "baseline", "base", "after", "select_by", "labels", "notes", "search", "published")
     if not isinstance(declared, dict):
         raise UserError(f"{path} is not a table: it needs {', '.join(needed)}")
     for key in declared:
@@ -182,6 +184,9 @@ def _require_table(path: Path, declared: Any) -> None:
     if (baseline := declared.get("baseline")) and baseline not in declared["methods"]:
         raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, declared['methods'])}")
     order = [str(method) for method in declared["methods"]]
+    for method in declared.get("search", {}).get("space", {}):
+        if method not in order:
+            raise UserError(f"{path}: the search has a space for '{method}', which is not one of its methods{near(method, order)}")
     for method, first in declared.get("after", {}).items():
         if {method, first} - set(order) or order.index(first) >= order.index(method):
             raise UserError(f"{path}: '{method}' cannot come after '{first}': both must be methods of the table, '{first}' above the other")
