@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Tlda
-from tests.test_bench import RESULTS, write
+from tests.test_bench import FAILING, RESULTS, write
 from tlda.bench import launch
 from tlda.bench.cell import Failed, try_cell
 from tlda.bench.results import claim, read_result, write_result
@@ -104,6 +104,24 @@ def test_a_launcher_that_is_not_installed_names_its_extra(tlda: Tlda, monkeypatc
     done = tlda("bench", write(), "--launcher", "ray")
     assert done.code == 1
     assert "this launcher needs ray: pip install 'tlda[ray]'" in done.err
+
+
+def test_ray_gives_the_table_that_local_workers_give_though_a_worker_dies(
+    tlda: Tlda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    narrow = ["--methods", "source_only,shaky", "--tasks", "fh", "--seeds", "0"]
+    tables = {}
+    for name in ("ray", "local"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        Path("shaky_bench.py").write_text(FAILING)
+        path = write(methods={"shaky": {"model": {"class_path": "shaky_bench.Shaky"}}})
+        done = tlda("bench", path, *narrow, "--launcher", name, "--workers", "2")
+        assert done.code == 0, done.err
+        assert Path("died").exists()
+        tables[name] = {file.name: file.read_bytes() for file in RESULTS.glob("table.*")}
+    assert tables["ray"] == tables["local"]
 
 
 def test_slurm_is_asked_for_a_job_a_cell(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:

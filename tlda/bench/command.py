@@ -110,11 +110,11 @@ def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> D
 
     results: Results = read_results(folder, cells)
     shown = document(table, results)
-    text = markdown(shown)
-    for ending, content in {"md": text, "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
+    for ending, content in {"md": markdown(shown), "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
         write_whole(folder / f"table.{ending}", content)
+    text = markdown(brief(table, results))
     if into:
-        fill(into, table.path.stem, markdown(brief(table, results)))
+        fill(into, table.path.stem, text)
     Console().print(Markdown(text))
     print(f"tlda: wrote {folder}/table.md, .csv, .tex and .html")
     return shown
