@@ -53,7 +53,7 @@ def test_a_row_of_the_embedded_digits(tlda: Tlda, table: dict[str, Any]) -> None
 
 @pytest.mark.skipif(not DATA or not (Path(DATA) / "digits").is_dir(), reason="TLDA_DATA has no digits")
 def test_a_row_of_the_digits(tlda: Tlda, table: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "Worker", Here)
+    monkeypatch.setitem(launch.LAUNCHERS, "local", Here)
     tasks = {task: f"experiments/task/{task}.yaml" for task in ("mnist_usps", "usps_mnist")}
     Path("my_table.yaml").write_text(
         yaml.safe_dump(table | {"base": ["experiments/base/digits.yaml", SHORT], "tasks": tasks}, sort_keys=False)

@@ -11,6 +11,7 @@ COMMANDS = {
     "test": "measure a checkpoint on the test data",
     "predict": "write a CSV of the target's predicted classes",
     "bench": "run a table of methods, tasks and seeds, and render it",
+    "report": "write one page on a run or a table: should I adapt?",
     "list": "name what there is: methods, losses, backbones, data",
 }
 
@@ -73,6 +74,10 @@ def _dispatch(command: str, args: list[str]) -> None:
         from tlda.bench.command import bench
 
         bench(args)
+    elif command == "report":
+        from tlda.report.command import report
+
+        report(args)
     elif command == "list":
         from tlda.listing import show
 

@@ -45,7 +45,7 @@ class Watch(Callback):
 def step(table: Table, method: str) -> float:
     """Seconds of a step of the row ``method``."""
     seed_everything(0, verbose=False)
-    short = {"trainer": {"max_epochs": 1}, "data": {"init_args": {"steps": WARMUP + STEPS + 1}}}
+    short = {"trainer": {"max_epochs": 1, "limit_val_batches": 0}, "data": {"init_args": {"steps": WARMUP + STEPS + 1}}}
     watch = Watch()
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     model, data, trainer = build(merge(table.config(method, TASK), short), **quiet, callbacks=[watch])

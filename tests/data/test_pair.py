@@ -116,8 +116,8 @@ def test_an_empty_domain_and_a_single_class_are_refused() -> None:
 def test_a_target_without_labels_is_not_measured_and_refused_where_labels_are_needed() -> None:
     target = Domain("b", Images(images(24).images, torch.full((24,), -1)), labelled=False)
     data = ready(target=target)
-    assert len(data.val_dataloader()) == len(data.test_dataloader()) == 1
-    assert len(ready().val_dataloader()) == 2
+    assert (len(data.val_dataloader()), len(data.test_dataloader())) == (2, 1), "it is validated without labels"
+    assert len(ready().test_dataloader()) == 2
     assert len(next(iter(data.predict_dataloader())).x) == 24
     oracle = Toy(target=target)
     oracle.trainer = SimpleNamespace(lightning_module=SimpleNamespace(batch_type=OracleBatch))  # type: ignore[assignment]

@@ -48,13 +48,14 @@ def bench(args: list[str]) -> None:
     options = _arguments(args)
     declared = load_table(options.table)
     folder = options.results or declared.results
-    require_writable(folder, "--results")
     if options.tune:
+        require_writable(folder, "--results")
         tune(declared, folder, options.tune, lambda cells: _complete(cells, folder / "trials", options))
     whole = with_tuned(declared, folder)
     table = whole.narrowed(options.methods, options.tasks, options.seeds)
     every = whole.cells()
     cells = [cell for cell in every if cell.method in table.methods and cell.task in table.tasks and cell.seed in table.seeds]
+    require_writable(folder, "--results")
     failed = {} if options.render else _complete(cells, folder, options)
     shown = _show(whole, folder, every, options.into)
     if options.wandb:

@@ -88,9 +88,14 @@ def flat(features: Tensor) -> Any:
     return TSNE(perplexity=perplexity, random_state=0, init="pca" if features.std() > 0 else "random").fit_transform(features)
 
 
+def some_rows(features: Tensor) -> Tensor:
+    """The rows of the features (n, d) that are drawn: at most :data:`ROWS`, the same for as many rows."""
+    return torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:ROWS]
+
+
 def features_figure(features: list[Tensor], labels: list[Tensor], names: list[str]) -> Any:
     """A matplotlib figure of both domains' features in two dimensions, by domain and by class; a label of -1 is none."""
-    few = [torch.randperm(len(f), generator=torch.Generator().manual_seed(0))[:ROWS] for f in features]
+    few = [some_rows(f) for f in features]
     classes = torch.cat([y[rows] for y, rows in zip(labels, few, strict=True)])
     domains = torch.cat([torch.full((len(rows),), i) for i, rows in enumerate(few)])
     places = flat(torch.cat([f[rows] for f, rows in zip(features, few, strict=True)]))

@@ -1,0 +1,159 @@
+"""Every method beats source only on a toy that its idea repairs, and a copy of it whose alignment is detached does not."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from pytorch_lightning import Trainer, seed_everything
+from torch import Tensor
+
+import tlda.methods
+from tests.toy import Tiny, trainer
+from tests.toys import Arcs, Noise, Plane, Shortcut
+from tlda.batch import TargetBatch
+from tlda.method import Method
+from tlda.optim import Adam
+from tlda.parsing import subclasses
+
+
+class Family(NamedTuple):
+    """A toy, and the methods that must learn on it, each with its options that are not the defaults."""
+
+    toy: Callable[[], Plane]
+    methods: dict[str, dict[str, Any]]
+    batch_norm: bool = False
+
+
+SMALL = {"hidden": 32}
+"""The width of critics and heads: in the plane 1024 units learn no more than 32, and a step takes them ten times as long."""
+
+# BatchNorm only where it is what adapts: elsewhere its statistics, which see the target in every joint forward, would help the broken copy.
+FAMILIES = {
+    # Each class has moved, with the mean and the spread of the features.
+    "moments": Family(
+        functools.partial(Arcs, move=(1.4, 0.0), width=0.35),
+        {"DDC": {}, "DAN": {}, "JAN": {}, "DeepCORAL": {}, "DeepJDOT": {}, "WDGRL": SMALL},
+    ),
+    # Features that hide the domain cannot use the shortcut.
+    "adversarial": Family(
+        Shortcut,
+        {
+            "DANN": SMALL,
+            "CDAN": SMALL,
+            "BSP": SMALL,
+            "SDAT": SMALL,
+            "ADDA": SMALL,
+            "VADA": {**SMALL, "trade_off": 0.1},  # its 0.01 is for tens of thousands of steps
+            "DomainConfusion": {**SMALL, "trade_off": 1.0},  # the same
+            "AFN": {},
+        },
+    ),
+    # The source's boundary cuts off the end of each arc; no boundary between the target's arcs does.
+    "clusters": Family(
+        functools.partial(Arcs, turn=40.0),
+        {"MinEnt": {}, "MCC": {}, "BNM": {}, "IM": {}, "MDD": SMALL, "MCD": SMALL},
+    ),
+    # As above: the middle of each arc gets its right label, from which the rest follows.
+    "self-training": Family(
+        functools.partial(Arcs, turn=40.0),
+        {"PseudoLabel": {}, "FixMatch": {"strong": [Noise()]}, "ATDOC": {}, "CST": {}, "SHOT": {}},
+    ),
+    # The target's pixels have other statistics, and BatchNorm's are wrong.
+    "test time": Family(functools.partial(Arcs, scale=0.4, move=(1.0, -0.6)), {"TENT": {}, "AdaBN": {}}, batch_norm=True),
+    # Target labels repair anything.
+    "supervised": Family(Shortcut, {"Oracle": {}, "FineTune": {}}),
+}
+BASELINE = "SourceOnly"
+MARGIN = 0.08
+"""By how much the mean accuracy on the target must exceed that of source only."""
+SEEDS = (0, 1, 2)
+METRIC = "test/target/accuracy"
+
+METHODS = {name for name, cls in subclasses(Method).items() if cls.__module__.startswith("tlda.methods")}
+FAMILY = {name: family for family, (_, methods, _) in FAMILIES.items() for name in methods}
+UNSUPERVISED = sorted(name for name, family in FAMILY.items() if family != "supervised")
+FOLDER = tempfile.TemporaryDirectory()
+
+
+def make(name: str, family: str, seed: int = 0, **options: Any) -> Method:
+    """The method at the beginning of a run on the toy of ``family``."""
+    toy, methods, batch_norm = FAMILIES[family]
+    seed_everything(seed, verbose=False)
+    given = {"backbone": Tiny(16, 0.0, batch_norm), "num_classes": toy().num_classes, "optimizer": Adam(5e-3), **methods.get(name, {})}
+    method: Method = getattr(tlda.methods, name)(**given, **options)
+    if method.batch_type is TargetBatch and method.init_from is None:  # it never sees the source, so it starts from a network that did
+        return make(name, family, seed, init_from=source_checkpoint(family, seed))
+    return method
+
+
+def whole(method: Method) -> Method:
+    """The method as it is."""
+    return method
+
+
+def without_alignment(method: Method) -> Method:
+    """The method, broken: no term but the task's has a gradient, and it infers as it was trained."""
+    total = method.total
+
+    def task_alone(terms: dict[str, Tensor]) -> Tensor:
+        still = 0.0 * next(method.backbone.parameters()).sum()  # where no term is left, there must be a gradient yet: zero
+        return total({key: term if key == "task" else term.detach() + still for key, term in terms.items()})
+
+    method.total = task_alone  # type: ignore[method-assign]
+    method.infer = lambda x: method(x).logits  # type: ignore[method-assign]
+    return method
+
+
+def fit(method: Method, data: Plane) -> Trainer:
+    """A whole run, and its trainer."""
+    run = trainer(3, limit_val_batches=0)
+    run.fit(method, data)
+    return run
+
+
+@functools.cache
+def source_checkpoint(family: str, seed: int) -> str:
+    """A network trained on the source."""
+    path = f"{FOLDER.name}/{family}-{seed}.ckpt"
+    fit(make(BASELINE, family, seed), FAMILIES[family].toy()).save_checkpoint(path)
+    return path
+
+
+@functools.cache
+def accuracy(name: str, family: str, change: Callable[[Method], Method] = whole) -> float:
+    """The mean accuracy on the target at the end of the runs of all seeds."""
+    found = []
+    for seed in SEEDS:
+        method, data = change(make(name, family, seed)), FAMILIES[family].toy()
+        found += [row[METRIC] for row in fit(method, data).test(method, data, verbose=False) if METRIC in row]
+    return sum(found) / len(SEEDS)
+
+
+def check(name: str, change: Callable[[Method], Method]) -> None:
+    """That the method learns: it beats source only by the margin."""
+    family = FAMILY[name]
+    baseline, reached = accuracy(BASELINE, family), accuracy(name, family, change)
+    print(f"{name:16} {family:14} source only {baseline:.3f}  {change.__name__} {reached:.3f}")
+    assert reached >= baseline + MARGIN, f"{name} reaches {reached:.3f} on the target, source only {baseline:.3f}"
+
+
+def test_every_method_has_a_family() -> None:
+    missing, unknown = METHODS - {*FAMILY, BASELINE}, set(FAMILY) - METHODS
+    assert not missing, f"no toy shows that {sorted(missing)} learn: name each in a family of {Path(__file__).name}"
+    assert not unknown, f"{sorted(unknown)} are no methods of tlda.methods: take them out of the families of {Path(__file__).name}"
+
+
+@pytest.mark.parametrize("name", sorted(FAMILY))
+def test_learns(name: str) -> None:
+    check(name, whole)
+
+
+@pytest.mark.parametrize("name", UNSUPERVISED)
+def test_a_copy_without_alignment_fails_the_same_check(name: str) -> None:
+    with pytest.raises(AssertionError, match="source only"):
+        check(name, without_alignment)

@@ -1,0 +1,79 @@
+"""Pairs of domains in the plane on which source only fails, each in a way that some idea of adaptation repairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from tlda.data import Augment, Domain, DomainPair, Images
+
+ROWS = 60
+"""Rows of a domain; a batch is the whole domain, and so is the test."""
+
+
+class Plane(DomainPair):
+    """Two domains of points in the plane, which are the first two of 4 x 4 pixels; the others are grey."""
+
+    source, target = "source", "target"
+
+    def __init__(self, steps: int = 60, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(batch_size=ROWS, steps=steps, **kwargs)
+        self.points_seed = seed
+
+    def points(self, labels: Tensor, is_target: bool, generator: Generator) -> Tensor:
+        """The points (n, 2) of classes (n,) in one domain, with 0 as the grey."""
+        raise NotImplementedError
+
+    def load(self) -> tuple[Domain, Domain]:
+        return self.domain(is_target=False), self.domain(is_target=True)
+
+    def domain(self, is_target: bool) -> Domain:
+        labels = torch.arange(ROWS) % self.num_classes
+        pixels = torch.zeros(ROWS, 16)
+        pixels[:, :2] = self.points(labels, is_target, torch.Generator().manual_seed(2 * self.points_seed + is_target))
+        rows = Images(0.5 + pixels.view(-1, 1, 4, 4) / 2, labels)
+        return Domain(self.target if is_target else self.source, rows, rows)
+
+
+class Arcs(Plane):
+    """Three arcs around the middle, a class each. The target's are turned by ``turn`` degrees, then scaled, then moved."""
+
+    class_names = ("first", "second", "third")  # type: ignore[assignment]
+
+    def __init__(
+        self, turn: float = 0.0, scale: float = 1.0, move: Sequence[float] = (0.0, 0.0), width: float = 0.6, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.turn, self.scale, self.move, self.width = math.radians(turn), scale, torch.tensor(move), width
+
+    def points(self, labels: Tensor, is_target: bool, generator: Generator) -> Tensor:
+        angle = 2 * math.pi * labels / 3 + self.width * (2 * torch.rand(ROWS, generator=generator) - 1) + is_target * self.turn
+        radius = 1.6 + 0.3 * torch.randn(ROWS, generator=generator)
+        points = radius[:, None] * torch.stack((angle.cos(), angle.sin()), 1)
+        return self.scale * points + self.move if is_target else points
+
+
+class Shortcut(Plane):
+    """Two classes that differ in both coordinates, in the first one more. In the target that one is the same for all."""
+
+    class_names = ("left", "right")  # type: ignore[assignment]
+
+    def points(self, labels: Tensor, is_target: bool, generator: Generator) -> Tensor:
+        side = 2.0 * labels - 1
+        first = torch.full_like(side, -0.4) if is_target else 1.5 * side
+        return torch.stack((first, 0.8 * side), 1) + 0.3 * torch.randn(ROWS, 2, generator=generator)
+
+
+class Noise(Augment):
+    """Noise on each pixel: in the plane, where to mirror or to cover means another class, an augmentation that keeps it."""
+
+    def __init__(self, deviation: float = 0.2) -> None:
+        super().__init__()
+        self.deviation = deviation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.deviation * torch.randn_like(x)

@@ -1,0 +1,93 @@
+"""``tlda report``: one page that says whether to adapt, and why."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from tlda.bench.results import write_whole
+from tlda.bench.table import load_table
+from tlda.errors import UserError
+from tlda.folders import require_writable
+from tlda.parsing import read_yaml
+from tlda.report.page import page
+from tlda.tracking import closed, wandb_mode
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise UserError(f"{message}; see `tlda report --help`")
+
+
+def _arguments(args: list[str]) -> argparse.Namespace:
+    parser = _Parser(prog="tlda report", description="Write one page about a run or a table: should I adapt, and what did it do?")
+    parser.add_argument(
+        "subject", type=Path, metavar="RUN_OR_TABLE", help="the folder of a run, a table's YAML, or the folder of its results"
+    )
+    parser.add_argument("--before", type=Path, metavar="RUN", help="the folder of a run on the source alone, to compare a run with")
+    parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page that is written; by default report.html")
+    return parser.parse_args(args)
+
+
+def report(args: list[str]) -> None:
+    """Run the command ``tlda report`` with ``args``."""
+    options = _arguments(args)
+    require_writable(options.out.parent, "--out")
+    table = table_of(options.subject)
+    if table and options.before:
+        raise UserError("--before is for a run: a table has its own baseline; leave it out")
+    if table:
+        from tlda.report.of_table import of_table
+
+        found = of_table(table)
+    else:
+        from tlda.quiet import hush
+        from tlda.report.of_run import of_run
+
+        hush()
+        found = of_run(options.subject, options.before)
+    write_whole(options.out, page(found))
+    if table:
+        log_to_wandb(options.out, load_table(table).results, group=table.stem, name=f"{table.stem}-report")
+    else:
+        log_to_wandb(options.out, options.subject)
+    print(f"tlda: should I adapt? {found.verdict.answer}: {found.verdict.because}")
+    print(f"tlda: wrote {options.out}")
+
+
+def table_of(subject: Path) -> Path | None:
+    """The YAML of the table that ``subject`` is, or is the results of; None where it is a run.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if subject.is_file() and subject.suffix in (".yaml", ".yml") and {"methods", "tasks"} <= set(read_yaml(subject) or ()):
+        return subject
+    if (subject / "checkpoints").is_dir() or (subject / "config.yaml").is_file():
+        return None
+    above = subject.resolve().parent.parent
+    for place in (above / "tables" / f"{subject.resolve().name}.yaml", above / f"{subject.resolve().name}.yaml"):
+        if subject.is_dir() and place.is_file():
+            return place
+    raise UserError(
+        f"{subject} is neither a run nor a table: name the folder RUN that `tlda fit` made (it has RUN/checkpoints), a table's YAML, "
+        "or the folder of its results"
+    )
+
+
+def log_to_wandb(path: Path, folder: Path, **new: str) -> None:
+    """Log the page at ``path`` to W&B where what lies in ``folder`` was: to its run, or to a ``new`` one (its group and name)."""
+    logged = sorted(folder.rglob("wandb/*run-*-*"))
+    mode = wandb_mode() if logged else "disabled"
+    if mode == "disabled" or importlib.util.find_spec("wandb") is None:
+        return
+    os.environ["WANDB_MODE"] = mode  # before wandb is imported, which would ask for a key otherwise
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    which: dict[str, Any] = dict(new) or {"id": logged[-1].name.rsplit("-", 1)[1], "resume": "allow"}
+    with closed():
+        wandb.init(project="tlda", dir=str(folder), **which).log({"report": wandb.Html(str(path), inject=False)})

@@ -1,0 +1,212 @@
+"""The report of a run: what adaptation did to the predictions, the features and the certainty of a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tlda.bench.grid import Grid
+from tlda.metrics import VALIDATORS
+from tlda.metrics.distances import proxy_a_distance
+from tlda.metrics.label_shift import class_shares
+from tlda.protocol import differing, protocol
+from tlda.report import svg
+from tlda.report.decision import Evidence, Move, Oracle, Verdict, should_adapt, vanished
+from tlda.report.page import AFTER, BEFORE, Block, Figure, Report, Section, Tile
+from tlda.report.sections import (
+    Side,
+    attribution_section,
+    calibration_error,
+    calibration_section,
+    classes_section,
+    features_section,
+    legend_of,
+    shift_section,
+)
+from tlda.report.seen import FinishedRun, Seen, load_run, require_same_task
+
+POINTS = 150
+"""The most points of a curve."""
+
+CERTAINTY = ("entropy", "information_maximization", "bnm")
+"""The measures that say how certain the target's predictions are."""
+
+
+def of_run(folder: Path, before: Path | None) -> Report:
+    """The report of the run in ``folder``, beside that of ``before``, where one is given.
+
+    Raises:
+        UserError: a folder is no finished run, or the two are of other tasks.
+    """
+    run = load_run(folder)
+    runs = [("after", AFTER, run)]
+    if before is not None:
+        runs.insert(0, ("before", BEFORE, load_run(before)))
+        require_same_task(run, runs[0][2])
+    sides = [Side(f"{word}: {of.name}", colour, of, of.look(run.data)) for word, colour, of in runs]
+    names = run.data.class_names
+    sections = [
+        _evidence(sides, names),
+        _curves(sides),
+        classes_section(sides, names),
+        features_section(sides, names),
+        calibration_section(sides),
+        shift_section(sides, names),
+        attribution_section(sides, run.data),
+    ]
+    about = f"Task {run.data.task.replace('_to_', ' → ')}, {len(names)} classes. " + " ".join(
+        f"{side.label[0].upper()}{side.label[1:]}, seed {side.run.seed}, {side.run.folder}." for side in sides
+    )
+    return Report(f"{run.name} on {run.data.task.replace('_to_', ' → ')}", about, _verdict(sides, names), _tiles(sides), sections)
+
+
+# The verdict and what it rests on
+
+
+def evidence(before: Side, after: Side, names: Sequence[str]) -> Evidence:
+    """What is known of ``after`` beside ``before``."""
+    ends = before.outcome, after.outcome
+    first, second = (end.target.predicted for end in ends)
+    shares = [class_shares(predicted, len(names)).tolist() for predicted in (first, second)]
+    source = (ends[0].source.accuracy, ends[1].source.accuracy)
+    changed = float((first != second).double().mean())
+    return Evidence(
+        source, moves(before, after, len(names)), changed, (shares[0], shares[1]), names, oracle(ends[0].target, ends[1].target)
+    )
+
+
+def moves(before: Side, after: Side, num_classes: int) -> tuple[Move, ...]:
+    """The label-free measures before and after. Those of certainty do not count for a method that trains on it."""
+    spans = {"bnm": 1.0, "mixval": 1.0}
+    found = []
+    for name in (*CERTAINTY, "mixval"):
+        validator = VALIDATORS[name]
+        values = before.outcome.validators[name], after.outcome.validators[name]
+        counts = not (after.run.trains_on_certainty and name in CERTAINTY)
+        found.append(Move(validator.label, *values, bool(validator.higher_is_better), spans.get(name, math.log(num_classes)), counts))
+    return tuple(found)
+
+
+def oracle(before: Seen, after: Seen) -> Oracle | None:
+    """What the target's labels say, or None where it has none."""
+    if not after.labelled:
+        return None
+    was, now = before.predicted == before.labels, after.predicted == after.labels
+    return Oracle(len(was), int(was.sum()), int(now.sum()), int((now & ~was).sum()), int((was & ~now).sum()))
+
+
+def _verdict(sides: Sequence[Side], names: Sequence[str]) -> Verdict:
+    if len(sides) == 2:
+        verdict = should_adapt(evidence(sides[0], sides[1], names))
+        return verdict._replace(alarms=(*verdict.alarms, *_unlike(sides[0].run, sides[1].run)))
+    folder = sides[0].run.folder
+    how = (
+        f"Make it with `tlda fit -c {folder / 'config.yaml'} --model SourceOnly --model.plus null`, "
+        f"then `tlda report {folder} --before` and the folder that it names."
+    )
+    return Verdict("cannot tell", "there is nothing to compare with: no run on the source alone was named", (), how)
+
+
+def _unlike(before: FinishedRun, after: FinishedRun) -> list[str]:
+    """What makes the comparison one of more than the method."""
+    lines = differing(protocol(after.config), protocol(before.config))
+    return [f"The two were not trained alike, so that more than the method differs: {lines} before."] if lines else []
+
+
+def _evidence(sides: Sequence[Side], names: Sequence[str]) -> Section:
+    if len(sides) == 1:
+        values = sides[0].outcome.validators
+        return Section(
+            "Evidence",
+            [Grid(["label-free measure of the target", "value"], [[VALIDATORS[n].label, f"{v:.3f}"] for n, v in values.items()])],
+        )
+    found = evidence(sides[0], sides[1], names)
+    words = {1: "better", -1: "worse", 0: "no move"}
+    rows = [
+        [
+            "accuracy on held-out source rows",
+            *(f"{100 * a:.1f} %" for a in found.source),
+            f"{100 * (found.source[1] - found.source[0]):+.1f} points",
+        ]
+    ]
+    for move in found.moves:
+        what = words[move.direction] + ("" if move.counts else "; does not count: the method trains on its like")
+        rows.append(
+            [f"{move.label} ({'higher' if move.higher_is_better else 'lower'} is better)", f"{move.before:.3f}", f"{move.after:.3f}", what]
+        )
+    lost = [names[c] for c in vanished(*found.shares)]
+    rows.append(["target predictions that changed", "", f"{100 * found.changed:.1f} %", ""])
+    rows.append(["classes that vanished from the predictions", "", ", ".join(lost) or "none", "collapse" if lost else ""])
+    text = (
+        "The answer above follows from this table alone, without a target label: yes needs two measures that got better, none that got "
+        "worse, a source accuracy that held, and no class that vanished. A measure counts where it moved by a hundredth of its range."
+    )
+    if sides[0].run.seed != sides[1].run.seed:
+        text += " The runs have other seeds: where the source has no test rows of its own, each trained on some that the other held out."
+    return Section("Evidence without labels", [text, Grid(["measure", "before", "after", ""], rows)])
+
+
+def _tiles(sides: Sequence[Side]) -> list[Tile]:
+    def tile(label: str, values: list[str]) -> Tile:
+        return Tile(" → ".join(values), label)
+
+    ends = [side.outcome for side in sides]
+    tiles = [tile("source accuracy, held out", [f"{100 * end.source.accuracy:.1f} %" for end in ends])]
+    if ends[-1].target.labelled:
+        tiles.append(tile("target accuracy (oracle)", [f"{100 * end.target.accuracy:.1f} %" for end in ends]))
+        tiles.append(tile("target calibration error (oracle)", [f"{calibration_error(end.target):.3f}" for end in ends]))
+    tiles.append(
+        tile(
+            "proxy A-distance of the features, 0 to 2",
+            [f"{proxy_a_distance(end.source.features, end.target.features):.2f}" for end in ends],
+        )
+    )
+    if len(sides) == 2:
+        tiles.append(
+            Tile(
+                f"{100 * float((ends[0].target.predicted != ends[1].target.predicted).double().mean()):.1f} %",
+                "target predictions that changed",
+            )
+        )
+    return tiles
+
+
+# Curves
+
+
+def _curves(sides: Sequence[Side]) -> Section:
+    measured = {"val/source/accuracy": "source accuracy, held out", "oracle/target/accuracy": "target accuracy (oracle)"}
+    measured |= {f"val/target/{n}": f"{v.label} ({'higher' if v.higher_is_better else 'lower'} is better)" for n, v in VALIDATORS.items()}
+    plots = [svg.curves(title, lines, "epoch") for name, title in measured.items() if (lines := _lines(sides, name))]
+    terms = [name for name in sides[-1].run.curves if name.startswith("train/")]
+    training = [svg.curves(name.removeprefix("train/"), _lines(sides[-1:], name), "step") for name in terms]
+    blocks: list[Block] = []
+    if plots:
+        blocks.append(Figure(plots, CURVES, legend_of(sides)))
+    if training:
+        blocks.append(Figure(training, TERMS, legend_of(sides[-1:])))
+    return Section("Training", blocks or ["The run has no metrics.csv, so there are no curves."])
+
+
+CURVES = (
+    "What was measured after each epoch. A measure that gets worse while the training goes on says when to stop; one that ends beyond "
+    "that of before is evidence that adaptation helps. The oracle's curve is for checking, never for choosing."
+)
+TERMS = (
+    "The terms of the training loss by step. Where a term is the cross-entropy of a critic of the domains (DANN, CDAN), zero means that it "
+    "tells them apart, so that alignment fails, and ln 2 = 0.69 that it cannot."
+)
+
+
+def _lines(sides: Sequence[Side], name: str) -> list[svg.Series]:
+    return [svg.Series(side.label, side.colour, smooth(side.run.curves[name])) for side in sides if side.run.curves.get(name)]
+
+
+def smooth(points: Sequence[tuple[float, float]], most: int = POINTS) -> list[tuple[float, float]]:
+    """The points, or where there are more than ``most`` of them, the means of equal stretches of the curve."""
+    if len(points) <= most:
+        return list(points)
+    return [(float(part[-1, 0]), float(part[:, 1].mean())) for part in np.array_split(np.array(points), most)]
