@@ -18,25 +18,24 @@ ROWS = 60
 class Plane(DomainPair):
     """Two domains of points in the plane, which are the first two of 4 x 4 pixels; the others are grey."""
 
-    source, target = "source", "target"
-
-    def __init__(self, steps: int = 60, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(self, steps: int = 50, target_seed: int = 1, **kwargs: Any) -> None:
         super().__init__(batch_size=ROWS, steps=steps, **kwargs)
-        self.points_seed = seed
+        self.target_seed = target_seed
 
     def points(self, labels: Tensor, is_target: bool, generator: Generator) -> Tensor:
         """The points (n, 2) of classes (n,) in one domain, with 0 as the grey."""
         raise NotImplementedError
 
     def load(self) -> tuple[Domain, Domain]:
-        return self.domain(is_target=False), self.domain(is_target=True)
+        return Domain("source", *self.rows(is_target=False, seed=0)), Domain("target", *self.rows(is_target=True, seed=self.target_seed))
 
-    def domain(self, is_target: bool) -> Domain:
+    def rows(self, is_target: bool, seed: int) -> tuple[Images, Images]:
+        """What a domain is trained and tested on, which is the same."""
         labels = torch.arange(ROWS) % self.num_classes
         pixels = torch.zeros(ROWS, 16)
-        pixels[:, :2] = self.points(labels, is_target, torch.Generator().manual_seed(2 * self.points_seed + is_target))
-        rows = Images(0.5 + pixels.view(-1, 1, 4, 4) / 2, labels)
-        return Domain(self.target if is_target else self.source, rows, rows)
+        pixels[:, :2] = self.points(labels, is_target, Generator().manual_seed(seed))
+        images = Images(0.5 + pixels.view(-1, 1, 4, 4) / 2, labels)
+        return images, images
 
 
 class Arcs(Plane):
@@ -65,7 +64,7 @@ class Shortcut(Plane):
     def points(self, labels: Tensor, is_target: bool, generator: Generator) -> Tensor:
         side = 2.0 * labels - 1
         first = torch.full_like(side, -0.4) if is_target else 1.5 * side
-        return torch.stack((first, 0.8 * side), 1) + 0.3 * torch.randn(ROWS, 2, generator=generator)
+        return torch.stack((first, 0.7 * side), 1) + 0.3 * torch.randn(ROWS, 2, generator=generator)
 
 
 class Noise(Augment):

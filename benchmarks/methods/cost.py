@@ -45,12 +45,12 @@ class Watch(Callback):
 def step(table: Table, method: str) -> float:
     """Seconds of a step of the row ``method``."""
     seed_everything(0, verbose=False)
-    short = {"trainer": {"max_epochs": 1, "limit_val_batches": 0}, "data": {"init_args": {"steps": WARMUP + STEPS + 1}}}
+    short: dict[str, Any] = {"trainer": {"max_epochs": 1, "limit_val_batches": 0}, "data": {"init_args": {"steps": WARMUP + STEPS + 1}}}
     watch = Watch()
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    model, data, trainer = build(merge(table.config(method, TASK), short), **quiet, callbacks=[watch])
     if method in table.after:
-        model.init_from = str(first_stage(table, method))
+        short["model"] = {"init_args": {"init_from": str(first_stage(table, method))}}
+    model, data, trainer = build(merge(table.config(method, TASK), short), **quiet, callbacks=[watch])
     trainer.fit(model, data)
     return watch.median
 
@@ -74,7 +74,7 @@ def measure(table: Table, method: str, rounds: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="rows of the table, comma-separated")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of runs a row")
     options = parser.parse_args()
     silence()
     torch.set_num_threads(1)
