@@ -60,8 +60,8 @@ FAMILIES = {
             "AFN": {},
         },
     ),
-    # The cluster assumption and self-training, with the source or without: the source's boundaries cut the ends off the target's arcs, those
-    # between the arcs do not; the middle of each arc has its right label, from which the rest follows.
+    # The cluster assumption and self-training, with the source or without: the source's boundaries cut the ends off the target's
+    # arcs, those between the arcs do not; the middle of each arc has its right label, from which the rest follows.
     "turned": Family(
         functools.partial(Arcs, turn=38.0),
         {
