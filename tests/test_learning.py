@@ -71,7 +71,7 @@ FAMILIES = {
             "IM": {},
             "MDD": SMALL,
             "MCD": SMALL,
-            "PseudoLabel": {"threshold": 0.9},  # without one it makes labels of what no training has formed yet
+            "PseudoLabel": {"threshold": 0.9},  # with its 0 the wrong ends of the arcs are labels too
             "FixMatch": {"strong": [Noise()]},
             "ATDOC": {},
             "CST": {},
