@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 from collections.abc import Iterable
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -16,3 +18,10 @@ def near(name: str, names: Iterable[str]) -> str:
     lowered = {candidate.lower(): candidate for candidate in known}
     match = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     return f"; did you mean '{lowered[match[0]]}'?" if match else f"; known: {', '.join(known)}"
+
+
+class Arguments(argparse.ArgumentParser):
+    """A command's parser, whose errors are a :class:`UserError`."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`")

@@ -42,7 +42,7 @@ def wandb_mode() -> str:
     return "online"
 
 
-def _ready() -> str | None:
+def ready() -> str | None:
     """W&B's mode, once it is set up to ask for no key and to print nothing; None where it is not installed or turned off."""
     mode = wandb_mode()
     if importlib.util.find_spec("wandb") is None or mode == "disabled":
@@ -58,7 +58,7 @@ def _ready() -> str | None:
 def loggers(folder: Path, group: str, tags: list[str]) -> list[Logger]:
     """CSV in the run's ``folder``, and W&B, if installed, online when it can be and offline otherwise."""
     csv = CSVLogger(folder, name="", version="")
-    mode = _ready()
+    mode = ready()
     if mode is None:
         return [csv]
     from pytorch_lightning.loggers import WandbLogger
@@ -70,7 +70,7 @@ def loggers(folder: Path, group: str, tags: list[str]) -> list[Logger]:
 
 def log_summary(folder: Path, group: str, tables: dict[str, tuple[list[str], list[list[str]]]], page: Path) -> None:
     """One W&B run beside the cells' of its ``group``, with ``tables`` (header and rows by name) and the HTML ``page``."""
-    mode = _ready()
+    mode = ready()
     if mode is None:
         return
     import wandb

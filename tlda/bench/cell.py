@@ -22,14 +22,19 @@ if TYPE_CHECKING:
 
 
 def start_worker(threads: int, parent: int) -> None:
-    """Set a long-lived worker up: few threads, no chatter, and an end when the process that started it is gone."""
+    """Set a long-lived worker up, with an end when the process that started it is gone."""
+    prepare(threads)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def prepare(threads: int) -> None:
+    """Few threads and no chatter, in a process that runs cells."""
     import torch
 
     from tlda.quiet import silence
 
     torch.set_num_threads(threads)
     silence()
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

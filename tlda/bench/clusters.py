@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from tlda.bench.cell import Failed, try_cell
+from tlda.bench.cell import Failed, prepare, try_cell
 from tlda.bench.launch import ATTEMPTS, Options, Outcome, overdue
 from tlda.bench.table import Cell
 from tlda.errors import UserError
@@ -28,7 +28,7 @@ class Ray:
             self.ray.init(log_to_driver=False, include_dashboard=False)
         self.slots = min(cells, options.workers or max(1, int(self.ray.cluster_resources().get("CPU", 1) // options.num_cpus)))
         resources = {"num_cpus": options.num_cpus, "num_gpus": options.num_gpus, "max_retries": ATTEMPTS - 1}
-        self.task = self.ray.remote(**resources)(_on_ray)
+        self.task = self.ray.remote(**resources)(_on_node)
 
     def run(self, folder: Path, cell: Cell) -> Outcome:
         reference = self.task.remote(folder.resolve(), cell, self.options.wandb_group)
@@ -45,13 +45,8 @@ class Ray:
         self.ray.shutdown()
 
 
-def _on_ray(folder: Path, cell: Cell, wandb_group: str | None) -> Outcome:
-    import torch
-
-    from tlda.quiet import silence
-
-    torch.set_num_threads(1)
-    silence()
+def _on_node(folder: Path, cell: Cell, wandb_group: str | None) -> Outcome:
+    prepare(1)
     return try_cell(folder, cell, wandb_group)
 
 
@@ -68,7 +63,7 @@ class Slurm:
         executor.update_parameters(
             timeout_min=minutes, cpus_per_task=self.options.num_cpus, gpus_per_node=int(self.options.num_gpus), name=f"tlda-{cell.name}"
         )
-        job = executor.submit(_on_ray, folder.resolve(), cell, self.options.wandb_group)
+        job = executor.submit(_on_node, folder.resolve(), cell, self.options.wandb_group)
         self.jobs.append(job)
         try:
             outcome: Outcome = job.result()

@@ -12,18 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tlda.bench.grid import Document, Grid
 from tlda.bench.results import Results, read_results, write_whole
-from tlda.bench.table import Cell, Table, load_table
-from tlda.errors import UserError
+from tlda.bench.table import METRIC, Cell, Table, load_table
+from tlda.errors import Arguments, UserError
 from tlda.folders import require_writable
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise UserError(f"{message}; see `tlda bench --help`")
-
-
 def _arguments(args: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="tlda bench", description="Run what is missing of a table, and render it as markdown, CSV, LaTeX and HTML.")
+    parser = Arguments(prog="tlda bench", description="Run what is missing of a table, and render it as markdown, CSV, LaTeX and HTML.")
     parser.add_argument("table", type=Path, help="the table's YAML, such as benchmarks/tables/quickstart.yaml")
     parser.add_argument("--methods", help="only these methods, comma-separated")
     parser.add_argument("--tasks", help="only these tasks, comma-separated")
@@ -94,7 +89,7 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
         bar = progress.add_task("cells", total=len(missing))
 
         def done(cell: Cell, result: dict[str, Any] | None) -> None:
-            accuracy = f"{100 * result['metrics']['test/target/accuracy']:.1f}" if result else "failed"
+            accuracy = f"{100 * result['metrics'][METRIC]:.1f}" if result else "failed"
             progress.update(bar, advance=1, description=f"{cell.name}: {accuracy}")
 
         if len(missing) < total:

@@ -82,9 +82,14 @@ th, td { padding: .3rem .8rem; text-align: left; white-space: nowrap; border-bot
 
 def page(document: Document) -> str:
     """The document as one page that needs no other file."""
-    title = html.escape(str(document[0]))
-    body = "\n".join([f"<h1>{title}</h1>", *map(block_html, document[1:])])
-    head = f'<meta charset="utf-8"/>\n<meta name="viewport" content="width=device-width"/>\n<title>{title}</title>\n<style>{STYLE}</style>'
+    title = str(document[0])
+    return whole_page(title, "\n".join([f"<h1>{html.escape(title)}</h1>", *map(block_html, document[1:])]), STYLE)
+
+
+def whole_page(title: str, body: str, style: str) -> str:
+    """A page of HTML around its ``body``."""
+    meta = '<meta charset="utf-8"/>\n<meta name="viewport" content="width=device-width"/>'
+    head = f"{meta}\n<title>{html.escape(title)}</title>\n<style>{style}</style>"
     return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
 from tlda.bench.results import write_whole
 from tlda.bench.table import load_table
-from tlda.errors import UserError
+from tlda.errors import Arguments, UserError
 from tlda.folders import require_writable
 from tlda.parsing import read_yaml
 from tlda.report.page import page
-from tlda.tracking import closed, wandb_mode
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise UserError(f"{message}; see `tlda report --help`")
+from tlda.tracking import closed, ready
 
 
 def _arguments(args: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="tlda report", description="Write one page about a run or a table: should I adapt, and what did it do?")
+    parser = Arguments(prog="tlda report", description="Write one page about a run or a table: should I adapt, and what did it do?")
     parser.add_argument(
         "subject", type=Path, metavar="RUN_OR_TABLE", help="the folder of a run, a table's YAML, or the folder of its results"
     )
@@ -81,11 +74,8 @@ def table_of(subject: Path) -> Path | None:
 def log_to_wandb(path: Path, folder: Path, **new: str) -> None:
     """Log the page at ``path`` to W&B where what lies in ``folder`` was: to its run, or to a ``new`` one (its group and name)."""
     logged = sorted(folder.rglob("wandb/*run-*-*"))
-    mode = wandb_mode() if logged else "disabled"
-    if mode == "disabled" or importlib.util.find_spec("wandb") is None:
+    if not logged or ready() is None:
         return
-    os.environ["WANDB_MODE"] = mode  # before wandb is imported, which would ask for a key otherwise
-    os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
     which: dict[str, Any] = dict(new) or {"id": logged[-1].name.rsplit("-", 1)[1], "resume": "allow"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tlda.bench.grid import STYLE as GRID_STYLE
-from tlda.bench.grid import Grid, block_html
+from tlda.bench.grid import Grid, block_html, whole_page
 from tlda.report.decision import Verdict
 
 BEFORE, AFTER, TRUE = "var(--before)", "var(--after)", "var(--ink)"
@@ -97,18 +97,14 @@ class Report(NamedTuple):
 
 def page(report: Report) -> str:
     """The report as one HTML page, light or dark as the reader has it."""
-    title = html.escape(report.title)
-    size = '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-    head = f'<meta charset="utf-8"/>\n{size}\n<title>{title}</title>\n<style>{STYLE}</style>'
     tiles = "".join(f'<div class="tile"><b>{html.escape(t.value)}</b><span>{html.escape(t.label)}</span></div>' for t in report.tiles)
     parts = [
-        f"<h1>{title}</h1>",
+        f"<h1>{html.escape(report.title)}</h1>",
         f'<p class="dim">{html.escape(report.about)}</p>',
         _verdict(report.verdict),
         f'<div class="tiles">{tiles}</div>',
     ]
-    body = "\n".join([*parts, *map(_section, report.sections)])
-    return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
+    return whole_page(report.title, "\n".join([*parts, *map(_section, report.sections)]), STYLE)
 
 
 def _section(section: Section) -> str:
