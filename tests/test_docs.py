@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,69 @@ def test_every_committed_table_is_what_its_result_files_give() -> None:
             shown = document(table, results)
             for ending, text in {"md": markdown(shown), "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
                 assert (table.results / f"table.{ending}").read_text(encoding="utf-8") == text
+
+
+LINKED = re.compile(r"\[(?P<shown>[^\]]*)\]\((?P<path>[^)#\s]+\.json)#(?P<key>[^)\s]+)\)")
+MEASURED = re.compile(
+    r"(?<!Python )(?<![\w.])\d[\d,]*(?:\.\d+|(?:\.\d+)?\s?(?:%|×|percent\b|points?\b|times\b|ms\b|s\b|seconds?\b|minutes?\b|[MG]B\b))"
+)
+
+
+def prose(text: str) -> str:
+    """What someone typed: neither code, nor what a command filled in, nor versions."""
+    for generated in (r"<!-- (?:table|example) .*?<!-- end -->", r"```.*?```", r"`[^`]*`", r"\d+\.\d+\.\d+"):
+        text = re.sub(generated, "", text, flags=re.DOTALL)
+    return text
+
+
+def false_numbers(text: str, folder: Path) -> list[str]:
+    """The measured numbers of a text that no result file is behind: a measured number links to its file, and to the place in it."""
+
+    def wrong(link: re.Match[str]) -> bool:
+        try:
+            value = reduce(
+                lambda at, key: at[int(key) if isinstance(at, list) else key],
+                link["key"].split("."),
+                json.loads((folder / link["path"]).read_text()),
+            )
+        except (OSError, LookupError):
+            return True
+        number = re.search(r"-?\d[\d,]*(\.\d+)?", link["shown"])
+        assert number, link[0]
+        return f"{value:,.{len((number[1] or '.')[1:])}f}".replace(",", "") != number[0].replace(",", "")
+
+    text = prose(text)
+    return [link[0] for link in LINKED.finditer(text) if wrong(link)] + [found[0] for found in MEASURED.finditer(LINKED.sub("", text))]
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "methods.md")],
+)
+def test_a_measured_number_in_prose_has_a_result_file_behind_it(document: str) -> None:
+    assert false_numbers((ROOT / document).read_text(encoding="utf-8"), (ROOT / document).parent) == []
+
+
+def test_a_number_without_a_result_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text('{"dann": {"gain": [1.26, 1200]}}')
+    true = (
+        "A gain of [1.3 points](r.json#dann.gain.0), [1,200 cells](r.json#dann.gain.1), Python 3.11, `lr 0.1`, in 2026.\n```\n91.3 %\n```\n"
+    )
+    assert false_numbers(true, tmp_path) == []
+    for false in (
+        "It gains 16.0.",
+        "in 12 s",
+        "[1.4](r.json#dann.gain.0)",
+        "[1.3](r.json#dann.loss)",
+        "[1.3](none.json#dann)",
+        "twice: 2 ×",
+    ):
+        assert len(false_numbers(false, tmp_path)) == 1, false
+
+
+def test_the_page_of_speed_is_what_its_results_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks/speed"))
+    from page import page  # type: ignore[import-not-found]
+
+    speed = ROOT / "benchmarks/speed"
+    assert (speed / "README.md").read_text(encoding="utf-8") == page(list(json.loads((speed / "results.json").read_text()).values()))
