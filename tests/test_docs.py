@@ -8,6 +8,9 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
+import yaml
+
+from tests.conftest import QUICK, Tlda
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,9 +120,16 @@ def test_a_number_without_a_result_file_is_found(tmp_path: Path) -> None:
         assert len(false_numbers(false, tmp_path)) == 1, false
 
 
-def test_the_page_of_speed_is_what_its_results_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks/speed"))
-    from page import page  # type: ignore[import-not-found]
-
-    speed = ROOT / "benchmarks/speed"
-    assert (speed / "README.md").read_text(encoding="utf-8") == page(list(json.loads((speed / "results.json").read_text()).values()))
+def test_the_sweep_of_the_readme_runs_as_its_agent_calls_it(tlda: Tlda) -> None:
+    utils = pytest.importorskip("wandb.sdk.launch.sweeps.utils", reason="wandb is not installed")
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = (block for block in blocks if "method: random" in block)
+    sweep = yaml.safe_load(block)
+    program, *command = (str(ROOT / word) if word.startswith("experiments/") else word for word in sweep["command"])
+    flags = utils.create_sweep_command_args({"args": {name: {"value": 0.5} for name in sweep["parameters"]}})["args"]
+    assert (program, command.pop()) == ("tlda", "${args}")
+    assert tlda(*command, *flags, *QUICK).code == 0
+    (written,) = Path("runs").rglob("config.yaml")
+    assert yaml.safe_load(written.read_text())["model"]["init_args"]["trade_off"] == 0.5
+    (metrics,) = Path("runs").rglob("metrics.csv")
+    assert sweep["metric"]["name"] in metrics.read_text()
