@@ -397,6 +397,8 @@ def test_what_is_no_run_and_no_table_is_refused(tlda: Tlda, trained: Path, befor
     refused(tlda("report"), "RUN_OR_TABLE", "tlda report --help")
     refused(tlda("report", EXPERIMENTS / "base" / "embedded.yaml"), "embedded.yaml is neither a run nor a table")
     refused(tlda("report", REPO / "benchmarks/tables/quickstart.yaml", "--before", before), "--before is for a run")
+    refused(tlda("report", trained, "--results", "there"), "--results is for a table")
+    refused(tlda("report", REPO / "benchmarks/tables/quickstart.yaml", "--results", "empty"), "no cell of", "is finished")
     (Path("half") / "checkpoints").mkdir(parents=True)
     refused(tlda("report", "half"), "half has no checkpoints/last.ckpt", "tlda fit")
     refused(tlda("report", trained, "--before", "nowhere"), "nowhere has no checkpoints/last.ckpt")

@@ -41,8 +41,8 @@ def bench(args: list[str]) -> None:
     from tlda.bench.tune import tune, with_tuned
 
     options = _arguments(args)
-    declared = load_table(options.table)
-    folder = options.results or declared.results
+    declared = load_table(options.table, options.results)
+    folder = declared.results
     if options.tune:
         require_writable(folder, "--results")
         tune(declared, folder, options.tune, lambda cells: _complete(cells, folder / "trials", options))

@@ -59,6 +59,7 @@ class Table:
     notes: dict[str, str] = field(default_factory=dict)
     search: dict[str, Any] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     def label(self, name: str) -> str:
         """What a method or task is called in print."""
@@ -66,7 +67,9 @@ class Table:
 
     @property
     def results(self) -> Path:
-        """The folder of the result files: ``results/NAME`` beside the folder ``tables``, or beside the file."""
+        """The folder of the result files: the one given, else ``results/NAME`` beside the folder ``tables``, or beside the file."""
+        if self.folder:
+            return self.folder
         folder = self.path.resolve().parent
         return (folder.parent if folder.name == "tables" else folder) / "results" / self.path.stem
 
@@ -140,8 +143,8 @@ def _overlay(value: Any, place: Path) -> dict[str, Any]:
     return value or {}
 
 
-def load_table(path: str | Path) -> Table:
-    """The table declared in the YAML file at ``path``."""
+def load_table(path: str | Path, results: Path | None = None) -> Table:
+    """The table declared in the YAML file at ``path``, its result files in the folder ``results`` where it is given."""
     from tlda.parsing import read_yaml
 
     path = Path(path)
@@ -162,6 +165,7 @@ def load_table(path: str | Path) -> Table:
         notes=declared.get("notes", {}),
         search=declared.get("search", {}),
         published=read_yaml(path.parent / published) if published else {},
+        folder=results,
         **overlays,
     )
 

@@ -21,6 +21,7 @@ def _arguments(args: list[str]) -> argparse.Namespace:
         "subject", type=Path, metavar="RUN_OR_TABLE", help="the folder of a run, a table's YAML, or the folder of its results"
     )
     parser.add_argument("--before", type=Path, metavar="RUN", help="the folder of a run on the source alone, to compare a run with")
+    parser.add_argument("--results", type=Path, help="the folder of a table's result files; by default results/TABLE near the table")
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page that is written; by default report.html")
     return parser.parse_args(args)
 
@@ -29,9 +30,12 @@ def report(args: list[str]) -> None:
     """Run the command ``tlda report`` with ``args``."""
     options = _arguments(args)
     require_writable(options.out.parent, "--out")
-    table = table_of(options.subject)
+    path = table_of(options.subject)
+    table = load_table(path, options.results) if path else None
     if table and options.before:
         raise UserError("--before is for a run: a table has its own baseline; leave it out")
+    if options.results and not table:
+        raise UserError("--results is for a table: a run's folder is its own; leave it out")
     if table:
         from tlda.report.of_table import of_table
 
@@ -44,7 +48,7 @@ def report(args: list[str]) -> None:
         found = of_run(options.subject, options.before)
     write_whole(options.out, page(found))
     if table:
-        log_to_wandb(options.out, load_table(table).results, group=table.stem, name=f"{table.stem}-report")
+        log_to_wandb(options.out, table.results, group=table.path.stem, name=f"{table.path.stem}-report")
     else:
         log_to_wandb(options.out, options.subject)
     print(f"tlda: should I adapt? {found.verdict.answer}: {found.verdict.because}")

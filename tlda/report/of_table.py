@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from tlda.bench.render import document
 from tlda.bench.results import Results, read_results
 from tlda.bench.selection import ORACLE, Rule, rules
 from tlda.bench.summary import Row, summarize
-from tlda.bench.table import METRIC, Table, load_table
+from tlda.bench.table import METRIC, Table
 from tlda.errors import UserError
 from tlda.metrics import MixVal
 from tlda.report import svg
@@ -41,16 +40,15 @@ class Choice(NamedTuple):
     methods: tuple[str, ...]
 
 
-def of_table(path: Path) -> Report:
-    """The report of the table declared at ``path``.
+def of_table(table: Table) -> Report:
+    """The report of ``table``.
 
     Raises:
-        UserError: it is not a table, or no cell of it is finished.
+        UserError: no cell of it is finished.
     """
-    table = load_table(path)
     results = read_results(table.results, table.cells())
     if not results:
-        raise UserError(f"no cell of {path} is finished: run `tlda bench {path}` first")
+        raise UserError(f"no cell of {table.path} is finished: run `tlda bench {table.path}` first")
     rows = {row.method: row for row in summarize(table, results)}
     choice = choose(table, results, rows)
     best = recommended(table, results, choice, list(table.tasks))
