@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tlda.bench.grid import Document, Grid
-from tlda.bench.results import Results, read_results, write_whole
+from tlda.bench.results import Results, left_out, read_results, write_whole
 from tlda.bench.table import METRIC, Cell, Table, load_table
 from tlda.errors import Arguments, UserError
 from tlda.folders import require_writable
@@ -51,6 +51,8 @@ def bench(args: list[str]) -> None:
     every = whole.cells()
     cells = [cell for cell in every if cell.method in table.methods and cell.task in table.tasks and cell.seed in table.seeds]
     require_writable(folder, "--results")
+    for sentence in left_out(folder, every):
+        print(f"tlda: {sentence}")
     failed = {} if options.render else _complete(cells, folder, options)
     shown = _show(whole, folder, every, options.into)
     if options.wandb:

@@ -51,22 +51,22 @@ def read_result(folder: Path, cell: Cell) -> dict[str, Any] | None:
         return None
 
 
-def explain(folder: Path, cell: Cell) -> None:
-    """Say why a result file of ``cell`` that is there does not count."""
+def left_out(folder: Path, cells: list[Cell]) -> list[str]:
+    """Why each result file of ``cells`` that is there and does not count does not."""
+    return [_why_left_out(folder, cell) for cell in cells if (folder / f"{cell.name}.json").exists() and not read_result(folder, cell)]
+
+
+def _why_left_out(folder: Path, cell: Cell) -> str:
     path = folder / f"{cell.name}.json"
     try:
         found = lines(json.loads(path.read_text(encoding="utf-8"))["config"])
     except (ValueError, KeyError, TypeError):
-        print(f"tlda: {path} is damaged; its cell runs again")
-        return
+        return f"{path} is damaged; its cell runs again"
     why = differing(found, lines(cell.resolved)) or "another seed, first stage or version of the code"
-    print(f"tlda: {path} was measured under other settings and is left out: {why}")
+    return f"{path} was measured under other settings and is left out: {why}"
 
 
 def read_results(folder: Path, cells: list[Cell]) -> Results:
     """The results of those ``cells`` that are finished, by (method, task, seed)."""
     found = {(cell.method, cell.task, cell.seed): read_result(folder, cell) for cell in cells}
-    for cell in cells:
-        if found[cell.method, cell.task, cell.seed] is None and (folder / f"{cell.name}.json").exists():
-            explain(folder, cell)
     return {name: result for name, result in found.items() if result is not None}
