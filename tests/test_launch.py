@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import Timeout
 
 from tests.conftest import Tlda
 from tests.test_bench import FAILING, RESULTS, write
@@ -51,13 +54,45 @@ def test_a_cell_runs_in_one_process_at_a_time_and_once(tmp_path: Path, monkeypat
     ran = []
     monkeypatch.setattr("tlda.bench.cell.run_cell", lambda folder, cell, group: ran.append(cell) or {"key": "key"})
     with claim(tmp_path, CELL, 0):
-        outcome = try_cell(tmp_path, CELL)
-    assert isinstance(outcome, Failed)
-    assert "another `tlda bench` runs it now" in outcome.sentence
+        assert try_cell(tmp_path, CELL) is None
     assert not ran
     write_result(tmp_path, CELL, {"key": "key", "by": "another"})
     assert try_cell(tmp_path, CELL) == {"key": "key", "by": "another"}, "it was finished in the meantime"
     assert not ran
+
+
+def test_what_another_bench_runs_is_waited_for_and_run_where_that_gave_no_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = threading.Event()
+
+    def other() -> None:
+        with claim(tmp_path, CELL, 0):
+            held.set()
+            time.sleep(0.5)
+
+    threading.Thread(target=other).start()
+    assert held.wait(10)
+    told: dict[str, Any] = {}
+    assert launch.run_cells([CELL], tmp_path, Shared(), lambda cell, result: told.update({cell.name: result})) == {}
+    assert told == {CELL.name: {"mine": True}}
+    assert "waiting for 1 cells that another `tlda bench` runs" in capsys.readouterr().err
+
+
+class Shared:
+    """A launcher that finds a cell taken where another holds it."""
+
+    slots = 1
+
+    def run(self, folder: Path, cell: Cell) -> launch.Outcome:
+        try:
+            with claim(folder, cell, 0):
+                return {"mine": True}
+        except Timeout:
+            return None
+
+    def close(self) -> None:
+        self.slots = 0
 
 
 @pytest.fixture

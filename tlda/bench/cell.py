@@ -50,8 +50,8 @@ class Failed(NamedTuple):
     log: str
 
 
-def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any] | Failed:
-    """Run ``cell``, unless it is finished or another process runs it; whatever it raises is told as text, which any process can read."""
+def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any] | Failed | None:
+    """Run ``cell`` unless it is finished, or return None where another process runs it; what it raises is told as text."""
     from filelock import Timeout
 
     from tlda.bench.results import claim, read_result
@@ -60,7 +60,7 @@ def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
         with claim(folder, cell, 0):
             return read_result(folder, cell) or run_cell(folder, cell, wandb_group)
     except Timeout:
-        return Failed("another `tlda bench` runs it now: run this command again when that has ended", "")
+        return None
     except UserError as error:
         return Failed(str(error), traceback.format_exc())
     except Exception as error:

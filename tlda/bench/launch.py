@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -11,13 +12,15 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from tlda.bench.cell import Failed, start_worker, try_cell
+from tlda.bench.results import claim
 from tlda.bench.table import Cell
 from tlda.errors import UserError, near
 
 ATTEMPTS = 2
 """How often a cell is tried whose worker died, as one does that runs out of memory."""
 
-Outcome = dict[str, Any] | Failed
+Outcome = dict[str, Any] | Failed | None
+"""The result of a cell, how it failed, or None where another `tlda bench` runs it now."""
 
 
 class Options(NamedTuple):
@@ -140,20 +143,38 @@ def launcher(name: str, options: Options, cells: int) -> Launcher:
 
 
 def run_cells(cells: list[Cell], folder: Path, launcher: Launcher, done: Callable[[Cell, dict[str, Any] | None], None]) -> dict[str, str]:
-    """Run ``cells``, calling ``done(cell, result)`` as each ends; returns what failed: the cell's name and its error."""
+    """Run ``cells``, calling ``done(cell, result)`` as each ends; returns what failed: the cell's name and its error.
+
+    Cells that another `tlda bench` runs are waited for, and run here where it ended without their result.
+    """
     failed: dict[str, str] = {}
     threads = ThreadPoolExecutor(launcher.slots)
     try:
-        running = {threads.submit(launcher.run, folder, cell): cell for cell in cells}
-        for future in as_completed(running):
-            cell, outcome = running.pop(future), future.result()
-            if isinstance(outcome, Failed):
-                failed[cell.name] = _record(outcome, folder, cell)
-            done(cell, None if isinstance(outcome, Failed) else outcome)
+        while cells:
+            running = {threads.submit(launcher.run, folder, cell): cell for cell in cells}
+            cells = []
+            for future in as_completed(running):
+                cell, outcome = running.pop(future), future.result()
+                if outcome is None:
+                    cells.append(cell)
+                    continue
+                if isinstance(outcome, Failed):
+                    failed[cell.name] = _record(outcome, folder, cell)
+                done(cell, None if isinstance(outcome, Failed) else outcome)
+            _wait_for_others(cells, folder)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         launcher.close()
     return failed
+
+
+def _wait_for_others(cells: list[Cell], folder: Path) -> None:
+    """Return once no other process runs one of ``cells``."""
+    if cells:
+        print(f"tlda: waiting for {len(cells)} cells that another `tlda bench` runs", file=sys.stderr)
+    for cell in cells:
+        with claim(folder, cell, -1):
+            pass
 
 
 def _record(failure: Failed, folder: Path, cell: Cell) -> str:
