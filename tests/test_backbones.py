@@ -17,7 +17,7 @@ from tlda.nn import MultilinearMap, critic, reverse_gradient
         (LeNet(size=16, num_features=32, batch_norm=True), (2, 1, 16, 16)),
         (LeNet(channels=3, size=32), (2, 3, 32, 32)),
         (DTN(num_features=64), (2, 3, 32, 32)),
-        (Timm("resnet10t", pretrained=False), (2, 3, 64, 64)),
+        (Timm("resnet10t", weights=None), (2, 3, 64, 64)),
         (Torchvision("mobilenet_v3_small", weights=None), (2, 3, 64, 64)),
     ],
 )
@@ -38,7 +38,7 @@ def test_a_backbone_normalises_its_own_input() -> None:
 
     features = Identity()(torch.full((1, 3, 2, 2), 0.6))
     torch.testing.assert_close(features, torch.tensor([[1.0, 0.4, 0.15]]))
-    timm = Timm("resnet10t", pretrained=False)
+    timm = Timm("resnet10t", weights=None)
     assert timm.mean.flatten().tolist() == pytest.approx(timm.model.pretrained_cfg["mean"])
     assert "mean" not in timm.state_dict()
 
@@ -50,7 +50,7 @@ def test_a_backbone_normalises_its_own_input() -> None:
         (lambda: LeNet()(torch.rand(2, 3, 28, 28)), "--model.backbone.channels 3"),
         (lambda: LeNet()(torch.rand(2, 1, 16, 16)), "16 x 16"),
         (lambda: DTN()(torch.rand(2, 3, 28, 28)), "32 x 32"),
-        (lambda: Timm("resnet18z", pretrained=False), "did you mean"),
+        (lambda: Timm("resnet18z", weights=None), "did you mean"),
         (lambda: Torchvision("resnet19"), "did you mean"),
         (lambda: Torchvision("resnet18", weights="IMAGENET9"), "IMAGENET9"),
         (lambda: Torchvision("squeezenet1_0", weights=None), "use Timm"),

@@ -61,7 +61,8 @@ def with_critic(method: Method) -> Any:
     return next((module for module in method.modules() if "critic" in dict(module.named_children())), None)
 
 
-CRITICS = [name for name in UNSUPERVISED if with_critic(new(name, FAMILY[name]))]
+# What CyCADA's critic sees is translated already, so that there is little left to tell apart; a test of its own looks at the others.
+CRITICS = [name for name in UNSUPERVISED if name != "CyCADA" and with_critic(new(name, FAMILY[name]))]
 
 
 def told_apart(method: Method, batch: Any) -> float:

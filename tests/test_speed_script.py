@@ -41,3 +41,14 @@ def test_the_committed_page_is_that_of_the_committed_results(compare: Any) -> No
 
     results = json.loads((SPEED / "results.json").read_text())
     assert (SPEED / "README.md").read_text() == compare.page([results[name] for name in compare.CASES])
+
+
+def test_the_features_by_hand_are_those_of_tlda(compare: Any, tmp_path: Path) -> None:
+    import json
+
+    import extraction
+
+    found = extraction.measure("test_resnet", images=8, runs=1)["runs"][0]
+    assert 0 < found["difference"] < 0.05
+    result = json.loads((SPEED / "extraction.json").read_text())
+    assert (SPEED / "extraction.md").read_text() == extraction.page(result)

@@ -11,8 +11,10 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
-from tlda.backbones import Backbone
+from tests.text.tiny import tiny_model
+from tlda.backbones import Backbone, Text
 from tlda.data import Domain, DomainPair, Images
+from tlda.data.text.tokens import Texts
 
 CLASSES = 3
 
@@ -47,6 +49,8 @@ class Toy(DomainPair):
 class Tiny(Backbone):
     """A hidden layer on 4 x 4 images, with BatchNorm and dropout so that resume has something to get wrong."""
 
+    channels, size = 1, 4
+
     def __init__(self, num_features: int = 8, dropout: float = 0.1, batch_norm: bool = True) -> None:
         super().__init__(num_features)
         self.layers = torch.nn.Sequential(
@@ -62,6 +66,40 @@ class Tiny(Backbone):
     def features(self, x: Tensor) -> Tensor:
         features: Tensor = self.layers(x)
         return features
+
+
+class Sentences(DomainPair):
+    """Two domains of texts of the tiny encoder: one word tells the class, and the target's texts are longer."""
+
+    inputs, source, target = "texts", "short", "long"
+
+    def __init__(self, n: int = 192, batch_size: int = 16, steps: int | None = 6, **kwargs: Any) -> None:
+        super().__init__(batch_size=batch_size, steps=steps, **kwargs)
+        self.n = n
+
+    @property
+    def class_names(self) -> list[str]:
+        return [f"class {c}" for c in range(CLASSES)]
+
+    def load(self) -> tuple[Domain, Domain]:
+        return Domain("short", self.texts(4, 0)), Domain("long", self.texts(7, 1))
+
+    def texts(self, length: int, seed: int) -> Texts:
+        """Random words between the marks of a text's beginning and end, of which the first is that of the class."""
+        labels = torch.arange(self.n) % CLASSES
+        ids = torch.randint(5, 25, (self.n, length), generator=torch.Generator().manual_seed(seed))
+        ids[:, 0], ids[:, 1], ids[:, -1] = 2, 30 + labels, 3
+        return Texts(ids.flatten().int(), torch.full((self.n,), length).cumsum(0), labels)
+
+
+def toy_of(method: type) -> DomainPair:
+    """A toy of the kind that the ``method`` trains on."""
+    return Toy() if "values" in method.inputs else Sentences()  # type: ignore[attr-defined]
+
+
+def backbone_of(method: type) -> Backbone:
+    """A tiny network for that toy."""
+    return Tiny() if "values" in method.inputs else Text(tiny_model())  # type: ignore[attr-defined]
 
 
 class Rows(Callback):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from tlda import generators
 from tlda.data import Augment, Domain, DomainPair, Images
 
 ROWS = 60
@@ -67,6 +68,16 @@ class Shortcut(Plane):
         return torch.stack((first, 0.7 * side), 1) + 0.3 * torch.randn(ROWS, 2, generator=generator)
 
 
+class Lamp(generators.Generator):
+    """As small as a generator can be: it makes images brighter or darker, and their contrast higher or lower; at first, neither."""
+
+    def build(self, channels: int, size: int) -> None:
+        self.contrast, self.light = torch.nn.Parameter(torch.ones(1)), torch.nn.Parameter(torch.zeros(1))
+
+    def translate(self, x: Tensor) -> Tensor:
+        return self.contrast * x.clamp(-0.99, 0.99).atanh() + self.light
+
+
 class Noise(Augment):
     """Noise on each pixel: in the plane, where to mirror or to cover means another class, an augmentation that keeps it."""
 
@@ -76,3 +87,22 @@ class Noise(Augment):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.deviation * torch.randn_like(x)
+
+
+class Washed(Plane):
+    """Four classes, a bright spot in a place of its own each; in the target all is brighter and has less contrast."""
+
+    class_names = ("first", "second", "third", "fourth")  # type: ignore[assignment]
+
+    def __init__(self, contrast: float = 0.3, light: float = 0.65, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.contrast, self.light = contrast, light
+
+    def rows(self, is_target: bool, seed: int) -> tuple[Images, Images]:
+        generator = Generator().manual_seed(seed)
+        labels = torch.arange(ROWS) % self.num_classes
+        pixels = 0.1 + 0.1 * torch.randn(ROWS, 16, generator=generator)
+        pixels[torch.arange(ROWS), 5 * labels] += 0.5 + 0.3 * torch.rand(ROWS, generator=generator)
+        pixels = pixels.clamp(0, 1)
+        images = Images((self.light + self.contrast * pixels if is_target else pixels).view(-1, 1, 4, 4), labels)
+        return images, images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import Any
 
@@ -36,7 +37,8 @@ def known_options() -> list[str]:
 
 def _parse(config: dict[str, Any]) -> Any:
     with explained(known_options()):
-        return _parser().parse_object(config)
+        # A copy: the parser writes into what is nested.
+        return _parser().parse_object(copy.deepcopy(config))
 
 
 def resolve(config: dict[str, Any]) -> dict[str, Any]:

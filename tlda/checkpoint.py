@@ -17,7 +17,8 @@ KEY = "tlda"
 
 def describe(method: Method, checkpoint: dict[str, Any]) -> None:
     """Write into ``checkpoint`` what it holds: method, classes, and the plain configuration that they were made from."""
-    checkpoint[KEY] = {"method": type(method).__name__, "num_classes": method.num_classes, **method.recipe}
+    holds = {"method": type(method).__name__, "num_classes": method.num_classes, "untrained": list(method.untrained)}
+    checkpoint[KEY] = {**holds, **method.recipe}
 
 
 def load(path: str | Path) -> Method:
@@ -39,7 +40,7 @@ def load(path: str | Path) -> Method:
 
 
 def refuse_other(method: Method, checkpoint: dict[str, Any]) -> None:
-    """Raise :class:`UserError` where ``checkpoint`` holds another method or another number of classes."""
+    """Raise :class:`UserError` where ``checkpoint`` holds another method, another number of classes, or a network of other shapes."""
     found = checkpoint.get(KEY)
     if found is None:
         raise UserError("the checkpoint was not written by tlda; start from its weights with --model.init_from instead")
@@ -50,6 +51,14 @@ def refuse_other(method: Method, checkpoint: dict[str, Any]) -> None:
             f"the checkpoint holds {found['method']}, the run {type(method).__name__}: name the same method, "
             "or start from its weights with --model.init_from"
         )
+    weights = checkpoint["state_dict"]
+    for name, parameter in method.named_parameters():
+        if name not in weights or weights[name].shape != parameter.shape:
+            state = str(tuple(weights[name].shape)) if name in weights else "missing"
+            raise UserError(
+                f"the checkpoint holds another network: '{name}' is {state} in it, not {tuple(parameter.shape)}; give the options of the "
+                "model that it was trained with"
+            )
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -76,12 +85,21 @@ def recipe(path: str | Path) -> dict[str, Any]:
 
 
 def load_weights(method: Method, path: str) -> None:
-    """Load backbone, bottleneck and head of the checkpoint at ``path`` into ``method``, strictly."""
-    wanted = {key for key in method.state_dict() if key.split(".")[0] in ("backbone", "bottleneck", "head")}
-    found = read(path)["state_dict"]
-    shapes = method.state_dict()
-    for key in sorted(wanted):
-        if key not in found or found[key].shape != shapes[key].shape:
-            state = "missing" if key not in found else f"{tuple(found[key].shape)}, not {tuple(shapes[key].shape)}"
-            raise UserError(f"{path} does not fit this network: '{key}' is {state}; set --model.backbone as it was trained")
-    method.load_state_dict({key: found[key] for key in wanted}, strict=False)
+    """Load backbone, bottleneck and head of the checkpoint at ``path`` into ``method``, strictly.
+
+    Adapters that ``method`` has and the checkpoint has not stay as they are, and so does what the checkpoint's run did not train.
+    """
+    checkpoint, shapes = read(path), method.state_dict()
+    found, untrained = checkpoint["state_dict"], checkpoint.get(KEY, {}).get("untrained", ())
+    parts = {"backbone", "bottleneck", "head"} - set(untrained)
+    wanted = [key for key in sorted(shapes) if key.split(".")[0] in parts]
+    names = {key: key if key in found else method.tuning.plain_key(key) for key in wanted}
+    weights = {}
+    for key, name in names.items():
+        if name is None:
+            continue
+        if name not in found or found[name].shape != shapes[key].shape:
+            state = "missing" if name not in found else f"{tuple(found[name].shape)}, not {tuple(shapes[key].shape)}"
+            raise UserError(f"{path} does not fit this network: '{name}' is {state}; set --model.backbone as it was trained")
+        weights[key] = found[name]
+    method.load_state_dict(weights, strict=False)

@@ -12,6 +12,9 @@ COMMANDS = {
     "predict": "write a CSV of the target's predicted classes",
     "bench": "run a table of methods, tasks and seeds, and render it",
     "report": "write one page on a run or a table: should I adapt?",
+    "rank": "which pretrained network, and which source, before training",
+    "translate": "write a source in the look of a target, to train on",
+    "data": "look through a data set, or through what the cache keeps",
     "list": "name what there is: methods, losses, backbones, data",
 }
 
@@ -78,6 +81,18 @@ def _dispatch(command: str, args: list[str]) -> None:
         from tlda.report.command import report
 
         report(args)
+    elif command == "rank":
+        from tlda.rank.command import rank
+
+        rank(args)
+    elif command == "translate":
+        from tlda.translate import translate
+
+        translate(args)
+    elif command == "data":
+        from tlda.data.command import data
+
+        data(args)
     elif command == "list":
         from tlda.listing import show
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from tlda.errors import UserError
+
 
 class FiniteWatch:
     """Remembers the first terms that were not finite. On an accelerator it stays there until it is read, so that no step waits."""
@@ -14,8 +16,16 @@ class FiniteWatch:
     def __init__(self) -> None:
         self.first_bad: Tensor | None = None
 
-    def culprits(self, terms: dict[str, Tensor], total: Tensor, read: bool) -> list[str]:
-        """The names of the ``terms`` that were not finite first, if ``total`` is on the CPU or it is time to ``read``; else none."""
+    def check(self, terms: dict[str, Tensor], total: Tensor, read: bool, when: str) -> None:
+        """Raise :class:`UserError` with the names of the ``terms`` that were not finite first, found at ``when``."""
+        if culprits := self._culprits(terms, total, read):
+            raise UserError(
+                f"the loss '{', '.join(culprits)}' is not finite at {when}: "
+                "lower the learning rate or its trade_off, or train with --trainer.precision 32"
+            )
+
+    def _culprits(self, terms: dict[str, Tensor], total: Tensor, read: bool) -> list[str]:
+        """The names, if ``total`` is on the CPU or it is time to ``read``; else none."""
         if total.device.type == "cpu" and math.isfinite(total.item()):
             return []
         bad = ~torch.stack([value.detach().float() for value in terms.values()]).isfinite()

@@ -1,4 +1,4 @@
-"""What keeps the trainer's own cost per step small: a progress bar drawn seldom, and no profiler."""
+"""What keeps the trainer's own cost per step small: a progress bar drawn seldom, no profiler, and a note taken quickly."""
 
 from __future__ import annotations
 
@@ -27,6 +27,17 @@ class Progress(TQDMProgressBar):
         if now - self.drawn >= INTERVAL or batch_idx + 1 == trainer.num_training_batches:
             self.drawn = now
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+
+class QuickNotes:
+    """A module that Lightning notes the running hook in."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # It does so forty times a step, and nn.Module looks at each value for parameters: a tenth of a millisecond.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
 
 class Unprofiled(PassThroughProfiler):

@@ -11,7 +11,18 @@ import tlda.methods  # noqa: F401  (imported, so that their classes are known)
 from tlda.errors import UserError, near
 from tlda.parsing import BASES, subclasses
 
-KINDS = {"methods": "model", "losses": "plus", "backbones": "backbone", "data": "data", "optimizers": "optimizer", "schedules": "schedule"}
+KINDS = {
+    "methods": "model",
+    "losses": "plus",
+    "tunings": "tuning",
+    "backbones": "backbone",
+    "data": "data",
+    "augmentations": "augment",
+    "generators": "generator",
+    "optimizers": "optimizer",
+    "schedules": "schedule",
+    "weightings": "weighting",
+}
 
 
 def first_sentence(cls: type) -> str:

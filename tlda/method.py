@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from pytorch_lightning import LightningModule
-from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from tlda.backbones import Backbone
-from tlda.batch import Output, Pair, Sample, SourceBatch
-from tlda.checkpoint import describe, refuse_other
+from tlda.batch import Output, Pair, Prediction, Sample, SourceBatch
+from tlda.checkpoint import describe, load_weights, refuse_other
 from tlda.errors import UserError
 from tlda.finite import FiniteWatch
+from tlda.heads import arranged, joined, split
+from tlda.light import QuickNotes
 from tlda.losses import Loss
-from tlda.metrics.measures import Measures
-from tlda.optim import Adam, Optim, Schedule, set_learning_rates
+from tlda.metrics.measures import Measures, measures_of
+from tlda.optim import Adam, Optim, Schedule, named_groups, set_learning_rates
+from tlda.trainers import expect_unused_parameters, logs_this_step, progress_of, refuse_float16
+from tlda.tuning import Full, Tuning
 
 
-class Prediction(NamedTuple):
-    """Of a batch: rows of the data set (n,), predicted classes (n,), their probabilities (n,)."""
-
-    row: Tensor
-    label: Tensor
-    confidence: Tensor
-
-
-class Method(LightningModule):
+class Method(QuickNotes, LightningModule):
     """A backbone, an optional bottleneck, a head, and losses: source only, until a loss is added.
 
     Override, in rising need: :meth:`add_loss` in ``__init__``, :meth:`objective`, :meth:`forward_pair`,
@@ -44,6 +39,7 @@ class Method(LightningModule):
         optimizer: the optimizer; Adam at 1e-3 where none is given.
         schedule: the learning rate's factor by progress; constant where none is given.
         lr_multipliers: a factor on the learning rate of ``backbone``, ``bottleneck``, ``head`` or ``losses``.
+        tuning: how far the backbone is fine-tuned; all of it where none is given.
         plus: losses to add under this method.
         init_from: a checkpoint whose backbone, bottleneck and head this run starts from.
     """
@@ -59,6 +55,7 @@ class Method(LightningModule):
         optimizer: Optim | None = None,
         schedule: Schedule | None = None,
         lr_multipliers: dict[str, float] | None = None,
+        tuning: Tuning | None = None,
         plus: Sequence[Loss] | None = None,
         init_from: str | None = None,
     ) -> None:
@@ -68,6 +65,8 @@ class Method(LightningModule):
         self.backbone = backbone.to(memory_format=torch.channels_last)
         self.bottleneck = nn.Sequential(nn.Linear(backbone.num_features, bottleneck), nn.ReLU()) if bottleneck else nn.Identity()
         self.head: nn.Module = nn.Linear(self.num_features, num_classes)
+        self.tuning = tuning or Full()
+        self.tuning.prepare(self.backbone)
         self.losses = nn.ModuleDict()
         self.optimizer, self.schedule = optimizer or Adam(), schedule or Schedule()
         self.lr_multipliers = lr_multipliers or {}
@@ -78,32 +77,35 @@ class Method(LightningModule):
     recipe: ClassVar[dict[str, Any]] = {}
     """The configuration that the method and its data were made from, where there was one; it rides in the checkpoint."""
 
+    inputs: ClassVar[tuple[str, ...]] = ("values", "texts", "words")
+    """The kinds of data that the method can train on, see :attr:`DomainPair.inputs`."""
+
+    untrained: ClassVar[tuple[str, ...]] = ()
+    """What the method leaves as it was made, of ``bottleneck`` and ``head``: another that starts from its checkpoint makes its own."""
+
     # What a method's author uses and overrides
 
     @property
     def batch_type(self) -> type:
         """The type of the training batch, whose fields are all that the method may see."""
-        return Pair if self.losses else SourceBatch
+        return Pair if any(loss.sees_target for loss in self.losses.values()) else SourceBatch
 
     def add_loss(self, name: str, loss: Loss) -> None:
         """Add ``loss`` to the objective, logged as ``train/name``; its parameters are made here."""
         if name in self.losses:
             raise UserError(f"{type(self).__name__} already has a loss named '{name}'; leave it out of --model.plus")
         loss.build(self.num_features, self.num_classes)
+        loss.attach(self)
         self.losses[name] = loss
 
     def forward(self, x: Tensor) -> Output:
         features = self.bottleneck(self.backbone(x))
-        return Output(features, self.head(features))
+        return Output(features, arranged(self.head(features), x))
 
     def forward_pair(self, batch: Any) -> tuple[Output, Output]:
         """The outputs of the first and the last domain of ``batch``, which are one where it has only one."""
         inputs = [domain.x for domain in batch]
-        if self.batchnorm == "separate":
-            outputs = [self(x) for x in inputs]
-        else:
-            sizes = [len(x) for x in inputs]
-            outputs = [Output(*pair) for pair in zip(*(part.split(sizes) for part in self(torch.cat(inputs))), strict=True)]
+        outputs = [self(x) for x in inputs] if self.batchnorm == "separate" else split(self(joined(inputs)), inputs)
         return outputs[0], outputs[-1]
 
     def infer(self, x: Tensor) -> Tensor:
@@ -121,41 +123,26 @@ class Method(LightningModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Named groups of all parameters, each with its learning-rate multiplier."""
-        names = ("backbone", "bottleneck", "head", "losses")
-        if unknown := set(self.lr_multipliers) - set(names):
-            raise UserError(f"lr_multipliers names {sorted(unknown)}; a method has {', '.join(names)}")
-        groups = [
-            {"name": n, "params": list(getattr(self, n).parameters()), "lr_multiplier": self.lr_multipliers.get(n, 1.0)} for n in names
-        ]
-        return [group for group in groups if group["params"]]
+        parts = {name: getattr(self, name) for name in ("backbone", "bottleneck", "head", "losses")}
+        return self.tuning.groups(self.backbone, named_groups(parts, self.lr_multipliers))
 
     # What Lightning calls
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the running hook forty times a step, and nn.Module looks at each value for parameters: a tenth of a millisecond.
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer(self.parameter_groups())
 
     def setup(self, stage: str) -> None:
-        if not self.automatic_optimization and isinstance(self.trainer.strategy, DDPStrategy):
-            # Each step's backward pass reaches a part of the parameters, for the others of which plain DDP would wait for ever.
-            self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
+        self.measures = measures_of(self)
+        expect_unused_parameters(self)
         if self.init_from:
-            from tlda.checkpoint import load_weights
-
             load_weights(self, self.init_from)
             self.init_from = None  # a test after a fit must not start over
 
     def on_fit_start(self) -> None:
-        if self.trainer.precision == "16-mixed" and len(self.trainer.optimizers) > 1:
-            # One loss scale for several optimizers: each change of it would halve the gradient of the next one unseen.
-            raise UserError(f"{type(self).__name__} has several optimizers, which 16-mixed breaks; use --trainer.precision bf16-mixed")
+        refuse_float16(self)
         self._watch = FiniteWatch()
+        for loss in self.losses.values():
+            loss.begin(self)  # type: ignore[operator]
 
     def on_train_epoch_start(self) -> None:
         # Dropout and augmentation become a function of (seed, epoch, rank), so that a resumed run equals an uninterrupted one.
@@ -163,11 +150,9 @@ class Method(LightningModule):
         torch.manual_seed(1_000_003 * seed + 1_009 * self.current_epoch + self.global_rank)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        # Batches, not global_step, which counts every optimizer's steps under manual optimization.
-        limits = (self.trainer.max_epochs or -1) * self.trainer.num_training_batches, self.trainer.max_steps
-        total = min((limit for limit in limits if limit > 0), default=1)
-        self.progress = min(1.0, self.trainer.fit_loop.total_batch_idx / total)
-        set_learning_rates(self.trainer.optimizers, self.schedule(self.progress))
+        self.progress = progress_of(self.trainer)
+        self.tuning.apply(self)
+        set_learning_rates(self.trainer.optimizers, self.schedule(self.progress) * self.tuning.rate(self.progress))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self.total(self.objective(batch, *self.forward_pair(batch)))
@@ -176,12 +161,8 @@ class Method(LightningModule):
         """The sum of ``terms``, logged one by one; a term that is not finite ends the run by its name."""
         first, *others = (value.float() for value in terms.values())
         total = sum(others, first)
-        if culprits := self._watch.culprits(terms, total.detach(), self.logs_this_step):
-            raise UserError(
-                f"the loss '{', '.join(culprits)}' is not finite at epoch {self.current_epoch}, step {self.global_step}: "
-                "lower the learning rate or its trade_off, or train with --trainer.precision 32"
-            )
-        if self.logs_this_step:
+        self._watch.check(terms, total.detach(), logs_this_step(self.trainer), f"epoch {self.current_epoch}, step {self.global_step}")
+        if logs_this_step(self.trainer):
             rates = {f"lr/{group['name']}": group["lr"] for o in self.trainer.optimizers for group in o.param_groups}
             self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()} | rates)
             self.log("train/loss", total.detach(), prog_bar=True)
@@ -194,23 +175,17 @@ class Method(LightningModule):
         for optimizer in optimizers:
             optimizer.step()
 
-    @property
-    def logs_this_step(self) -> bool:
-        """Whether this step's values reach a logger."""
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return (self.trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % every == 0
-
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
         output = self(batch.x)
         self.measures.validate(self, batch, output, dataloader_idx)
-        self.log_epoch(self.measures.score("val", dataloader_idx, output.logits, batch.y))
+        self.log_epoch(self.measures.score("val", dataloader_idx, output.logits, batch))
 
     def on_validation_epoch_end(self) -> None:
         self.log_epoch(self.measures.validated())
 
     def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
         logits = self.infer(batch.x) if dataloader_idx == 1 else self(batch.x).logits
-        self.log_epoch(self.measures.score("test", dataloader_idx, logits, batch.y))
+        self.log_epoch(self.measures.score("test", dataloader_idx, logits, batch))
         if dataloader_idx == 1:
             self.log_epoch(self.measures.test_target(logits, batch.y))
 

@@ -111,13 +111,25 @@ def without_noise(module: nn.Module) -> AbstractContextManager[None]:
     return _off("training", (m for m in module.modules() if not isinstance(m, _BatchNorm)))
 
 
+def without_gradients(module: nn.Module) -> AbstractContextManager[None]:
+    """Within, ``module`` is a fixed function: what goes through it has a gradient, its own parameters have none."""
+    return _off("requires_grad", module.parameters())
+
+
 @contextmanager
-def _off(flag: str, modules: Iterable[nn.Module]) -> Iterator[None]:
-    on = [module for module in modules if getattr(module, flag)]
-    for module in on:
-        setattr(module, flag, False)
+def _off(flag: str, parts: Iterable[nn.Module | nn.Parameter]) -> Iterator[None]:
+    on = [part for part in parts if getattr(part, flag)]
+    for part in on:
+        setattr(part, flag, False)
     try:
         yield
     finally:
-        for module in on:
-            setattr(module, flag, True)
+        for part in on:
+            setattr(part, flag, True)
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware of ``device`` multiplies in bfloat16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from tlda.errors import UserError
 
 
 def ramp(progress: float, gamma: float = 10.0) -> float:
@@ -42,6 +44,18 @@ class Cosine(Schedule):
         return self.floor + (1.0 - self.floor) * 0.5 * (1.0 + math.cos(math.pi * rest))
 
 
+class LinearDecay(Schedule):
+    """The initial rate, then from the share ``start`` of the run on a line to zero, as CycleGAN's (Zhu et al., ICCV 2017, sec. 4)."""
+
+    def __init__(self, start: float = 0.5) -> None:
+        if not 0 <= start < 1:
+            raise UserError(f"LinearDecay starts at {start}: it is a share of the run, 0 or more and below 1")
+        self.start = start
+
+    def __call__(self, progress: float) -> float:
+        return min(1.0, (1.0 - progress) / (1.0 - self.start))
+
+
 class InverseDecay(Schedule):
     """``(1 + alpha p) ** -beta``, the usual schedule of adversarial adaptation (Ganin et al., JMLR 2016, sec. 5.2.2)."""
 
@@ -57,6 +71,14 @@ def set_learning_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
+
+
+def named_groups(parts: Mapping[str, nn.Module], multipliers: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The parameters of each part by its name, with its learning-rate multiplier; a part without any makes no group."""
+    if unknown := set(multipliers) - set(parts):
+        raise UserError(f"lr_multipliers names {sorted(unknown)}; a method has {', '.join(parts)}")
+    groups = [{"name": n, "params": list(part.parameters()), "lr_multiplier": multipliers.get(n, 1.0)} for n, part in parts.items()]
+    return [group for group in groups if group["params"]]
 
 
 class Optim:
@@ -94,6 +116,23 @@ class AdamW(Optim):
 
     def make(self, groups: list[dict[str, Any]]) -> Optimizer:
         return torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+
+
+class GanAdam(Optim):
+    """Adam with little momentum, at the rate at which generators and their critics are trained (Radford et al., ICLR 2016, sec. 4).
+
+    Args:
+        lr: the learning rate.
+        weight_decay: the weight decay.
+        momentum: the share of the gradient's average that is kept at each step; 0.9 makes critics and generators circle each other.
+    """
+
+    def __init__(self, lr: float = 2e-4, weight_decay: float = 0.0, momentum: float = 0.5) -> None:
+        super().__init__(lr, weight_decay)
+        self.momentum = momentum
+
+    def make(self, groups: list[dict[str, Any]]) -> Optimizer:
+        return torch.optim.Adam(groups, lr=self.lr, betas=(self.momentum, 0.999), weight_decay=self.weight_decay, fused=True)
 
 
 class SGD(Optim):

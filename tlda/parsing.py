@@ -14,11 +14,15 @@ from typing import Any
 import yaml
 
 from tlda.backbones import Backbone
+from tlda.cycle import Translator
 from tlda.data.pair import Augment, DomainPair
 from tlda.errors import UserError, near
+from tlda.generators import Generator
 from tlda.losses import Loss
 from tlda.method import Method
 from tlda.optim import Optim, Schedule
+from tlda.tuning import Tuning
+from tlda.weightings import Weighting
 
 BASES: dict[str, type] = {
     "model": Method,
@@ -27,9 +31,14 @@ BASES: dict[str, type] = {
     "plus": Loss,
     "optimizer": Optim,
     "schedule": Schedule,
+    "weighting": Weighting,
+    "tuning": Tuning,
     "augment": Augment,
     "choices": Augment,
     "strong": Augment,
+    "translator": Translator,
+    "generator": Generator,
+    "gan": Optim,
 }
 """What each option that names a class takes."""
 
@@ -43,7 +52,7 @@ def subclasses(base: type) -> dict[str, type]:
     found: dict[str, type] = {}
     children: list[type] = base.__subclasses__()
     for child in children:
-        found |= {child.__name__: child} | subclasses(child)
+        found |= ({} if child.__name__.startswith("_") else {child.__name__: child}) | subclasses(child)
     return found
 
 
@@ -160,7 +169,7 @@ def _bad_class(message: str, place: str) -> str | None:
 
 def _value(message: str) -> str:
     """The value that the innermost type refused, which is the first that the message names."""
-    match = re.search(r"(?:Got|Given) value: (.+)", message)
+    match = re.search(r"(?:Got|Given) value: (.+?)(?:\. Got value: |$)", message, re.MULTILINE)
     return match[1] if match else ""
 
 

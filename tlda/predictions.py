@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from tlda.data.pair import DomainPair
-from tlda.method import Prediction
+from tlda.batch import Prediction
 
 
 def write_predictions(path: str | Path, predictions: Iterable[Prediction], data: DomainPair) -> None:

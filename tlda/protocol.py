@@ -32,9 +32,16 @@ Lines = dict[str, Any]
 
 def decisive(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a resolved ``config`` that decides a result."""
-    data = {name: value for name, value in config["data"]["init_args"].items() if name not in NOT_DECISIVE}
     trainer = {name: config["trainer"].get(name, off) for name, off in TRAINER.items() if config["trainer"].get(name, off) != off}
-    return {"model": config["model"], "data": {**config["data"], "init_args": data}, "trainer": trainer, "protocol": PROTOCOL}
+    return {"model": config["model"], "data": _decisive_data(config["data"]), "trainer": trainer, "protocol": PROTOCOL}
+
+
+def _decisive_data(data: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``data`` that decide a result, and those of the data that they are made from."""
+    options = {name: value for name, value in data["init_args"].items() if name not in NOT_DECISIVE}
+    if isinstance(inner := options.get("data"), dict) and "init_args" in inner:
+        options["data"] = _decisive_data(inner)
+    return {**data, "init_args": options}
 
 
 def lines(config: dict[str, Any]) -> Lines:

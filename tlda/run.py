@@ -24,6 +24,7 @@ from tlda.errors import UserError
 from tlda.folders import require_writable
 from tlda.light import Progress, Unprofiled
 from tlda.method import Method
+from tlda.nn import computes_in_bfloat16
 from tlda.parsing import explained, read_yaml, require_config
 from tlda.predictions import write_predictions
 from tlda.protocol import with_protocol
@@ -34,9 +35,8 @@ from tlda.tracking import closed, loggers
 
 def default_precision() -> str:
     """``bf16-mixed`` where the hardware computes in bfloat16, else ``32-true``."""
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return "bf16-mixed" if computes_in_bfloat16(device) else "32-true"
 
 
 class SaveConfig(SaveConfigCallback):

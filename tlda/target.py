@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def target_batches(method: Method) -> Iterator[Unlabelled]:
-    """Every training row of the target once, a batch at a time, as ``method`` sees them in training, but without augmentation.
+    """The :func:`training_batches` of the target, without labels."""
+    return training_batches(method, "target")
+
+
+def training_batches(method: Method, field: str) -> Iterator[Any]:
+    """Every training row of a ``field`` of the batch once, a batch at a time, as in training, but without augmentation.
 
     Their order is shuffled, the same each time and in every process: whatever order they are stored in, the statistics of a batch
     are to be those of the domain.
@@ -33,8 +38,8 @@ def target_batches(method: Method) -> Iterator[Unlabelled]:
     """
     data: Any = method.trainer.datamodule  # type: ignore[attr-defined]
     if data is None:
-        raise UserError(f"{type(method).__name__} reads all training rows of the target: give the trainer a DomainPair, not loaders")
-    rows = data.training_rows()["target"]
+        raise UserError(f"{type(method).__name__} reads all training rows of the {field}: give the trainer a DomainPair, not loaders")
+    rows = data.training_rows()[field]
     for batch in data.loader(rows, Once(len(rows), data.eval_batch_size)):
         yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, method.device, 0), 0)
 

@@ -27,10 +27,12 @@ FAMILIES = {
     "Baselines": ("SourceOnly", "FineTune", "Oracle"),
     "Discrepancy": ("DDC", "DAN", "JAN", "DeepCORAL", "DeepJDOT", "WDGRL"),
     "Adversarial": ("DANN", "CDAN", "DomainConfusion", "ADDA", "MCD", "MDD", "SDAT", "VADA"),
+    "Translation": ("CycleGAN", "CyCADA"),
     "Norms and spectra": ("AFN", "BSP"),
     "Shape of the predictions": ("MinEnt", "IM", "MCC", "BNM"),
     "Self-training": ("PseudoLabel", "FixMatch", "CST", "ATDOC"),
     "Source-free and at test time": ("SHOT", "AdaBN", "TENT"),
+    "Several tasks, and before a task": ("MultiTask", "MLM"),
 }
 INTRODUCTION = """# The methods
 

@@ -172,7 +172,7 @@ class TimedRun(Run):
 def changes(name: str, folder: str, precision: str) -> dict[str, Any]:
     """What case ``name`` changes in the recipes of ``experiments/``: random images, one short epoch."""
     case = CASES[name]
-    timm = {"class_path": "Timm", "init_args": {"name": case.backbone, "pretrained": False, "channels": 3}}
+    timm = {"class_path": "Timm", "init_args": {"name": case.backbone, "weights": None, "channels": 3}}
     return {
         "trainer": {"max_epochs": 1, "accelerator": "cpu", "precision": precision, "default_root_dir": folder},
         "model": {"init_args": {} if case.backbone == "lenet" else {"backbone": timm}},

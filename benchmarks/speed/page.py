@@ -33,7 +33,7 @@ Measured on:
 
 def page(cases: list[dict[str, Any]]) -> str:
     """The page of ``cases``, as ``compare.py`` writes them."""
-    machines = dict.fromkeys(_machine(case["machine"]) for case in cases)
+    machines = dict.fromkeys(machine_line(case["machine"]) for case in cases)
     return PAGE.format(rows="\n".join(map(_row, cases)), machines="\n".join(machines))
 
 
@@ -53,6 +53,7 @@ def _row(case: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _machine(about: dict[str, Any]) -> str:
+def machine_line(about: dict[str, Any]) -> str:
+    """What figures were measured on, as an item of a list."""
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     return f"* {about['processor']}, {about['cores']} cores, {about['threads']} thread used, `{about['precision']}`; {versions}"

@@ -53,13 +53,21 @@ def test_rows_on_disk_are_read_by_worker_processes(root: Path) -> None:
     assert [batch.source.x.shape for batch, _, _ in data.train_dataloader()] == [(2, 3, 8, 8)] * 2
 
 
-def test_a_second_load_decodes_nothing_until_a_file_changes(root: Path) -> None:
-    first, second = (folders(root).load()[0].train for _ in range(2))
-    assert first is second
+def test_images_are_decoded_once_until_a_file_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders(root).setup("fit")
+    with monkeypatch.context() as patch:
+        patch.setattr("tlda.data.folders.read_image", lambda path, size: pytest.fail(f"{path} is decoded again"))
+        folders(root).setup("fit")
     write(root / "source" / "cat" / "0.png", 200)
-    third: Any = folders(root).load()[0].train
-    assert third is not first
-    assert third.images[0, 0, 0, 0] == 200
+    rows: Any = folders(root).load()[0].train
+    assert rows.images[0, 0, 0, 0] == 200
+
+
+def test_images_beyond_the_cache_are_decoded_a_batch_at_a_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TLDA_CACHE_LIMIT", "2KB")
+    assert type(folders(root).load()[0].train) is Files
+    monkeypatch.setenv("TLDA_CACHE_LIMIT", "3KB")
+    assert type(folders(root).load()[0].train) is DecodedFiles
 
 
 def test_every_kind_of_image_becomes_rgb(root: Path) -> None:
@@ -156,7 +164,7 @@ def test_a_jpeg_cut_short_is_named(root: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError, match=r"9.jpg cannot be read"):
-        folders(root).load()
+        folders(root).setup("fit")
 
 
 def test_a_target_without_class_folders_is_predicted_and_not_measured(root: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from tlda.batch import LabelledPair, OracleBatch, Pair, SourceBatch, Unlabelled
+from tlda.batch import LabelledBatch, LabelledPair, OracleBatch, Pair, SourceBatch, Unlabelled
 from tlda.data import Domain, DomainPair, Images
 from tlda.data.pair import Augment, Subset, WithoutLabels
 from tlda.errors import UserError
@@ -74,7 +74,7 @@ def test_the_target_of_a_pair_has_no_labels() -> None:
     assert isinstance(rows[torch.tensor([1, 2])], Unlabelled)
 
 
-@pytest.mark.parametrize("batch_type", [Pair, SourceBatch, LabelledPair, OracleBatch])
+@pytest.mark.parametrize("batch_type", [Pair, SourceBatch, LabelledPair, LabelledBatch, OracleBatch])
 def test_the_batch_is_what_the_method_asks_for(batch_type: Any) -> None:
     data = ready(batch_size=5, steps=3)
     data.trainer = SimpleNamespace(  # type: ignore[assignment]

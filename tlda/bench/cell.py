@@ -7,12 +7,13 @@ import platform
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tlda.bench.table import METRIC, Cell, merge
-from tlda.errors import UserError
+from tlda.bench.table import Cell, merge
+from tlda.errors import UserError, near
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
@@ -78,29 +79,34 @@ class Trained(NamedTuple):
 
 
 def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any]:
-    """Run ``cell`` and write its result into ``folder``: the target's accuracy after the last epoch, nothing selected."""
-    from tlda.bench.results import write_result
+    """Run ``cell`` and write its result into ``folder``: what is measured on the target after the last epoch, nothing selected."""
+    from tlda.bench.results import twin, write_result
     from tlda.tracking import closed
 
+    if found := twin(folder, cell):
+        write_result(folder, cell, found)
+        return found
     with closed():
         trained = train(folder, cell, _tracked(folder / "logs" / cell.name, cell, wandb_group))
         rows = trained.trainer.test(trained.method, trained.data, verbose=False)
     metrics = {name: value for row in rows for name, value in row.items()}
-    if METRIC not in metrics:
+    if not any(name.startswith("test/target/") for name in metrics):
         raise UserError(f"the target of task '{cell.task}' has no labels to measure with: a table needs some")
+    if cell.metric not in metrics:
+        raise UserError(f"nothing measures the table's metric '{cell.metric}' of task '{cell.task}'{near(cell.metric, metrics)}")
     result = _result(cell, trained, metrics)
     write_result(folder, cell, result)
     return result
 
 
 def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
-    """Train ``cell``, from the checkpoint of the one that it comes after, and leave one for those that come after it."""
+    """Train ``cell``, after the cells that it needs, and leave a checkpoint for those that need it."""
     from pytorch_lightning import seed_everything
 
     from tlda.bench.history import History
     from tlda.build import build
 
-    config = merge(cell.config, _first_stage(folder, cell))
+    config = merge(cell.config, *_first_stages(folder, cell))
     seed_everything(cell.seed, verbose=False)
     history = History()
     method, data, trainer = build(
@@ -125,17 +131,36 @@ def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
     return Trained(method, data, trainer, history.epochs, seconds)
 
 
-def _first_stage(folder: Path, cell: Cell) -> dict[str, Any]:
-    """What starts ``cell`` from the checkpoint of the one that it comes after, which is trained where there is none."""
-    if not cell.first:
-        return {}
+def _first_stages(folder: Path, cell: Cell) -> Iterator[dict[str, Any]]:
+    """What starts ``cell`` from the checkpoint, and trains it on the translation, of the cells that it comes after."""
+    if cell.first:
+        yield {"model": {"init_args": {"init_from": str(_checkpoint(folder, cell.first))}}}
+    if cell.translator:
+        yield {"data": {"init_args": {"translated": {"folder": str(_translation(folder, cell.translator))}}}}
+
+
+def _checkpoint(folder: Path, cell: Cell) -> Path:
+    """The checkpoint of ``cell``, which is trained where there is none."""
     from tlda.bench.results import claim
 
-    path = cell.first.checkpoint(folder)
-    with claim(folder, cell.first, -1):
+    path = cell.checkpoint(folder)
+    with claim(folder, cell, -1):
         if not path.exists():
-            train(folder, cell.first, {"logger": False})
-    return {"model": {"init_args": {"init_from": str(path)}}}
+            train(folder, cell, {"logger": False})
+    return path
+
+
+def _translation(folder: Path, cell: Cell) -> Path:
+    """The source as ``cell`` translates it, which is done where it is not, or not to the end."""
+    from tlda.bench.results import claim
+    from tlda.data.translated import MANIFEST
+    from tlda.translate import translate_checkpoint
+
+    checkpoint, path = _checkpoint(folder, cell), cell.translation(folder)
+    with claim(folder, cell, -1):
+        if not (path / MANIFEST).is_file():
+            translate_checkpoint(checkpoint, path, {})
+    return path
 
 
 def _result(cell: Cell, trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
@@ -144,15 +169,18 @@ def _result(cell: Cell, trained: Trained, metrics: dict[str, float]) -> dict[str
     method, data, trainer, history, seconds = trained
     if cell.first:
         method.recipe["model"]["init_args"]["init_from"] = cell.first.name
+    if cell.translator:
+        method.recipe["data"]["init_args"]["translated"]["folder"] = cell.translator.name
     return {
         "key": cell.key,
         "method": cell.method,
         "task": cell.task,
         "seed": cell.seed,
         "sees": list(method.batch_type._fields),  # type: ignore[attr-defined]
+        "metric": cell.metric,
         "metrics": metrics,
         "history": history,
-        "confusion": method.measures.confusion.compute().tolist(),
+        "confusion": method.measures.matrix(),
         "data": data.fingerprint(),
         "config": {**method.recipe, "trainer": cell.config.get("trainer", {})},
         "epochs": trainer.current_epoch,

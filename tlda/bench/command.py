@@ -11,8 +11,8 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tlda.bench.grid import Document, Grid
-from tlda.bench.results import Results, left_out, read_results, write_whole
-from tlda.bench.table import METRIC, Cell, Table, load_table
+from tlda.bench.results import Results, left_out, read_results, shown, write_whole
+from tlda.bench.table import Cell, Table, load_table
 from tlda.errors import Arguments, UserError
 from tlda.folders import require_writable
 
@@ -91,7 +91,7 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
         bar = progress.add_task("cells", total=len(missing))
 
         def done(cell: Cell, result: dict[str, Any] | None) -> None:
-            accuracy = f"{100 * result['metrics'][METRIC]:.1f}" if result else "failed"
+            accuracy = f"{100 * shown(result):.1f}" if result else "failed"
             progress.update(bar, advance=1, description=f"{cell.name}: {accuracy}")
 
         if len(missing) < total:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from tlda.bench.table import Cell
-from tlda.errors import UserError
+from tlda.bench.table import METRIC, Cell
+from tlda.folders import write_bytes
 from tlda.protocol import differing, lines
 
 Results = dict[tuple[str, str, int], dict[str, Any]]
@@ -23,17 +23,7 @@ def write_result(folder: Path, cell: Cell, result: dict[str, Any]) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, by a rename: whole or, with a full disk or a kill, not at all."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}): free space there, and run the same command again") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, text.encode())
 
 
 def claim(folder: Path, cell: Cell, timeout: float) -> FileLock:
@@ -46,9 +36,23 @@ def read_result(folder: Path, cell: Cell) -> dict[str, Any] | None:
     """The result of ``cell``, or None where there is none that is whole and made with these settings."""
     try:
         result: dict[str, Any] = json.loads((folder / f"{cell.name}.json").read_text(encoding="utf-8"))
-        return result if result["key"] == cell.key else None
+        return {**result, "metric": cell.metric} if result["key"] == cell.key else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+
+
+def shown(result: dict[str, Any]) -> float:
+    """What the table shows of a ``result``: a share, 0 to 1."""
+    return float(result["metrics"][result.get("metric", METRIC)])
+
+
+def twin(folder: Path, cell: Cell) -> dict[str, Any] | None:
+    """The result of another task's cell that is the same run in all that decides it: such tasks differ in what the table shows of them."""
+    for path in folder.glob(f"{cell.method}-*-{cell.seed}.json"):
+        other = replace(cell, task=path.stem.removeprefix(f"{cell.method}-").removesuffix(f"-{cell.seed}"))
+        if found := read_result(folder, other):
+            return {**found, "task": cell.task}
+    return None
 
 
 def left_out(folder: Path, cells: list[Cell]) -> list[str]:

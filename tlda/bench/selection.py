@@ -7,7 +7,7 @@ import statistics
 from typing import Any, NamedTuple
 
 from tlda.bench.grid import Grid
-from tlda.bench.results import Results
+from tlda.bench.results import Results, shown
 from tlda.bench.summary import Entry, average_over_tasks
 from tlda.bench.table import METRIC, Table
 from tlda.metrics import VALIDATORS
@@ -41,15 +41,22 @@ def chosen(history: list[dict[str, float | None]], rule: Rule) -> int:
 
 
 def selected(result: dict[str, Any], rule: Rule) -> float:
-    """The accuracy on the target, in percent, of the epoch that ``rule`` chooses."""
+    """What the table shows of the target, in percent, at the epoch that ``rule`` chooses."""
     if rule is LAST:
-        return 100 * float(result["metrics"][METRIC])
-    return 100 * float(result["history"][chosen(result["history"], rule)][ORACLE])
+        return 100 * shown(result)
+    history = result["history"]
+    return 100 * float(history[chosen(history, _of(rule, result))][_of(BEST, result).metric])
+
+
+def _of(rule: Rule, result: dict[str, Any]) -> Rule:
+    """The ``rule`` for a result: the oracle looks at what the table shows."""
+    return rule._replace(metric=result.get("metric", METRIC).replace("test/", "oracle/", 1)) if rule is BEST else rule
 
 
 def measured_rules(results: Results) -> list[Rule]:
     """The rules whose metric is in the history of all ``results``."""
-    return [rule for rule in rules() if rule is LAST or all(rule.metric in result["history"][-1] for result in results.values())]
+    histories = [(result, result["history"][-1]) for result in results.values()]
+    return [rule for rule in rules() if rule is LAST or all(_of(rule, result).metric in last for result, last in histories)]
 
 
 class Regret(NamedTuple):

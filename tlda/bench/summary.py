@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, replace
 
 from tlda.bench.results import Results
-from tlda.bench.table import METRIC, Table
+from tlda.bench.table import Table
 from tlda.errors import UserError, near
 from tlda.protocol import differing
 
@@ -81,7 +81,7 @@ def _row(table: Table, results: Results, method: str, entries: dict[str, dict[st
         below = average_over_tasks(table, entries[base]).values
         gain = replace(gain, values={seed: value - below[seed] for seed, value in average.values.items() if seed in below})
         p = paired_p(entries[method], entries[base])
-    measured = {t: _entry(table, results, method, t, table.select_by or METRIC, 1) for t in table.tasks}
+    measured = {t: _entry(table, results, method, t, table.select_by or table.shows(t), 1) for t in table.tasks}
     selection = replace(average_over_tasks(table, measured), decimals=3)
     return Row(method, _is_oracle(method, results), entries[method], average, gain, selection, differs(table, method), p)
 
@@ -127,11 +127,12 @@ def holm(p: dict[str, float]) -> dict[str, float]:
     return corrected
 
 
-def _entry(table: Table, results: Results, method: str, task: str, metric: str = METRIC, scale: float = 100) -> Entry:
+def _entry(table: Table, results: Results, method: str, task: str, metric: str | None = None, scale: float = 100) -> Entry:
+    metric = metric or table.shows(task)
     found = {s: results[method, task, s]["metrics"] for s in table.seeds if (method, task, s) in results}
     for metrics in found.values():
         if metric not in metrics:
-            raise UserError(f"{table.path}: nothing measures '{metric}', which it selects by{near(metric, metrics)}")
+            raise UserError(f"{table.path}: nothing measures '{metric}', which it shows or selects by{near(metric, metrics)}")
     return Entry({s: scale * metrics[metric] for s, metrics in found.items()}, len(table.seeds))
 
 

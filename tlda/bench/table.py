@@ -12,14 +12,15 @@ from tlda.errors import UserError, near
 from tlda.protocol import decisive, digest, protocol, without_nulls
 
 METRIC = "test/target/accuracy"
-"""What a table shows."""
+"""What a table shows, unless it says something else."""
 
 
 @dataclass(frozen=True)
 class Cell:
     """One run of a table: a method on a task with a seed, and the hash of all that decides its result.
 
-    ``first`` is the cell whose checkpoint it starts from, ``leads`` whether it is such a cell itself.
+    ``first`` is the cell whose checkpoint it starts from, ``translator`` the one whose translation of the source it trains on, and
+    ``leads`` says whether it is such a cell itself; ``metric`` is what the table shows of it.
     """
 
     method: str
@@ -30,6 +31,8 @@ class Cell:
     key: str
     first: Cell | None = None
     leads: bool = False
+    translator: Cell | None = None
+    metric: str = METRIC
 
     @property
     def name(self) -> str:
@@ -39,6 +42,10 @@ class Cell:
     def checkpoint(self, folder: Path) -> Path:
         """Where a cell that ``leads`` leaves its network for others, below the folder of the results."""
         return folder / "checkpoints" / f"{self.name}-{self.key}.ckpt"
+
+    def translation(self, folder: Path) -> Path:
+        """Where the source is that a cell that ``leads`` translated for others, below the folder of the results."""
+        return folder / "translated" / f"{self.name}-{self.key}"
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,12 @@ class Table:
     baseline: str
     base: dict[str, Any] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
+    translate: dict[str, str] = field(default_factory=dict)
     select_by: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     search: dict[str, Any] = field(default_factory=dict)
+    metric: str | dict[str, str] = METRIC
     published: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
 
@@ -73,6 +82,10 @@ class Table:
         folder = self.path.resolve().parent
         return (folder.parent if folder.name == "tables" else folder) / "results" / self.path.stem
 
+    def shows(self, task: str) -> str:
+        """The metric that the table shows of ``task``."""
+        return self.metric if isinstance(self.metric, str) else self.metric[task]
+
     def config(self, method: str, task: str) -> dict[str, Any]:
         """The declared configuration of a method on a task."""
         return merge(self.base, self.tasks[task], self.methods[method])
@@ -81,11 +94,18 @@ class Table:
         """Every cell, seed by seed, so that a complete if small table is there early."""
         cells: dict[tuple[int, str, str], Cell] = {}
         for seed, (t, m) in itertools.product(self.seeds, self.resolved):
-            first = cells[seed, t, self.after[m]] if m in self.after else None
+            first, translator = (cells[seed, t, stage[m]] if m in stage else None for stage in self.stages)
             resolved = self.resolved[t, m]
-            key = f"{digest(without_nulls({**decisive(resolved), 'after': first and first.key}))}-{seed}"
-            cells[seed, t, m] = Cell(m, t, seed, self.config(m, t), resolved, key, first, m in self.after.values())
+            before = {"after": first and first.key, "translate": translator and translator.key}
+            key = f"{digest(without_nulls({**decisive(resolved), **before}))}-{seed}"
+            leads = any(m in stage.values() for stage in self.stages)
+            cells[seed, t, m] = Cell(m, t, seed, self.config(m, t), resolved, key, first, leads, translator, self.shows(t))
         return list(cells.values())
+
+    @property
+    def stages(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The methods that need another's cell first: for its checkpoint, and for its translation of the source."""
+        return self.after, self.translate
 
     @cached_property
     def resolved(self) -> dict[tuple[str, str], dict[str, Any]]:
@@ -160,10 +180,12 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
         baseline=declared.get("baseline", next(iter(overlays["methods"]))),
         base=_overlay(declared.get("base"), path),
         after=declared.get("after", {}),
+        translate=declared.get("translate", {}),
         select_by=declared.get("select_by"),
         labels=declared.get("labels", {}),
         notes=declared.get("notes", {}),
         search=declared.get("search", {}),
+        metric=declared.get("metric", METRIC),
         published=read_yaml(path.parent / published) if published else {},
         folder=results,
         **overlays,
@@ -173,7 +195,21 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
 def _require_table(path: Path, declared: Any) -> None:
     """Raise :class:`UserError` where ``declared``, from ``path``, is not a table's declaration."""
     needed = {"methods": dict, "tasks": dict, "seeds": list}
-    known = (*needed, "title", "protocol", "baseline", "base", "after", "select_by", "labels", "notes", "search", "published")
+    known = (
+        *needed,
+        "title",
+        "protocol",
+        "baseline",
+        "base",
+        "after",
+        "translate",
+        "select_by",
+        "labels",
+        "notes",
+        "search",
+        "metric",
+        "published",
+    )
     if not isinstance(declared, dict):
         raise UserError(f"{path} is not a table: it needs {', '.join(needed)}")
     for key in declared:
@@ -187,10 +223,25 @@ def _require_table(path: Path, declared: Any) -> None:
         raise UserError(f"{path}: the seed '{wrong[0]}' is not a whole number")
     if (baseline := declared.get("baseline")) and baseline not in declared["methods"]:
         raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, declared['methods'])}")
+    _require_metric(path, declared.get("metric", METRIC), [str(task) for task in declared["tasks"]])
     order = [str(method) for method in declared["methods"]]
     for method in declared.get("search", {}).get("space", {}):
         if method not in order:
             raise UserError(f"{path}: the search has a space for '{method}', which is not one of its methods{near(method, order)}")
-    for method, first in declared.get("after", {}).items():
-        if {method, first} - set(order) or order.index(first) >= order.index(method):
-            raise UserError(f"{path}: '{method}' cannot come after '{first}': both must be methods of the table, '{first}' above the other")
+    for stage in ("after", "translate"):
+        for method, first in declared.get(stage, {}).items():
+            if {method, first} - set(order) or order.index(first) >= order.index(method):
+                raise UserError(
+                    f"{path}: under '{stage}', '{method}' cannot come after '{first}': both must be methods of the table, '{first}' above "
+                    "the other"
+                )
+
+
+def _require_metric(path: Path, metric: Any, tasks: list[str]) -> None:
+    """Raise :class:`UserError` where ``metric`` is neither the name of one nor that of each task."""
+    for task in tasks if isinstance(metric, dict) else ():
+        if task not in metric:
+            raise UserError(f"{path}: the metric of the task '{task}' is not named: name one for each task, or one for all")
+    for name in metric.values() if isinstance(metric, dict) else [metric]:
+        if not isinstance(name, str) or not name.startswith("test/"):
+            raise UserError(f"{path}: the metric '{name}' is none of a test: name one such as {METRIC} or test/target/f1")

@@ -4,25 +4,50 @@ from tlda.data.arrays import Images
 from tlda.data.augment import ColourJitter, Cutout, RandAugment, RandomAffine, RandomCrop, RandomHorizontalFlip
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
+from tlda.data.features import Features
 from tlda.data.folders import Folders
+from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, VisDA2017
 from tlda.data.pair import Augment, Domain, DomainPair, Rows
-from tlda.data.samplers import Once, Steps
+from tlda.data.samplers import Buckets, Once, Steps
+from tlda.data.style import FDA, ColourTransfer
+from tlda.data.surf import OfficeCaltech10SURF
+from tlda.data.tasks import Relabelled, Tasks
+from tlda.data.text import Questions, Records, Reviews, Tagging
+from tlda.data.translated import Translated
 
 __all__ = [
+    "FDA",
+    "PACS",
     "Augment",
+    "Buckets",
     "ColourJitter",
+    "ColourTransfer",
     "Cutout",
     "Datasets",
     "Digits",
     "Domain",
+    "DomainNet",
     "DomainPair",
+    "Features",
     "Folders",
     "Images",
+    "Office31",
+    "OfficeCaltech10",
+    "OfficeCaltech10SURF",
+    "OfficeHome",
     "Once",
+    "Questions",
     "RandAugment",
     "RandomAffine",
     "RandomCrop",
     "RandomHorizontalFlip",
+    "Records",
+    "Relabelled",
+    "Reviews",
     "Rows",
     "Steps",
+    "Tagging",
+    "Tasks",
+    "Translated",
+    "VisDA2017",
 ]

@@ -36,6 +36,11 @@ class Images:
         images = self.images[:, :1] if self.images.stride(1) == 0 else self.images
         return digest((str(tuple(self.images.shape)).encode(), images, self.labels))
 
+    @property
+    def content(self) -> str:
+        """The same: any change of an image changes it."""
+        return self.digest
+
     def resized(self, size: int) -> Images:
         """The images at ``size`` x ``size``, antialiased."""
         return self if self.images.shape[-2:] == (size, size) else Images(resize(self.images, size), self.labels)
@@ -92,6 +97,11 @@ RECENT = Recent(limit=2**30)
 
 def _nbytes(splits: Splits) -> int:
     return sum(split.images.untyped_storage().nbytes() for split in splits if split is not None)
+
+
+def runs(rows: int, size: int) -> list[Tensor]:
+    """The numbers of ``rows`` rows in order, ``size`` at a time."""
+    return [torch.arange(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
 def digest(parts: Iterable[bytes | Tensor]) -> str:

@@ -1,46 +1,235 @@
-"""Arrays that are slow to make, kept on disk."""
+"""Arrays that are slow to make, kept on disk: whole or not at all, the least recently used first to go."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
+import re
+import sys
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
 
+import numpy as np
 import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
 
 from tlda.data.arrays import Images, Splits
+from tlda.errors import UserError
+
+LIMIT = "20GB"
+"""How much the cache holds where ``TLDA_CACHE_LIMIT`` does not say."""
+
+UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+PARTIAL = ".part"
+DAY = 86400.0
 
 
 def cache_folder() -> Path:
-    """``TLDA_CACHE``, else ``~/.cache/tlda``."""
+    """``TLDA_CACHE``, a folder of the cache's own, else ``~/.cache/tlda``."""
     return Path(os.environ.get("TLDA_CACHE") or Path.home() / ".cache" / "tlda")
 
 
 def cached(name: str, make: Callable[[], Splits]) -> Splits:
     """What the cache holds under ``name``, made where it holds none; without a folder to write to, made each time."""
+    return _unpack(stored(name, lambda: {n: (s.images, s.labels) for n, s in make()._asdict().items() if s is not None}))
+
+
+def stored(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The tensors by name that the cache holds under ``name``, made where it holds none or a damaged file."""
     path = cache_folder() / f"{name}.pt"
     if path.is_file():
         try:
-            return _unpack(torch.load(path, weights_only=True))
+            found = dict(torch.load(path, weights_only=True))
+            _touch(path)
+            return found
         except Exception as error:  # whatever a damaged file raises, making it again heals it
-            warnings.warn(f"{path} is damaged ({error}); it is made again", stacklevel=2)
-    splits = make()
+            _warn_damaged(path, error)
+    made = make()
     try:
-        _write(path, splits)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, lambda file: torch.save(made, file))
+        prune(size_limit(), path)
     except OSError as error:
-        warnings.warn(f"the cache {path.parent} cannot be written ({error}); set TLDA_CACHE to a folder that can", stacklevel=2)
-    return splits
+        _warn_unwritable(path, error)
+    return made
 
 
-def _write(path: Path, splits: Splits) -> None:
+def mapped(name: str, rows: int, parts: Callable[[], Iterable[Tensor]]) -> Tensor:
+    """The array that the cache holds under ``name``, as a memory map that is not to be written to.
+
+    Where it holds none, one process makes it, and the others wait for it. Without a folder to write to, it is made in memory.
+
+    Args:
+        name: ``FOLDER/NAME`` without a dot, where all that decides the array is in NAME.
+        rows: its length.
+        parts: what makes it: its rows in order, some at a time.
+    """
+    path = cache_folder() / f"{name}.npy"
+    if (found := _open(path, rows)) is not None:
+        return found
+    try:
+        lock = _lock(path)
+    except OSError as error:
+        _warn_unwritable(path, error)
+        return torch.cat([*parts()])
+    try:
+        # Another process may have made it meanwhile.
+        found = _open(path, rows)
+        if found is None:
+            _write(path, lambda file: _write_parts(file, rows, parts()))
+            found = _open(path, rows)
+    finally:
+        lock.release()
+    prune(size_limit(), path)
+    assert found is not None, f"{path} vanished"
+    return found
+
+
+def slug(name: str) -> str:
+    """``name`` as a part of an entry's name."""
+    return re.sub(r"[^\w+-]+", "_", name)[:80]
+
+
+def _lock(path: Path) -> FileLock:
+    """The lock of whoever makes ``path``, held; a killed process lets it go."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A file of one's own, then a rename: with two writers, the reader sees one whole file or none.
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        torch.save({n: (s.images, s.labels) for n, s in splits._asdict().items() if s is not None}, Path(folder, "new"))
-        os.replace(Path(folder, "new"), path)
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=2)
+    except Timeout:
+        print(f"tlda: waiting for another process, which makes {path.name}", file=sys.stderr)
+        lock.acquire()
+    return lock
 
 
-def _unpack(arrays: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Splits:
+def _open(path: Path, rows: int) -> Tensor | None:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if len(array) != rows:
+            raise ValueError(f"{len(array)} rows, not {rows}")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        _warn_damaged(path, error)
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writ")
+        found = torch.from_numpy(array)
+    _touch(path)
+    return found
+
+
+def _write(path: Path, write: Callable[[Any], None]) -> None:
+    """Write ``path`` into a file of one's own, then rename it: whoever reads sees one whole file or none. Its folder is there."""
+    partial = path.with_name(f"{path.stem}.{uuid4().hex}{PARTIAL}")
+    try:
+        with partial.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_parts(file: Any, rows: int, parts: Iterable[Tensor]) -> None:
+    iterator = iter(parts)
+    first = next(iterator)
+    header = {"descr": np.lib.format.dtype_to_descr(first.numpy().dtype), "fortran_order": False, "shape": (rows, *first.shape[1:])}
+    np.lib.format.write_array_header_1_0(file, header)
+    # Not through a memory map, whose process a full disk would kill.
+    written = 0
+    for part in chain([first], iterator):
+        file.write(part.contiguous().numpy().data)
+        written += len(part)
+    assert written == rows, f"{written} rows were made, not {rows}"
+
+
+def _touch(path: Path) -> None:
+    """Note that ``path`` was used now."""
+    with contextlib.suppress(OSError):  # a cache that one may only read
+        os.utime(path)
+
+
+def _unpack(arrays: dict[str, tuple[Tensor, Tensor]]) -> Splits:
     return Splits(Images(*arrays["train"]), Images(*arrays["test"]) if "test" in arrays else None)
+
+
+def _warn_damaged(path: Path, error: Exception) -> None:
+    warnings.warn(f"{path} is damaged ({error}); it is made again", stacklevel=3)
+
+
+def _warn_unwritable(path: Path, error: OSError) -> None:
+    warnings.warn(f"the cache {path.parent} cannot be written ({error}); set TLDA_CACHE to a folder that can", stacklevel=3)
+
+
+# What there is, and what goes
+
+
+class Entry(NamedTuple):
+    """A file of the cache, its bytes, and the seconds since it was last used."""
+
+    path: Path
+    size: int
+    unused: float
+
+
+def entries() -> list[Entry]:
+    """All that the cache holds, the least recently used first."""
+    now = time.time()
+    found = [Entry(path, state.st_size, now - state.st_mtime) for path, state in _files(".pt", ".npy")]
+    return sorted(found, key=lambda entry: entry.unused, reverse=True)
+
+
+def _files(*endings: str) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in cache_folder().rglob("*"):
+        if path.suffix in endings:
+            with contextlib.suppress(FileNotFoundError):  # another process dropped it
+                yield path, path.stat()
+
+
+def size_limit() -> int:
+    """The most bytes that the cache holds: ``TLDA_CACHE_LIMIT``."""
+    return parse_size(os.environ.get("TLDA_CACHE_LIMIT") or LIMIT, "TLDA_CACHE_LIMIT")
+
+
+def parse_size(text: str, place: str) -> int:
+    """The bytes of a size such as ``500MB`` or ``1.5 GB``."""
+    match = re.fullmatch(r"([\d.]+)\s*([KMGT]?B)?", text.strip().upper())
+    try:
+        return int(float(match[1]) * UNITS[match[2] or ""]) if match else int(text)
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{place} is '{text}': it is a size such as 20GB or 500MB") from error
+
+
+def prune(limit: int, keep: Path | None = None) -> list[Entry]:
+    """Drop what is least recently used until the rest is within ``limit`` bytes, whatever it is ``keep``, and what killed writers left."""
+    found = entries()
+    total = sum(entry.size for entry in found)
+    dropped = []
+    for entry in found:
+        if total > limit and entry.path != keep:
+            entry.path.unlink(missing_ok=True)
+            total -= entry.size
+            dropped.append(entry)
+    _sweep()
+    return dropped
+
+
+def _sweep() -> None:
+    """Remove what killed writers left: the half-written files of the locks that nobody holds, and those that are old."""
+    for path in cache_folder().rglob("*.lock"):
+        with contextlib.suppress(Timeout, OSError), FileLock(path, timeout=0):
+            for partial in path.parent.glob(f"{path.stem}.*{PARTIAL}"):
+                partial.unlink(missing_ok=True)
+            if not path.with_suffix(".npy").exists():
+                path.unlink(missing_ok=True)
+    for partial, state in _files(PARTIAL):
+        if time.time() - state.st_mtime > DAY:
+            partial.unlink(missing_ok=True)

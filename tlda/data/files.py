@@ -103,12 +103,21 @@ def _floats(values: Any, labels: Any) -> Images:
 
 def svhn(path: Path) -> Images:
     """A cropped-digit file of SVHN: MATLAB, ``X`` (32, 32, 3, n), ``y`` (n, 1) in which 10 is the digit 0."""
-    from scipy.io import loadmat
-
     with reading(path):
-        data = loadmat(str(path))
+        data = matlab(path)
         labels = torch.from_numpy(data["y"].astype(np.int64)).flatten() % 10
         return Images(torch.from_numpy(np.ascontiguousarray(data["X"].transpose(3, 2, 0, 1))), labels)
+
+
+def matlab(path: Path) -> dict[str, Any]:
+    """The variables of a MATLAB file; a ValueError where it is none."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return dict(loadmat(str(path)))
+    except MatReadError as error:
+        raise ValueError(str(error)) from error
 
 
 def mnist_m(path: Path) -> Splits:

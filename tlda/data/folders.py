@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from tlda.batch import Sample
-from tlda.data.arrays import RECENT, Images, Splits, digest
+from tlda.data.arrays import digest
+from tlda.data.cache import mapped, size_limit, slug
 from tlda.data.files import decode, image_files, pixels, reading
-from tlda.data.pair import Domain, DomainPair, Rows
+from tlda.data.layouts import Classes, Found, Layout, few
+from tlda.data.pair import Domain, DomainPair
+from tlda.data.progress import progress
 from tlda.errors import UserError, near
 
-MEMORY = 2**30
-"""Below this many bytes, images are decoded once and kept."""
+T = TypeVar("T")
 
 UNKNOWN = -1
 """The label of an image that has none."""
@@ -58,47 +60,78 @@ class Files:
     def digest(self) -> str:
         """A hash of the files' names below their folder and their sizes, of the classes, and of the size of the images."""
         # Neither folder nor times: a copy on another machine is the same data.
-        folder = os.path.commonpath(self.paths)
-        lines = (f"{path.relative_to(folder).as_posix()} {path.stat().st_size} {self.size}\n".encode() for path in self.paths)
+        lines = (f"{path.relative_to(self.folder).as_posix()} {path.stat().st_size} {self.size}\n".encode() for path in self.paths)
         return digest((*lines, self.labels))
 
-    def without(self, rows: set[int]) -> Files:
+    @cached_property
+    def content(self) -> str:
+        """A hash that any change of an image changes: of the files' names, sizes and times of change, and of the size of the images."""
+        # The second time is that of the file's entry, which a program that sets the first one back cannot set.
+        states = ((path.relative_to(self.folder).as_posix(), path.stat()) for path in self.paths)
+        return digest(f"{name} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {self.size}\n".encode() for name, s in states)
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder that all of them lie in."""
+        return Path(os.path.commonpath([path.parent for path in self.paths]))
+
+    def without(self, rows: set[int]) -> Self:
         """All but some rows."""
         kept = [row for row in range(len(self)) if row not in rows]
-        return Files([self.paths[row] for row in kept], self.labels[kept], self.size)
+        return replace(self, paths=[self.paths[row] for row in kept], labels=self.labels[kept])
 
 
 @dataclass
-class DecodedFiles(Images):
-    """Image files that were decoded into memory."""
+class DecodedFiles(Files):
+    """Image files that are decoded once, into a memory map in the cache."""
 
-    paths: list[Path]
+    @cached_property
+    def images(self) -> Tensor:
+        """Bytes (n, 3, size, size) of all images, decoded where the cache has none.
+
+        Raises:
+            UserError: an image is damaged.
+        """
+        return mapped(f"images/{slug(self.folder.name)}-{self.size}-{self.content}", len(self), self._decode)
+
+    def _decode(self) -> Iterator[Tensor]:
+        images = in_threads(lambda path: read_image(path, self.size), self.paths)
+        while part := list(islice(images, 256)):
+            yield torch.stack(part)
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        return Sample(self.images[rows], self.labels[rows], rows)
 
 
 class Folders(DomainPair):
     """Images in ``root/DOMAIN/CLASS``, as bytes (n, 3, size, size); the files of a folder are found at any depth.
 
-    A target whose images lie directly in ``root/DOMAIN`` has no labels: methods adapt to it and predict it, and it is
-    not measured. Files that are no images are left alone.
+    A list ``root/image_list/DOMAIN.txt`` with lines of ``PATH LABEL`` says instead which images take part; the folder of each is
+    its class. A target whose images lie directly in ``root/DOMAIN`` has no labels: methods adapt to it and predict it, and it
+    is not measured. Files that are no images are left alone.
 
     Args:
         root: the folder of the domains; where there is none by that name, the one in ``TLDA_DATA``.
-        source: the folder of the domain with labels; by default ``source``.
+        source: the folder of the domain with labels, or a list of several, whose images are pooled; by default ``source``.
         target: the folder of the domain without; by default ``target``.
         size: the height and width of the images.
         classes: the class folders that take part, in the order of the labels; by default all, by name.
         on_error: what a damaged image does: ends the run with its name, or is left out (which reads each image once first).
-        in_memory: decode all images once; by default where they take less than a gibibyte. Else ``num_workers`` decode each batch.
+        in_memory: decode all images once, at ``size``, into a memory map in the cache; by default where that holds them. Else
+            ``num_workers`` decode each batch.
         **kwargs: see :class:`DomainPair`.
 
     Raises:
         UserError: a folder that is missing or empty; domains whose classes differ; a damaged image.
     """
 
+    layout: ClassVar[Layout] = Layout("Folders", places=("{}",))
+    """Where the images lie."""
+
     def __init__(
         self,
-        root: str,
-        source: str | None = None,
+        root: str | None = None,
+        source: list[str] | str | None = None,
         target: str | None = None,
         size: int = 224,
         classes: list[str | int] | None = None,
@@ -107,142 +140,130 @@ class Folders(DomainPair):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.root, self.source, self.target = _root(root), source or "source", target or "target"
+        if root is None and not self.layout.homes:
+            raise UserError("--data.root is missing: give it the folder that has the domains in it")
+        self.root = self.layout.home(root)
+        usual, usual_target = self.layout.usual
+        self.sources = [self.layout.require(name) for name in ([source] if isinstance(source, str) else source or [usual])]
+        self.source, self.target = "+".join(self.sources), self.layout.require(target or usual_target)
         self.classes = None if classes is None else [str(c) for c in classes]
         self.size, self.on_error, self.in_memory = size, on_error, in_memory
 
     @cached_property
     def class_names(self) -> list[str]:
-        source, target = (list(self.files[name]) for name in (self.source, self.target))
-        if not source:
-            raise UserError(f"{self.root / self.source} has no class folders with images in them: the source needs labels")
-        names = self._chosen(source, target) if self.classes else self._shared(source, target)
+        there = {name: list(found.train) for name, found in self.found.items()}
+        for name in self.sources:
+            if not there[name]:
+                raise UserError(f"{self.root / name} has no class folders with images in them: the source needs labels")
+        labelled = {name: classes for name, classes in there.items() if classes}
+        names = self._chosen(labelled) if self.classes else self._shared(labelled)
         if len(names) < 2:
-            raise UserError(f"{self.root / self.source} has only one class, {names}: a classifier needs two")
+            raise UserError(f"{self.root / self.sources[0]} has only one class, {names}: a classifier needs two")
         return names
 
     @cached_property
-    def files(self) -> dict[str, dict[str, list[Path]]]:
-        """By domain, the images of each class folder that has some; a domain without labels has no class folder."""
-        return {name: self._by_class(self._folder(name)) for name in (self.source, self.target)}
+    def found(self) -> dict[str, Found]:
+        """The images of each domain; a domain without labels has no class."""
+        return {name: self.layout.find(self.root, name) for name in (*self.sources, self.target)}
 
-    def _by_class(self, folder: Path) -> dict[str, list[Path]]:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        files = {name: found for name in names if (found := image_files(folder / name))}
-        if not files and not image_files(folder):
-            raise UserError(f"there is no image in {folder}; put them in {folder / 'CLASS'}")
-        return files
-
-    def _folder(self, name: str) -> Path:
-        if not self.root.is_dir():
-            raise UserError(f"there is no folder {self.root}; give --data.root the folder that has the domains in it")
-        folder = self.root / name
-        if not folder.is_dir():
-            domains = [entry.name for entry in self.root.iterdir() if entry.is_dir()]
-            raise UserError(f"there is no domain folder {folder}{near(name, domains) if domains else '; the root has no folders'}")
-        return folder
-
-    def _chosen(self, source: list[str], target: list[str]) -> list[str]:
+    def _chosen(self, there: dict[str, list[str]]) -> list[str]:
         assert self.classes is not None
-        for name, there in ((self.source, source), (self.target, target or source)):
-            if missing := [c for c in self.classes if c not in there]:
-                raise UserError(f"the domain '{name}' has no class '{missing[0]}'{near(missing[0], there)}")
+        for name, classes in there.items():
+            if missing := [c for c in self.classes if c not in classes]:
+                raise UserError(f"the domain '{name}' has no class '{missing[0]}'{near(missing[0], classes)}")
         return self.classes
 
-    def _shared(self, source: list[str], target: list[str]) -> list[str]:
-        if target and source != target:
-            only = {self.source: set(source) - set(target), self.target: set(target) - set(source)}
-            which = " and ".join(f"only '{name}' has {_few_names(names)}" for name, names in only.items() if names)
-            both = [c for c in source if c in target]
-            advice = f"give --data.classes [{','.join(both)}]" if len(both) > 1 else "give the class folders the same names"
-            raise UserError(f"the class folders of the domains differ: {which}; {advice}")
-        return source
+    def _shared(self, there: dict[str, list[str]]) -> list[str]:
+        first = self.sources[0]
+        both = [c for c in there[first] if all(c in classes for classes in there.values())]
+        for name, classes in there.items():
+            if classes != there[first]:
+                only = {first: set(there[first]) - set(classes), name: set(classes) - set(there[first])}
+                which = " and ".join(f"only '{domain}' has {few(sorted(names))}" for domain, names in only.items() if names)
+                advice = f"give --data.classes [{','.join(both)}]" if len(both) > 1 else "give the class folders the same names"
+                raise UserError(f"the class folders of the domains differ: {which}; {advice}")
+        return both
 
     def load(self) -> tuple[Domain, Domain]:
-        files = [self._rows(name) for name in (self.source, self.target)]
-        small = sum(map(len, files)) * 3 * self.size**2 < MEMORY
-        read = _decoded if (small if self.in_memory is None else self.in_memory) else _checked
-        source, target = (
-            Domain(name, read(f, self.on_error), labelled=bool((f.labels != UNKNOWN).all()))
-            for name, f in zip((self.source, self.target), files, strict=True)
-        )
-        return source, target
+        self._compare_counts()
+        parts = [self._parts(self.sources), self._parts([self.target])]
+        needed = sum(len(files) for part in parts for files in part if files is not None) * 3 * self.size**2
+        kind = DecodedFiles if (needed <= size_limit() if self.in_memory is None else self.in_memory) else Files
 
-    def _rows(self, name: str) -> Files:
-        if not self.files[name]:
-            paths = image_files(self.root / name)
-            return Files(paths, torch.full((len(paths),), UNKNOWN), self.size)
-        found = [(path, label) for label, c in enumerate(self.class_names) for path in self.files[name][c]]
-        return Files([path for path, _ in found], torch.tensor([label for _, label in found]), self.size)
+        def read(files: Files) -> Files:
+            kept = files if self.on_error == "raise" else whole(files)
+            return kind(kept.paths, kept.labels, kept.size)
+
+        def domain(name: str, train: Files, test: Files | None) -> Domain:
+            return Domain(name, read(train), test and read(test), labelled=bool((train.labels != UNKNOWN).all()))
+
+        return domain(self.source, *parts[0]), domain(self.target, *parts[1])
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        for rows in (rows for domain in self.loaded for rows in domain.splits):
+            if isinstance(rows, DecodedFiles):
+                assert len(rows.images) == len(rows)  # decoded before the processes that load batches share it
+
+    def _compare_counts(self) -> None:
+        """Warn of domains that have not the published images, and refuse lists whose images are not there."""
+        for name, found in self.found.items():
+            if found.missing:
+                raise UserError(
+                    f"{len(found.missing)} images on the list of '{name}' are not there, the first: {found.missing[0]}; "
+                    "get them again, or take the list away to use what is there"
+                )
+            if short := self.layout.shortfall(name, found.counts):
+                warnings.warn(f"{short}; a result on it does not compare with published ones", stacklevel=2)
+
+    def _parts(self, names: list[str]) -> tuple[Files, Files | None]:
+        """The images of the domains, pooled: those that train, and those that are kept apart where that is so in each."""
+        found = [self.found[name] for name in names]
+        if not found[0].train:
+            paths = image_files(self.layout.folder(self.root, names[0]))
+            return Files(paths, torch.full((len(paths),), UNKNOWN), self.size), None
+        tests = [part.test for part in found if part.test is not None]
+        return self._files([part.train for part in found]), self._files(tests) if len(tests) == len(found) else None
+
+    def _files(self, parts: Sequence[Classes]) -> Files:
+        found = [(path, label) for part in parts for label, c in enumerate(self.class_names) for path in part.get(c, ())]
+        return Files([path for path, _ in found], torch.tensor([label for _, label in found], dtype=torch.long), self.size)
 
     def describe_row(self, row: int) -> str:
-        rows: Any = self.loaded[1].train
+        target = self.loaded[1]
+        rows: Any = target.train if target.test is None else target.test
         return str(rows.paths[row])
 
 
-def _root(root: str) -> Path:
-    path = Path(root).expanduser()
-    elsewhere = Path(os.environ.get("TLDA_DATA") or "data", path)
-    return elsewhere if elsewhere.is_dir() and not path.is_dir() else path
+def whole(files: Files) -> Files:
+    """The files but those that are damaged, which are read once to know them."""
+
+    def damaged(path: Path) -> bool:
+        return error_of(path, files.size) is not None
+
+    name = f"images/{slug(files.folder.name)}-{files.size}-damaged-{files.content}"
+    flags = mapped(name, len(files), lambda: [torch.tensor(list(in_threads(damaged, files.paths)), dtype=torch.uint8)])
+    rows = flags.nonzero().flatten().tolist()
+    if not rows:
+        return files
+    first = error_of(files.paths[rows[0]], files.size)
+    if len(rows) == len(files):
+        raise UserError(f"none of {len(rows)} images can be read; the first: {first}")
+    warnings.warn(f"{len(rows)} of {len(files)} images are left out; the first: {first}", stacklevel=2)
+    return files.without(set(rows))
 
 
-def _few_names(names: set[str], most: int = 8) -> str:
-    shown = sorted(names)[:most]
-    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _checked(files: Files, on_error: str) -> Rows:
-    """The files, less those that are damaged where these are to be left out."""
-    return files if on_error == "raise" else files.without(_read_all(files, on_error, lambda row, image: None))
-
-
-def _decoded(files: Files, on_error: str) -> Rows:
-    """The files in memory, less those that are damaged where these are to be left out."""
-
-    def decode_all() -> Splits:
-        images = torch.empty(len(files), 3, files.size, files.size, dtype=torch.uint8)
-        damaged = _read_all(files, on_error, images.__setitem__)
-        kept = files.without(damaged)
-        images = images[[row for row in range(len(files)) if row not in damaged]] if damaged else images
-        return Splits(DecodedFiles(images, kept.labels, kept.paths), None)
-
-    changed = max(path.stat().st_mtime_ns for path in files.paths)
-    return RECENT.get((tuple(files.paths), changed, files.digest, on_error), decode_all).train
-
-
-def _read_all(files: Files, on_error: str, keep: Callable[[int, Tensor], None]) -> set[int]:
-    """Read each file once, in threads, and return the rows that are damaged."""
-
-    def read(row: int) -> UserError | None:
-        try:
-            keep(row, read_image(files.paths[row], files.size))
-        except UserError as error:
-            if on_error == "raise":
-                raise
-            return error
-        return None
-
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+def error_of(path: Path, size: int) -> UserError | None:
+    """What :func:`read_image` says of a damaged image."""
     try:
-        errors = list(_progress(pool.map(read, range(len(files))), len(files)))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return _left_out(errors)
+        read_image(path, size)
+    except UserError as error:
+        return error
+    return None
 
 
-def _left_out(errors: Sequence[UserError | None]) -> set[int]:
-    damaged = {row: error for row, error in enumerate(errors) if error is not None}
-    if len(damaged) == len(errors):
-        raise UserError(f"none of {len(errors)} images can be read; the first: {errors[0]}")
-    if damaged:
-        first = next(iter(damaged.values()))
-        warnings.warn(f"{len(damaged)} of {len(errors)} images are left out; the first: {first}", stacklevel=2)
-    return set(damaged)
-
-
-def _progress(results: Any, total: int) -> Any:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(file=sys.stderr)
-    return track(results, "reading images", total=total, console=console, transient=True, disable=not console.is_terminal)
+def in_threads(read: Callable[[Path], T], paths: Sequence[Path]) -> Iterator[T]:
+    """``read`` of each path in order, with a bar; a few hundred are read ahead of who takes them."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        groups = (pool.map(read, paths[start : start + 256]) for start in range(0, len(paths), 256))
+        yield from progress("reading images", chain.from_iterable(groups), len(paths))

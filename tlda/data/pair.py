@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -15,9 +15,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tlda.batch import Pair, Sample, Unlabelled
-from tlda.data.arrays import digest
-from tlda.data.samplers import Once, Steps
+from tlda.data.arrays import digest, runs
+from tlda.data.samplers import Buckets, Once, Steps
+from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
+from tlda.heads import joined
+
+if TYPE_CHECKING:
+    from tlda.metrics.measures import Measures
 
 
 class Rows(Protocol):
@@ -34,12 +39,26 @@ class Rows(Protocol):
 
 @dataclass
 class Domain:
-    """One domain: its training rows, its test rows where its distributor keeps some apart, and whether labels are known."""
+    """One domain: its training rows, its test rows where its distributor keeps some apart, and whether labels are known.
+
+    Rows without labels beside those with them are ``unlabelled``: adaptation to the domain trains on both.
+    """
 
     name: str
     train: Rows
     test: Rows | None = None
     labelled: bool = True
+    unlabelled: Rows | None = None
+
+    @property
+    def splits(self) -> list[Rows]:
+        """All rows that there are."""
+        return [split for split in (self.train, self.test, self.unlabelled) if split is not None]
+
+    @property
+    def without_labels(self) -> WithoutLabels:
+        """The training rows, none of whose labels can be reached."""
+        return WithoutLabels(self.train if self.unlabelled is None else Joined([self.train, self.unlabelled]))
 
 
 @dataclass
@@ -53,6 +72,12 @@ class Subset:
     def labels(self) -> Tensor:
         return self.data.labels[self.rows]
 
+    @property
+    def lengths(self) -> Tensor | None:
+        """The length of each row, where the data have lengths."""
+        lengths = lengths_of(self.data)
+        return None if lengths is None else lengths[self.rows]
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -62,7 +87,12 @@ class Subset:
     @property
     def digest(self) -> str:
         """A hash of the data and of which rows these are."""
-        return digest((_digest(self.data).encode(), self.rows))
+        return digest((digest_of(self.data).encode(), self.rows))
+
+    @property
+    def content(self) -> str:
+        """A hash of the inputs and of which rows these are."""
+        return digest((content(self.data).encode(), self.rows))
 
 
 @dataclass
@@ -70,6 +100,11 @@ class WithoutLabels:
     """A data set whose labels cannot be reached."""
 
     data: Rows
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """The length of each row, where the data have lengths."""
+        return lengths_of(self.data)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -79,8 +114,51 @@ class WithoutLabels:
         return Unlabelled(sample.x, sample.row)
 
 
+def lengths_of(data: Any) -> Tensor | None:
+    """The number of tokens of each row of ``data``, (n,), where its rows are texts."""
+    return getattr(data, "lengths", None)
+
+
+@dataclass
+class Joined:
+    """The rows of several data sets, one after the other."""
+
+    parts: Sequence[Rows]
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The class of each row, (n,)."""
+        return torch.cat([part.labels for part in self.parts])
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """The length of each row, where the data have lengths."""
+        lengths = [lengths_of(part) for part in self.parts]
+        return None if None in lengths else torch.cat(lengths)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        ends = torch.tensor([0, *map(len, self.parts)]).cumsum(0)
+        owner = torch.bucketize(rows, ends[1:], right=True)
+        found = [(i, (owner == i).nonzero().flatten()) for i in sorted(set(owner.tolist()))]
+        samples = [self.parts[i][rows[places] - ends[i]] for i, places in found]
+        back = torch.cat([places for _, places in found]).argsort()
+        return Sample(joined([sample.x for sample in samples])[back], torch.cat([sample.y for sample in samples])[back], rows)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the parts."""
+        return digest([digest_of(part).encode() for part in self.parts])
+
+
 class Augment(torch.nn.Module):
     """The base of augmentations: a batch of images in 0..1, (n, c, h, w), to another, on its device."""
+
+    def domains(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """The images of each domain of a training batch, changed: each for itself, unless a subclass looks at all."""
+        return [self(x) for x in images]
 
 
 class DomainPair(LightningDataModule):
@@ -98,6 +176,7 @@ class DomainPair(LightningDataModule):
         holdout: the share kept of the source for validation, and of a target whose labels are seen, where there are no test rows.
         augment: augmentations of the training batches, in order.
         num_workers: processes that read data from disk.
+        translated: translations of the source that take the place of its images, or of a share of them.
         seed: the seed of order, shots and holdout; by default that of the run.
     """
 
@@ -110,6 +189,7 @@ class DomainPair(LightningDataModule):
         holdout: float = 0.1,
         augment: Sequence[Augment] | None = None,
         num_workers: int = 0,
+        translated: Translated | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -120,7 +200,7 @@ class DomainPair(LightningDataModule):
             raise UserError(f"--data.holdout is {holdout}: it is a share of the source, between 0 and 1")
         self.batch_size, self.steps, self.eval_batch_size = batch_size, steps, eval_batch_size
         self.shots, self.holdout, self.num_workers = shots, holdout, num_workers
-        self.augment = list(augment or ())
+        self.augment, self.translated = list(augment or ()), translated
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.domains: tuple[Domain, Domain] | None = None
 
@@ -146,8 +226,17 @@ class DomainPair(LightningDataModule):
 
     def fingerprint(self) -> str:
         """A hash of what the data are, 16 hexadecimal digits: class names, labels, and images or the state of their files."""
-        splits = (split for domain in self.loaded for split in (domain.train, domain.test) if split is not None)
-        return digest([*(f"{name}\0".encode() for name in self.class_names), *(_digest(split).encode() for split in splits)])
+        splits = (split for domain in self.loaded for split in domain.splits)
+        return digest([*(f"{name}\0".encode() for name in self.class_names), *(digest_of(split).encode() for split in splits)])
+
+    inputs: ClassVar[str] = "values"
+    """What the rows are: ``values`` (images or vectors), ``texts``, ``words`` (texts, each word of which has a class), or ``spans``."""
+
+    def measures(self) -> Measures:
+        """What a run on these data measures."""
+        from tlda.metrics.measures import Measures
+
+        return Measures(self.num_classes)
 
     # What the command line and Lightning use
 
@@ -170,11 +259,11 @@ class DomainPair(LightningDataModule):
             for domain in (source, target):
                 if not len(domain.train):
                     raise UserError(f"the domain '{domain.name}' is empty")
-            assert self.num_classes >= 2
+            assert self.num_classes
             seen = {"labelled", "oracle"} & set(self.batch_type._fields)
             if seen and not target.labelled:
                 raise UserError(f"the method trains on labels of the target, and '{target.name}' has none")
-            self.domains = self._hold_out(source), self._hold_out(target) if seen else target
+            self.domains = self._hold_out(mixed(source, self.translated)), self._hold_out(target) if seen else target
 
     @property
     def batch_type(self) -> Any:
@@ -192,8 +281,14 @@ class DomainPair(LightningDataModule):
         if self.shots is None:
             return data
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(self.seed))
-        few = [order[data.labels[order] == c][: self.shots] for c in range(self.num_classes)]
+        few = [order[data.labels[order] == c][: self.shots] for c in range(len(self.class_names))]
         return Subset(data, torch.cat(few))
+
+    def labelled_part(self) -> tuple[Rows, Rows]:
+        """The rows of the target whose labels a supervised setting sees (``shots`` a class), and those that then measure it."""
+        target = self._hold_out(self.loaded[1])
+        assert target.test is not None
+        return self._few(target.train), target.test
 
     def training_rows(self) -> dict[str, Any]:
         """The training rows by the name of the batch's field."""
@@ -201,7 +296,7 @@ class DomainPair(LightningDataModule):
         source, target = self.domains
         return {
             "source": source.train,
-            "target": WithoutLabels(target.train),
+            "target": target.without_labels,
             "labelled": self._few(target.train),
             "oracle": target.train,
         }
@@ -211,12 +306,19 @@ class DomainPair(LightningDataModule):
         data = {field: rows[field] for field in batch_type._fields}
         rank, world_size = self._processes()
         steps = self.steps or max(1, len(next(iter(data.values()))) // (self.batch_size * world_size))
-        samplers = [Steps(len(d), self.batch_size, steps, 2 * self.seed + i, rank, world_size) for i, d in enumerate(data.values())]
+        samplers = [self.sampler(d, steps, 2 * self.seed + i, rank, world_size) for i, d in enumerate(data.values())]
         for sampler in samplers:
             # A resumed run draws its first rows before Lightning tells the sampler its epoch.
             sampler.set_epoch(self._batches_done // steps)
         loaders = [self.loader(d, sampler) for d, sampler in zip(data.values(), samplers, strict=True)]
         return CombinedLoader(batch_type(*loaders), "min_size")
+
+    def sampler(self, data: Any, steps: int, seed: int, rank: int, world_size: int) -> Steps:
+        """What chooses the rows of each training batch of ``data``."""
+        lengths = lengths_of(data)
+        if lengths is None:
+            return Steps(len(data), self.batch_size, steps, seed, rank, world_size)
+        return Buckets(lengths, self.batch_size, steps, seed, rank, world_size, order_seed=self.seed)
 
     @property
     def _batches_done(self) -> int:
@@ -226,7 +328,7 @@ class DomainPair(LightningDataModule):
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def loader(self, data: Any, sampler: Steps | Once) -> DataLoader[Any]:
+    def loader(self, data: Any, sampler: Iterable[Tensor]) -> DataLoader[Any]:
         """A loader of the rows of ``data``, a batch at each index that ``sampler`` gives."""
         # A batch of rows is one index, so that reading it is one call. With a generator of its own a loader draws nothing
         # from the run's, whose state would else depend on when the loader was made: a resumed run makes it earlier.
@@ -241,7 +343,7 @@ class DomainPair(LightningDataModule):
         )
 
     def _evaluation(self, data: Rows) -> DataLoader[Any]:
-        return self.loader(data, Once(len(data), self.eval_batch_size, *self._processes()))
+        return self.loader(data, Once(len(data), self.eval_batch_size, *self._processes(), lengths=lengths_of(data)))
 
     @property
     def evaluation_rows(self) -> tuple[Rows, Rows]:
@@ -270,12 +372,16 @@ class DomainPair(LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         if isinstance(batch, (Sample, Unlabelled)):
             return self.prepare(batch, [])
+        domains = [self.prepare(domain, []) for domain in batch]
         augment = self.augment if self.trainer is not None and self.trainer.training else []
-        return type(batch)(*(self.prepare(domain, augment) for domain in batch))
+        images = [domain.x for domain in domains]
+        for change in augment:
+            images = change.domains(images)
+        return type(batch)(*(domain._replace(x=x) for domain, x in zip(domains, images, strict=True)))
 
     @staticmethod
     def prepare(domain: Any, augment: Sequence[Callable[[Tensor], Tensor]]) -> Any:
-        """Images of bytes to floats in 0..1, augmented, on the batch's device."""
+        """Images of bytes to floats in 0..1, augmented, on the batch's device; token ids as they are."""
         x = domain.x.float().div_(255.0) if domain.x.dtype == torch.uint8 else domain.x
         for change in augment:
             x = change(x)
@@ -286,6 +392,12 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def _digest(data: Rows) -> str:
+def content(data: Rows) -> str:
+    """A hash that any change of an input changes: the data's own ``content``, else of all that it holds, which is read."""
+    parts = (data[rows].x for rows in runs(len(data), 256))
+    return getattr(data, "content", None) or digest(part for x in parts for part in (f"{x.shape} {x.dtype}".encode(), x))
+
+
+def digest_of(data: Rows) -> str:
     """The data's own ``digest``, which covers images or files too, else the hash of its labels."""
     return getattr(data, "digest", None) or digest((data.labels,))

@@ -38,11 +38,55 @@ class Steps(Sampler[Tensor]):
         return self.steps
 
     def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.order()[:, self.rank])
+
+    def order(self) -> Tensor:
+        """The rows of every batch of the epoch, (steps, processes, batch size)."""
         rows = self.steps * self.batch_size * self.world_size
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         passes = [torch.randperm(self.size, generator=generator) for _ in range(-(-rows // self.size))]
-        order = torch.cat(passes)[:rows].view(self.steps, self.world_size, self.batch_size)
-        return iter(order[:, self.rank])
+        return torch.cat(passes)[:rows].view(self.steps, self.world_size, self.batch_size)
+
+
+class Buckets(Steps):
+    """:class:`Steps` whose batches hold texts of like lengths, so that little of a batch is padding.
+
+    The rows of some following batches are sorted by length together and cut into batches anew, which come in an order of their own. That
+    order is the same for both domains, so that short texts meet short ones. Which rows an epoch has stays as it was.
+
+    Args:
+        lengths: the length of each row, (size,).
+        batch_size: the rows of one batch of one process.
+        steps: the batches of an epoch.
+        seed: the seed of the rows.
+        rank: this process.
+        world_size: the number of processes.
+        order_seed: the seed of the order of the batches, one for both domains.
+        window: how many batches are sorted together.
+    """
+
+    def __init__(
+        self,
+        lengths: Tensor,
+        batch_size: int,
+        steps: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        order_seed: int = 0,
+        window: int = 50,
+    ) -> None:
+        super().__init__(len(lengths), batch_size, steps, seed, rank, world_size)
+        self.lengths, self.order_seed = lengths, order_seed
+        # No more than a pass over the data, or one batch would hold a row twice.
+        self.window = max(1, min(window, self.size // (batch_size * world_size)))
+
+    def order(self) -> Tensor:
+        order = super().order()
+        windows = [part.flatten() for part in torch.split(order, self.window)]
+        order = torch.cat([part[self.lengths[part].argsort(stable=True)] for part in windows]).view(order.shape)
+        generator = torch.Generator().manual_seed(self.order_seed * 1_000_003 + self.epoch)
+        return order[torch.randperm(self.steps, generator=generator)]
 
 
 class Once(Sampler[Tensor]):
@@ -51,15 +95,21 @@ class Once(Sampler[Tensor]):
     They come in one shuffled order, the same each time, because folders are read class by class, and what looks at a batch as
     a whole (adaptation at test time, mixtures) wants one like the domain.
 
+    Texts come by length instead, so that little of a batch is padding.
+
     Args:
         size: the rows of the data set.
         batch_size: the most rows of a batch.
         rank: this process.
         world_size: the number of processes.
+        lengths: the length of each row, (size,), where they differ.
     """
 
-    def __init__(self, size: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        rows = torch.randperm(size, generator=torch.Generator().manual_seed(0))[rank::world_size]
+    def __init__(self, size: int, batch_size: int, rank: int = 0, world_size: int = 1, lengths: Tensor | None = None) -> None:
+        rows = torch.randperm(size, generator=torch.Generator().manual_seed(0))
+        if lengths is not None:
+            rows = rows[lengths[rows].argsort(stable=True)]
+        rows = rows[rank::world_size]
         self.batches = torch.tensor_split(rows, math.ceil(math.ceil(size / world_size) / batch_size))
 
     def __len__(self) -> int:

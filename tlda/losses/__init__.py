@@ -4,10 +4,13 @@ from tlda.losses.adaptive_feature_norm import AFN, adaptive_feature_norm
 from tlda.losses.base import Loss
 from tlda.losses.batch_nuclear_norm import BNM, batch_nuclear_norm
 from tlda.losses.batch_spectral_penalty import BSP, batch_spectral_penalty
+from tlda.losses.batch_spectral_shrinkage import BSS, batch_spectral_shrinkage
 from tlda.losses.classifier_discrepancy import classifier_discrepancy
-from tlda.losses.coral import CORAL, coral
+from tlda.losses.co_tuning import CoTuning, co_tuning
+from tlda.losses.coral import CORAL, coral, coral_align
 from tlda.losses.cycle_self_training import CycleSelfTraining, cycle_self_training
 from tlda.losses.deep_jdot import DeepJDOT, deep_jdot
+from tlda.losses.delta import DELTA, delta
 from tlda.losses.domain_adversarial import ConditionalAdversarial, DomainAdversarial, domain_adversarial, entropy_weight
 from tlda.losses.domain_confusion import DomainConfusion, domain_confusion
 from tlda.losses.entropy import (
@@ -18,8 +21,10 @@ from tlda.losses.entropy import (
     information_maximization,
     tsallis_entropy,
 )
+from tlda.losses.gan import gan_critic, gan_generator, semantic_consistency
 from tlda.losses.gradient_penalty import gradient_penalty
 from tlda.losses.joint_mmd import JointMMD, joint_mmd
+from tlda.losses.l2_sp import L2SP, l2_sp
 from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
 from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
@@ -31,9 +36,13 @@ __all__ = [
     "AFN",
     "BNM",
     "BSP",
+    "BSS",
     "CORAL",
+    "DELTA",
+    "L2SP",
     "MCC",
     "MMD",
+    "CoTuning",
     "ConditionalAdversarial",
     "CycleSelfTraining",
     "DeepJDOT",
@@ -50,22 +59,30 @@ __all__ = [
     "adaptive_feature_norm",
     "batch_nuclear_norm",
     "batch_spectral_penalty",
+    "batch_spectral_shrinkage",
     "classifier_discrepancy",
+    "co_tuning",
     "coral",
+    "coral_align",
     "cycle_self_training",
     "deep_jdot",
+    "delta",
     "domain_adversarial",
     "domain_confusion",
     "entropy",
     "entropy_weight",
+    "gan_critic",
+    "gan_generator",
     "gradient_penalty",
     "information_maximization",
     "joint_mmd",
+    "l2_sp",
     "margin_disparity",
     "minimum_class_confusion",
     "mmd",
     "neighborhood_aggregation",
     "pseudo_label",
+    "semantic_consistency",
     "tsallis_entropy",
     "vat",
 ]

@@ -24,6 +24,9 @@ class Loss(nn.Module):
     mixed_precision: ClassVar[bool] = False
     """Whether the loss runs under the trainer's autocast. Off unless it owns a network: statistics want float32."""
 
+    sees_target: ClassVar[bool] = True
+    """Whether the loss looks at the target. With one that does not, a method that trains on the source alone still does."""
+
     def __init__(self, trade_off: float = 1.0) -> None:
         super().__init__()
         self.trade_off = trade_off
@@ -35,6 +38,12 @@ class Loss(nn.Module):
 
     def build(self, num_features: int, num_classes: int) -> None:
         """Make the loss's own parameters, for features of width ``num_features`` and ``num_classes`` classes."""
+
+    def attach(self, method: Any) -> None:
+        """Make what depends on the network of ``method``; its weights may still change, by ``init_from``."""
+
+    def begin(self, method: Any) -> None:
+        """Look at ``method`` as a fit begins: its network has its initial weights, or those of the checkpoint that it goes on from."""
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
         """The scalar loss of a batch at ``progress`` in 0..1 of the run."""

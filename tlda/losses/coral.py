@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from tlda.batch import Output
@@ -36,6 +37,31 @@ def covariance(rows: Tensor) -> Tensor:
     # Centred before the product: eq. 2-3 subtract two large numbers, which float32 does not survive.
     centred = rows - rows.mean(0)
     return centred.T @ centred / (len(rows) - 1)
+
+
+def coral_align(source: Tensor, target: Tensor, ridge: float = 1.0) -> Tensor:
+    """The source's features with the target's covariance: CORAL without a network (Sun, Feng & Saenko, AAAI 2016, alg. 1).
+
+    ``S (C_S + r I)^-1/2 (C_T + r I)^1/2``: whitened, then coloured. A classifier of the result is one of the target's features. In
+    float64, since the root of a small eigenvalue decides.
+
+    Args:
+        source: features, (n, d), n >= 2, of mean 0 as in the paper, which moves no mean.
+        target: features, (m, d), m >= 2.
+        ridge: r, which makes both covariances invertible.
+
+    Raises:
+        UserError: the widths differ, or a domain has one row.
+    """
+    source, target = feature_pair("coral_align", source.double(), target.double(), least=2)
+    eye = ridge * torch.eye(source.shape[1], dtype=source.dtype, device=source.device)
+    return source @ _power(covariance(source) + eye, -0.5) @ _power(covariance(target) + eye, 0.5)
+
+
+def _power(symmetric: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(symmetric)
+    power: Tensor = (vectors * values**exponent) @ vectors.T
+    return power
 
 
 class CORAL(Loss):

@@ -8,6 +8,8 @@ from tlda.methods.bnm import BNM
 from tlda.methods.bsp import BSP
 from tlda.methods.cdan import CDAN
 from tlda.methods.cst import CST
+from tlda.methods.cycada import CyCADA
+from tlda.methods.cyclegan import CycleGAN
 from tlda.methods.dan import DAN
 from tlda.methods.dann import DANN
 from tlda.methods.ddc import DDC
@@ -18,10 +20,12 @@ from tlda.methods.fine_tune import FineTune
 from tlda.methods.fix_match import FixMatch
 from tlda.methods.information_maximization import IM
 from tlda.methods.jan import JAN
+from tlda.methods.masked_language_modelling import MLM
 from tlda.methods.mcc import MCC
 from tlda.methods.mcd import MCD
 from tlda.methods.mdd import MDD
 from tlda.methods.min_ent import MinEnt
+from tlda.methods.multi_task import MultiTask
 from tlda.methods.oracle import Oracle
 from tlda.methods.pseudo_label import PseudoLabel
 from tlda.methods.sdat import SDAT
@@ -47,18 +51,22 @@ __all__ = [
     "MCC",
     "MCD",
     "MDD",
+    "MLM",
     "SDAT",
     "SHOT",
     "TENT",
     "VADA",
     "WDGRL",
     "AdaBN",
+    "CyCADA",
+    "CycleGAN",
     "DeepCORAL",
     "DeepJDOT",
     "DomainConfusion",
     "FineTune",
     "FixMatch",
     "MinEnt",
+    "MultiTask",
     "Oracle",
     "PseudoLabel",
     "SourceOnly",

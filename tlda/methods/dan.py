@@ -1,6 +1,6 @@
 """Multi-kernel maximum mean discrepancy."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda.losses import MMD
 from tlda.method import Method
@@ -13,6 +13,8 @@ class DAN(Method):
         trade_off: the weight of the discrepancy.
         biased: the biased estimate of MMD, never negative, or the unbiased one.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
 
     def __init__(self, trade_off: float = 1.0, biased: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)

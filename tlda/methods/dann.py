@@ -1,6 +1,6 @@
 """Domain-adversarial training."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
@@ -13,6 +13,8 @@ class DANN(Method):
         trade_off: the coefficient of the reversed gradient at full ramp.
         hidden: the width of the critic's hidden layers.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
 
     def __init__(self, trade_off: float = 1.0, hidden: int = 1024, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,6 +1,6 @@
 """Correlation alignment."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tlda.losses import CORAL
 from tlda.method import Method
@@ -13,6 +13,8 @@ class DeepCORAL(Method):
         trade_off: the weight of the distance.
         variant: the paper's formula, or DomainBed's, which adds the means.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
 
     def __init__(self, trade_off: float = 1.0, variant: Literal["paper", "domainbed"] = "paper", **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,11 +1,10 @@
 """Pretraining on the source, then training on a few labels of the target."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from tlda.batch import LabelledPair, Output
+from tlda.batch import LabelledBatch, LabelledPair, Output, Sample
 from tlda.method import Method
 
 
@@ -13,8 +12,10 @@ class FineTune(Method):
     """Train on the source for a share of the run, then go on with the labelled part of the target (``--data.shots``).
 
     Args:
-        pretrain: the share of the run spent on the source; 0 where ``init_from`` names a pretrained checkpoint.
+        pretrain: the share of the run spent on the source; with 0 there is none, for a backbone that is pretrained, or ``init_from``.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
 
     def __init__(self, pretrain: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -22,14 +23,16 @@ class FineTune(Method):
 
     @property
     def batch_type(self) -> type:
-        return LabelledPair
+        return LabelledPair if self.pretrain else LabelledBatch
 
-    def forward_pair(self, batch: LabelledPair) -> tuple[Output, Output]:
-        domain = batch.source if self.progress < self.pretrain else batch.labelled
-        output = self(domain.x)
+    def forward_pair(self, batch: Any) -> tuple[Output, Output]:
+        output = self(self.learnt(batch).x)
         return output, output
 
-    def objective(self, batch: LabelledPair, source: Output, target: Output) -> dict[str, Tensor]:
-        if self.progress < self.pretrain:
-            return {"task": cross_entropy(source.logits, batch.source.y)}
-        return {"task": cross_entropy(target.logits, batch.labelled.y)}
+    def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
+        return super().objective(LabelledBatch(self.learnt(batch)), source, target)
+
+    def learnt(self, batch: LabelledPair | LabelledBatch) -> Sample:
+        """The part of ``batch`` that is learnt now."""
+        labelled: Sample = batch[0] if self.progress < self.pretrain else batch.labelled
+        return labelled

@@ -1,7 +1,7 @@
 """FixMatch with the source as the labelled data and the target as the unlabelled."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ class FixMatch(Method):
         threshold: the probability from which a prediction is a label.
         strong: the strong augmentations, in order; :class:`RandAugment` and :class:`Cutout`, which mirror nothing, where none are given.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = ("values",)  # its strong view is of images
 
     def __init__(self, trade_off: float = 1.0, threshold: float = 0.95, strong: Sequence[Augment] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

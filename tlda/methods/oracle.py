@@ -1,11 +1,15 @@
 """Training on the target's labels."""
 
+from typing import ClassVar
+
 from tlda.batch import OracleBatch
 from tlda.method import Method
 
 
 class Oracle(Method):
     """The upper bound, not a method: cross-entropy on every label of the target's training part."""
+
+    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
 
     @property
     def batch_type(self) -> type:

@@ -1,5 +1,7 @@
 """Training on the source, without adaptation."""
 
+from typing import ClassVar
+
 from tlda.method import Method
 
 
@@ -8,3 +10,5 @@ class SourceOnly(Method):
 
     With ``plus``, it becomes the method that those losses make.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")

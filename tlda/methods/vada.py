@@ -24,6 +24,7 @@ class VADA(Method):
     """
 
     batchnorm: ClassVar[Literal["joint", "separate"]] = "separate"
+    inputs: ClassVar[tuple[str, ...]] = ("values",)  # it moves its inputs a little, which token ids cannot be
 
     def __init__(
         self,

@@ -2,58 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from tlda.batch import Output, Sample
+from tlda.errors import UserError
+from tlda.metrics.scores import Accuracy
 from tlda.metrics.validators import InformationMaximization, MixVal, Validators
 from tlda.metrics.validators.base import LIMIT
 
-ACCURACY = {"val": ("val/source/accuracy", "oracle/target/accuracy"), "test": ("test/source/accuracy", "test/target/accuracy")}
-"""The names of the accuracies. While a run can still select on them, the target's says that it is an oracle's."""
+PLACES = {"val": ("val/source", "oracle/target"), "test": ("test/source", "test/target")}
+"""Where a metric of the source and of the target is. While a run can still select on them, the target's says that it is an oracle's."""
 
 
 class Measures(nn.Module):
-    """The metrics of a run, of which none is in its checkpoint."""
+    """The metrics of a run, of which none is in its checkpoint.
 
-    def __init__(self, num_classes: int) -> None:
+    Args:
+        num_classes: the number of classes.
+        extra: by name, what makes a metric of one's own for a domain, 0 or 1, which is updated with the logits and the batch.
+        task: the name of the task where a run has several: a part of the names.
+    """
+
+    def __init__(self, num_classes: int, extra: Mapping[str, Callable[[int], Metric]] | None = None, task: str = "") -> None:
         super().__init__()
-        self.accuracy = nn.ModuleDict(
-            {stage: nn.ModuleList(MulticlassAccuracy(num_classes, average="micro") for _ in names) for stage, names in ACCURACY.items()}
-        )
+        self.task = task
+        makers = {"accuracy": lambda _: Accuracy(num_classes, average="micro"), **(extra or {})}
+
+        def made(domain: int) -> nn.ModuleDict:
+            return nn.ModuleDict({name: make(domain) for name, make in makers.items()})
+
+        self.scores = nn.ModuleDict({stage: nn.ModuleList(map(made, (0, 1))) for stage in PLACES})
         self.confusion = MulticlassConfusionMatrix(num_classes)
         self.certainty = InformationMaximization(num_classes)
         self.validators, self.mixval = Validators(), MixVal()
 
-    def score(self, stage: str, domain: int, logits: Tensor, labels: Tensor) -> dict[str, Metric]:
-        """Count the hits on ``domain`` (0 source, 1 target); a label of -1 is none, and makes no accuracy."""
-        if (labels < 0).any():
+    def score(self, stage: str, domain: int, logits: Tensor, batch: Sample) -> dict[str, Metric]:
+        """Count a batch of ``domain`` (0 source, 1 target) in every metric; where a label is -1, which is none, it is left out."""
+        if (batch.y < 0).any():
             return {}
-        accuracy: Any = self.accuracy[stage][domain]  # type: ignore[index]
-        accuracy.update(logits, labels)
-        return {ACCURACY[stage][domain]: accuracy}
+        metrics: Any = self.scores[stage][domain]  # type: ignore[index]
+        for metric in metrics.values():
+            metric.update(logits, batch)
+        return {self.name(PLACES[stage][domain], name): metric for name, metric in metrics.items()}
 
     def test_target(self, logits: Tensor, labels: Tensor) -> dict[str, Metric]:
         """Count a batch of the target in its confusion and in what needs no label."""
         self.confusion.update(logits, labels)
         self.certainty.update(logits)
-        return {"test/target/information_maximization": self.certainty}
+        return {self.name("test/target", "information_maximization"): self.certainty}
+
+    def matrix(self) -> list[list[int]] | None:
+        """The confusion on the target, rows by true class; None where nothing was counted."""
+        return self.confusion.compute().tolist() if self.confusion.update_called else None
+
+    def name(self, place: str, metric: str) -> str:
+        """The name of a metric's curve: ``PLACE/METRIC``, with the task between them where a run has several."""
+        return "/".join(part for part in (place, self.task, metric) if part)
 
     def validate(self, network: Callable[[Tensor], Output], batch: Sample, output: Output, domain: int) -> None:
-        """Keep a batch for the validators. Only the first rows of the target are mixed, which asks ``network`` thrice more."""
+        """Keep a batch for the validators. Of the target the first rows are mixed, asking ``network`` thrice more; token ids cannot be."""
         self.validators.update(output, batch.y if domain == 0 else None)
-        if domain == 1 and self.mixval.pairs.sum() < 2 * LIMIT:
+        if domain == 1 and batch.x.is_floating_point() and self.mixval.pairs.sum() < 2 * LIMIT:
             self.mixval.update(lambda x: network(x).logits, batch.x)
 
     def validated(self) -> dict[str, Tensor]:
         """The validators by the names of their curves, and a new start for the next epoch; nothing where no target was seen."""
         values: dict[str, Tensor] = self.validators.compute()
-        if values:
+        if values and self.mixval.pairs.sum():
             values["mixval"] = self.mixval.compute()
         self.validators.reset()
         self.mixval.reset()
         return {f"val/target/{name}": value for name, value in values.items()}
+
+
+def measures_of(method: Any) -> Measures:
+    """What a run of ``method`` measures: what its data say, or accuracy where the trainer was given loaders.
+
+    Raises:
+        UserError: the method cannot train on data of that kind.
+    """
+    data = getattr(method.trainer, "datamodule", None)
+    if data is None:
+        return Measures(method.num_classes)
+    if data.inputs not in method.inputs:
+        raise UserError(
+            f"{type(method).__name__} trains on {' or '.join(method.inputs)}, and {type(data).__name__} gives {data.inputs}: see tlda list"
+        )
+    made: Measures = data.measures()
+    return made

@@ -25,6 +25,7 @@ from tlda.report.sections import (
     features_section,
     legend_of,
     shift_section,
+    translation_sections,
 )
 from tlda.report.seen import FinishedRun, Seen, load_run, require_same_task
 
@@ -56,6 +57,7 @@ def of_run(folder: Path, before: Path | None) -> Report:
         calibration_section(sides),
         shift_section(sides, names),
         attribution_section(sides, run.data),
+        *translation_sections(sides[-1], run.data),
     ]
     about = f"Task {run.data.task.replace('_to_', ' → ')}, {len(names)} classes. " + " ".join(
         f"{side.label[0].upper()}{side.label[1:]}, seed {side.run.seed}, {side.run.folder}." for side in sides
@@ -179,6 +181,7 @@ def _tiles(sides: Sequence[Side]) -> list[Tile]:
 
 def _curves(sides: Sequence[Side]) -> Section:
     measured = {"val/source/accuracy": "source accuracy, held out", "oracle/target/accuracy": "target accuracy (oracle)"}
+    measured |= TRANSLATION
     measured |= {f"val/target/{n}": f"{v.label} ({'higher' if v.higher_is_better else 'lower'} is better)" for n, v in VALIDATORS.items()}
     plots = [svg.curves(title, lines, "epoch") for name, title in measured.items() if (lines := _lines(sides, name))]
     terms = [name for name in sides[-1].run.curves if name.startswith("train/")]
@@ -190,6 +193,13 @@ def _curves(sides: Sequence[Side]) -> Section:
         blocks.append(Figure(training, TERMS, legend_of(sides[-1:])))
     return Section("Training", blocks or ["The run has no metrics.csv, so there are no curves."])
 
+
+TRANSLATION = {
+    "val/translation/frechet": "Fréchet distance of translated images from the target's (lower is better)",
+    "val/translation/kernel": "kernel distance of them (lower is better)",
+    "val/translation/semantic": "share of images whose class the judge keeps",
+}
+"""The curves of a run that translates, and what they are."""
 
 CURVES = (
     "What was measured after each epoch. A measure that gets worse while the training goes on says when to stop; one that ends beyond "

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from tlda.bench.render import document
-from tlda.bench.results import Results, read_results
+from tlda.bench.results import Results, read_results, shown
 from tlda.bench.selection import ORACLE, Rule, rules
 from tlda.bench.summary import Row, summarize
-from tlda.bench.table import METRIC, Table
+from tlda.bench.table import Table
 from tlda.errors import UserError
 from tlda.metrics import MixVal
 from tlda.report import svg
@@ -149,8 +149,8 @@ def _task(table: Table, results: Results, choice: Choice, drawn: Sequence[str], 
 
 
 def _recommendation(table: Table, results: Results, choice: Choice, best: str, task: str) -> str:
-    found = [results[best, task, s]["metrics"][METRIC] for s in table.seeds]
-    below = [results[table.baseline, task, s]["metrics"][METRIC] for s in table.seeds if (table.baseline, task, s) in results]
+    found = [shown(results[best, task, s]) for s in table.seeds]
+    below = [shown(results[table.baseline, task, s]) for s in table.seeds if (table.baseline, task, s) in results]
     return (
         f"{choice.label} recommends {table.label(best)} here, with the target's accuracy at {100 * statistics.fmean(found):.1f} % (oracle) "
         f"beside {100 * statistics.fmean(below):.1f} % of {table.label(table.baseline)}. Below, the runs of all seeds together."
@@ -166,7 +166,7 @@ def _collapse(before: Tensor, after: Tensor, names: Sequence[str]) -> list[Block
 def confusion(table: Table, results: Results, method: str, task: str) -> Tensor | None:
     """Counts (c, c) of the target's test rows by true and predicted class, over all finished seeds."""
     found = [results[method, task, s] for s in table.seeds if (method, task, s) in results]
-    counts = [torch.tensor(result["confusion"], dtype=torch.double) for result in found if "confusion" in result]
+    counts = [torch.tensor(result["confusion"], dtype=torch.double) for result in found if result.get("confusion")]
     return torch.stack(counts).sum(0) if counts else None
 
 

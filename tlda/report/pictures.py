@@ -1,4 +1,4 @@
-"""Pictures of a finished run: the confusion matrix on the target, and the features of both domains."""
+"""Pictures of a finished run: the confusion matrix on the target, the features of both domains, and what was translated."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
+from tlda.report.translation import translation_figure, translation_grid, translator_of
+
 ROWS = 300
 """The rows of each domain in the picture of the features: more take longer than they tell."""
 
@@ -22,16 +24,19 @@ class Pictures(Callback):
         self.folder = folder
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        # Positions in a text, which an answer's begin and end are, are no classes to draw.
+        if not trainer.is_global_zero or data.inputs == "spans":
+            return
         # A target without labels is not among what is measured: its rows are those to predict, and it has no confusion.
-        measured = data.test_dataloader()
+        measured = data.test_dataloader()[:2]  # of several data sets, the first
         loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
         source, target = (collect(pl_module, data, loader) for loader in loaders)
         figures = {"features": features_figure([source[0], target[0]], [source[2], target[2]], data.class_names)}
         if len(measured) > 1:
             figures["confusion"] = confusion_figure(target[1], target[2], data.class_names)
+        if translator := translator_of(pl_module):
+            figures["translation"] = translation_figure(translation_grid(translator.eval(), data))
         for name, figure in figures.items():
             figure.savefig(self.folder / f"{name}.png", dpi=150)
             for logger in trainer.loggers:
@@ -48,10 +53,15 @@ def collect(method: Any, data: Any, loader: Iterable[Any]) -> tuple[Tensor, Tens
     for batch in loader:
         batch = data.on_after_batch_transfer(type(batch)(*(part.to(method.device) for part in batch)), 0)
         output = method(batch.x)
-        parts.append((output.features.float().cpu(), output.logits.argmax(1).cpu(), batch.y.cpu()))
+        parts.append((output.features.float().cpu(), output.logits.argmax(1).cpu(), first_task(batch.y).cpu()))
     method.train(training)
     features, predicted, labels = (torch.cat(column) for column in zip(*parts, strict=True))
     return features, predicted, labels
+
+
+def first_task(labels: Tensor) -> Tensor:
+    """The labels (n,) of the first task, of labels (n,) or (n, tasks)."""
+    return labels if labels.ndim == 1 else labels[:, 0]
 
 
 def _axes(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from tlda.report.attribution import convolutions, grad_cam
 from tlda.report.page import AFTER, BEFORE, SOURCE, TARGET, TRUE, Block, Figure, Section
 from tlda.report.pictures import flat, some_rows
 from tlda.report.seen import FinishedRun, Outcome, Seen
+from tlda.report.translation import LABELS, translation_grid, translator_of
 
 BINS = 15
 """The bins of confidence (Guo et al., ICML 2017)."""
@@ -222,6 +223,20 @@ def attribution_section(sides: Sequence[Side], data: DomainPair) -> Section:
         "domain."
     )
     return Section("Attribution", [Figure(cards, caption, (), "images")])
+
+
+def translation_sections(side: Side, data: DomainPair) -> list[Section]:
+    """Images of both domains, translated there and back; no section where the method translates none."""
+    translator = translator_of(side.run.method)
+    if translator is None:
+        return []
+    picture = (
+        f'<img alt="{"; ".join(LABELS)}" style="width: 100%" class="pixels" src="{svg.png(_bytes(translation_grid(translator, data)))}"/>'
+    )
+    caption = (
+        f"Rows, from the top: {'; '.join(LABELS)}. Drawn at random from what is measured. A translation keeps the class and takes the look."
+    )
+    return [Section("Translation", [Figure([picture], caption, (), "whole")])]
 
 
 def interesting(predicted: Sequence[Tensor]) -> Tensor:

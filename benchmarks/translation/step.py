@@ -1,0 +1,154 @@
+"""What a step of CycleGAN costs: beside a loop by hand of the same nets, and the memory that gradient checkpointing saves.
+
+python benchmarks/translation/step.py  (writes step.json beside itself; about two minutes of a core)
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer, seed_everything
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, l1_loss, mse_loss
+from torch.optim import Adam
+
+from tlda.backbones import LeNet
+from tlda.cycle import Translator
+from tlda.data import Domain, DomainPair, Images
+from tlda.generators import Generator, ResNetGenerator, UNetGenerator
+from tlda.light import Unprofiled
+from tlda.methods import CycleGAN
+
+ROUNDS, STEPS, SKIPPED, BATCH = 5, 30, 5, 32
+
+
+class Digits(DomainPair):
+    """Noise in the shape of digits."""
+
+    class_names = [str(c) for c in range(10)]  # noqa: RUF012  (a property in the base)
+
+    def load(self) -> tuple[Domain, Domain]:
+        torch.manual_seed(0)
+        rows = Images(torch.randint(256, (2000, 1, 28, 28), dtype=torch.uint8), torch.arange(2000) % 10)
+        return Domain("source", rows, rows), Domain("target", rows, rows)
+
+
+def method(generator: Generator | None = None) -> CycleGAN:
+    """The method, without the pool, whose few lines are no part of what is compared."""
+    seed_everything(0, verbose=False)
+    translator = Translator(generator or UNetGenerator(16), identity=0.0, pool=0, critic_width=16)
+    return CycleGAN(backbone=LeNet(), num_classes=10, translator=translator, pretrain=0.0)
+
+
+class Times(Callback):
+    """When each step ended, in seconds of the processor."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        self.ends.append(time.process_time())
+
+
+def ours() -> float:
+    """The seconds of a step in a trainer."""
+    times = Times()
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(max_epochs=1, accelerator="cpu", devices=1, limit_val_batches=0, callbacks=[times], profiler=Unprofiled(), **quiet)
+    trainer.fit(method(), Digits(batch_size=BATCH, steps=STEPS))
+    return (times.ends[-1] - times.ends[SKIPPED]) / (STEPS - 1 - SKIPPED)
+
+
+def by_hand() -> float:
+    """The seconds of a step of the same nets and losses in a plain loop."""
+    made = method()
+    there, back = made.translator.generators["to_target"], made.translator.generators["to_source"]
+    critics = dict(made.translator.critics.items())
+    average = copy.deepcopy(made.translator.generators)
+    generators = Adam([*there.parameters(), *back.parameters()], lr=2e-4, betas=(0.5, 0.999), fused=True)
+    judges = [Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for critic in critics.values()]
+    classifier = Adam([*made.backbone.parameters(), *made.head.parameters()], lr=1e-3, fused=True)
+    data = Digits(batch_size=BATCH, steps=STEPS)
+    data.setup("fit")
+    ends = []
+    for (source, target), _, _ in data.train_dataloader():
+        x, y = source.x.float() / 255, target.x.float() / 255
+        made_of_x, made_of_y = there(x), back(y)
+        for critic in critics.values():
+            critic.requires_grad_(False)
+        loss = sum(
+            mse_loss(score, torch.ones_like(score)) for score in (critics["target"](made_of_x), critics["source"](made_of_y))
+        ) + 20 * (l1_loss(back(made_of_x), x) + l1_loss(there(made_of_y), y))
+        generators.zero_grad()
+        loss.backward()
+        generators.step()
+        for critic in critics.values():
+            critic.requires_grad_(True)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), [*there.parameters(), *back.parameters()], 0.001)
+        for optimizer in judges:
+            optimizer.zero_grad()
+        loss = sum(
+            (judged(critics[name], real, fake.detach()) for name, real, fake in (("source", x, made_of_y), ("target", y, made_of_x))),
+            torch.zeros(()),
+        )
+        loss.backward()
+        for optimizer in judges:
+            optimizer.step()
+        with torch.no_grad():
+            translated = average["to_target"](x)
+        classifier.zero_grad()
+        cross_entropy(made.head(made.backbone(translated)), source.y).backward()
+        classifier.step()
+        ends.append(time.process_time())
+    return (ends[-1] - ends[SKIPPED]) / (STEPS - 1 - SKIPPED)
+
+
+def judged(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """The critic's loss."""
+    scores = critic(torch.cat((real, fake)))
+    ones, zeros = scores[: len(real)], scores[len(real) :]
+    return (mse_loss(ones, torch.ones_like(ones)) + mse_loss(zeros, torch.zeros_like(zeros))) / 2
+
+
+def kept(checkpointing: bool) -> float:
+    """The mebibytes that a generator's step at 256 x 256 keeps for its gradient: a ResNet of width 64 and 9 blocks, one image."""
+    generator = ResNetGenerator(checkpointing=checkpointing)
+    generator.build(3, 256)
+    sizes: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        generator(torch.rand(1, 3, 256, 256)).mean()
+    weights = {p.untyped_storage().data_ptr() for p in generator.parameters()}
+    return sum(size for place, size in sizes.items() if place not in weights) / 2**20
+
+
+def main() -> None:
+    """Measure, in turns, and write."""
+    torch.set_num_threads(1)
+    rounds = [{name: step() for name, step in (("ours", ours), ("by_hand", by_hand))} for _ in range(ROUNDS)]
+    measures: dict[str, Callable[[], float]] = {
+        "step_seconds": lambda: round(min(r["ours"] for r in rounds), 4),
+        "step_seconds_by_hand": lambda: round(min(r["by_hand"] for r in rounds), 4),
+        "ratio": lambda: round(statistics.median(r["ours"] / r["by_hand"] for r in rounds), 3),
+        "kept_mebibytes_256_pixels": lambda: round(kept(False), 1),
+        "kept_mebibytes_256_pixels_checkpointing": lambda: round(kept(True), 1),
+    }
+    found = {name: measure() for name, measure in measures.items()}
+    (Path(__file__).parent / "step.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.toy import CLASSES, Tiny, Toy, trainer
+from tlda.data import FDA, ColourTransfer
+from tlda.data.style import fourier_swap
+from tlda.errors import UserError
+from tlda.losses import MinEnt
+from tlda.methods import SourceOnly
+
+STYLES = [FDA(0.1), ColourTransfer()]
+
+
+@pytest.fixture
+def images() -> list[Tensor]:
+    torch.manual_seed(0)
+    return [torch.rand(4, 3, 12, 10), 0.5 * torch.rand(3, 3, 12, 10)]
+
+
+def by_numpy(source: Tensor, target: Tensor, reach: int) -> Tensor:
+    """The swap with the zero frequency in the middle, and the square of frequencies as a slice, as in the paper's figure 1."""
+    ours, theirs = (np.fft.fftshift(np.fft.fft2(x.double().numpy()), axes=(-2, -1)) for x in (source, target))
+    amplitude, phase = np.abs(ours), np.angle(ours)
+    middle = [n // 2 for n in source.shape[2:]]
+    square = (..., *(slice(m - reach, m + reach + 1) for m in middle))
+    amplitude[square] = np.abs(theirs)[square]
+    swapped = np.fft.ifft2(np.fft.ifftshift(amplitude * np.exp(1j * phase), axes=(-2, -1)))
+    return torch.from_numpy(swapped.real).float()
+
+
+@pytest.mark.parametrize(("beta", "reach"), [(0.01, 0), (0.1, 1), (0.35, 3)])
+def test_the_swap_is_that_of_numpy(images: list[Tensor], beta: float, reach: int) -> None:
+    source, target = images[0][:3], images[1]
+    torch.testing.assert_close(fourier_swap(source, target, beta), by_numpy(source, target, reach), rtol=1e-4, atol=1e-5)
+
+
+def test_without_reach_nothing_is_swapped(images: list[Tensor]) -> None:
+    assert torch.equal(FDA(0.0).domains(images)[0], images[0])
+
+
+def test_colours_have_the_mean_and_spread_of_the_target() -> None:
+    torch.manual_seed(0)
+    source, target = 0.3 + 0.05 * torch.rand(4, 3, 8, 8), 0.5 + 0.1 * torch.rand(4, 3, 8, 8)
+    changed = ColourTransfer().domains([source, target])[0]
+    for ours, theirs in zip(torch.std_mean(changed, (2, 3)), torch.std_mean(target, (2, 3)), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert torch.corrcoef(torch.stack((source[0, 0].flatten(), changed[0, 0].flatten())))[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: type(style).__name__)
+def test_the_target_and_the_range_stay(style: FDA, images: list[Tensor]) -> None:
+    changed, target = style.domains(images)
+    assert torch.equal(target, images[1])
+    assert changed.shape == images[0].shape
+    assert 0 <= changed.min() <= changed.max() <= 1
+    assert not torch.allclose(changed, images[0], atol=0.01)
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: type(style).__name__)
+def test_one_domain_alone_has_no_style_to_take(style: FDA) -> None:
+    method = SourceOnly(backbone=Tiny(), num_classes=CLASSES)
+    with pytest.raises(UserError, match=r"needs a source and a target in the batch.*plus"):
+        trainer().fit(method, Toy(augment=[style]))
+    trainer().fit(SourceOnly(backbone=Tiny(), num_classes=CLASSES, plus=[MinEnt(0.005)]), Toy(augment=[style]))
+
+
+def test_bad_options_and_shapes_are_named(images: list[Tensor]) -> None:
+    with pytest.raises(UserError, match=r"beta is 0\.7"):
+        FDA(0.7)
+    with pytest.raises(UserError, match=r"the source's are \(3, 12, 10\), the target's \(3, 12, 9\)"):
+        FDA().domains([images[0], images[1][..., :9]])

@@ -1,0 +1,250 @@
+"""`tlda rank` on tiny images: a network with a classifier, pixels, and rows of another data set."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from tests.conftest import REPO, Tlda
+from tlda.bench.grid import Grid, markdown
+from tlda.errors import UserError
+from tlda.rank import render
+from tlda.rank.declared import load_ranking
+from tlda.rank.score import make_data, probe
+
+NET = {"class_path": "Timm", "init_args": {"name": "test_resnet", "weights": "net.pth"}}
+SHOTS, CLASSES, COUNT = 3, ("dark", "light", "red"), 12
+
+
+@pytest.fixture
+def declared(tlda: Tlda) -> dict[str, Any]:
+    """Images whose classes are their colours, in the folder that the test runs in; and a network's weights, which know no such class."""
+    import timm
+
+    random = np.random.default_rng(0)
+    for domain, shift in (("one", 0), ("two", 12), ("far", 90)):
+        for name, colour in zip(CLASSES, ((40, 40, 40), (160, 160, 160), (160, 30, 30)), strict=True):
+            Path("images", domain, name).mkdir(parents=True)
+            for i in range(COUNT):
+                pixels = np.clip(random.normal(colour, 25, (16, 16, 3)) + shift, 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(Path("images", domain, name, f"{i}.png"))
+    torch.manual_seed(0)
+    torch.save(timm.create_model("test_resnet", num_classes=1000).state_dict(), "net.pth")
+    return {
+        "title": "Tiny",
+        "data": {"class_path": "Folders", "init_args": {"root": "images", "size": 32}},
+        "tasks": {"two": {"init_args": {"source": "one", "target": "two"}}},
+        "labelled": {"shots": SHOTS, "holdout": 0.5, "seed": 0},
+        "domains": ["one", "two", "far"],
+        "candidates": {
+            "net": NET,
+            "random": {"class_path": "Timm", "init_args": {"name": "test_resnet", "weights": None}},
+            "pixels": {"class_path": "Pixels", "init_args": {"size": 4}},
+            "two pixels": {"class_path": "Pixels", "init_args": {"size": 1}},
+        },
+        "fine_tune": {
+            "model": {
+                "class_path": "FineTune",
+                "init_args": {"pretrain": 0.0, "optimizer": {"class_path": "Adam", "init_args": {"lr": 0.01}}},
+            },
+            "data": {"init_args": {"batch_size": 6, "steps": 3}},
+            "trainer": {"max_epochs": 1, "precision": 32, "limit_val_batches": 0, "accelerator": "cpu"},
+        },
+    }
+
+
+def write(declared: dict[str, Any], name: str = "tiny.yaml") -> Path:
+    Path(name).write_text(yaml.safe_dump(declared, sort_keys=False))
+    return Path(name)
+
+
+def results(name: str = "tiny") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path("results/rank", f"{name}.json").read_text())
+    return found
+
+
+def test_every_score_of_every_candidate(tlda: Tlda, declared: dict[str, Any]) -> None:
+    done = tlda("rank", write(declared))
+    assert done.code == 0, done.err
+    found = results()["tasks"]["two"]
+    assert set(found) == set(declared["candidates"])
+    assert set(found["net"]["scores"]) == {"logme", "h_score", "transrate", "leep", "nce"}
+    assert set(found["pixels"]["scores"]) == set(found["random"]["scores"]) == {"logme", "h_score", "transrate"}
+    assert (found["pixels"]["rows"], found["pixels"]["width"]) == (SHOTS * len(CLASSES), 3 * 4 * 4)
+    assert found["pixels"]["probe"] > 0.9
+    assert all(math.isfinite(s["value"]) and s["seconds"] >= 0 for entry in found.values() for s in entry["scores"].values())
+    page = Path("results/rank/tiny.md").read_text()
+    rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in page.splitlines() if line[:2] == "| "}
+    assert rows["pixels"][3:5] == ["—", "—"]
+    assert rows["net"][6] == "—", "not fine-tuned"
+    assert rows["pixels"][0].strip("*") == f"{found['pixels']['scores']['logme']['value']:.3f}"
+
+
+def test_the_rows_are_those_that_fine_tuning_sees_and_is_not_measured_on(declared: dict[str, Any]) -> None:
+    from tlda.batch import LabelledBatch
+    from tlda.data import DomainPair
+
+    ranking = load_ranking([write(declared)])
+    data = make_data(ranking.features(ranking.tasks["two"], "pixels"))
+    labelled, measured = (rows[torch.arange(len(rows))] for rows in data.labelled_part())
+    assert torch.bincount(labelled.y).tolist() == [SHOTS] * 3
+    assert len(measured.y) == len(CLASSES) * COUNT // 2
+    assert not {tuple(row) for row in labelled.x.tolist()} & {tuple(row) for row in measured.x.tolist()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DomainPair, "batch_type", LabelledBatch)
+        data.setup("fit")
+        seen = data.training_rows()["labelled"]
+    assert torch.equal(seen[torch.arange(len(seen))].x, labelled.x)
+
+
+def test_finished_candidates_are_not_measured_again(tlda: Tlda, declared: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tlda("rank", write(declared), "--candidates", "pixels").code == 0
+    first = results()
+    with monkeypatch.context() as patch:
+        patch.setattr("tlda.rank.score.score", None)
+        assert tlda("rank", write(declared), "--candidates", "pixels").code == 0
+        assert results() == first
+    assert tlda("rank", write(declared), "--candidates", "two pixels").code == 0
+    assert results()["tasks"]["two"]["pixels"] == first["tasks"]["two"]["pixels"]
+    changed = write(declared | {"labelled": {**declared["labelled"], "shots": 2}})
+    assert tlda("rank", changed, "--candidates", "pixels").code == 0
+    assert results()["tasks"]["two"]["pixels"]["rows"] == 6
+    assert set(results()["tasks"]["two"]) == {"pixels"}, "what was measured under other settings is gone"
+
+
+def test_fine_tuning_and_how_well_the_scores_foretold_it(tlda: Tlda, declared: dict[str, Any]) -> None:
+    done = tlda("rank", write(declared), "--fine-tune")
+    assert done.code == 0, done.err
+    found = results()["tasks"]["two"]
+    assert all(0 <= entry["fine_tuned"]["accuracy"] <= 1 for entry in found.values())
+    assert len({entry["fine_tuned"]["accuracy"] for entry in found.values()}) > 1
+    agreement = next(line for line in Path("results/rank/tiny.md").read_text().splitlines() if line.startswith("| LogME |"))
+    assert "(4)" in agreement.split("|")[3]
+
+
+def test_kendall_s_tau_by_counting_pairs() -> None:
+    entries = {
+        str(i): {"scores": {"logme": {"value": s, "seconds": 1.0}}, "probe": p, "fine_tuned": {"accuracy": f}}
+        for i, (s, p, f) in enumerate([(0.1, 0.5, 0.9), (0.2, 0.7, 0.8), (0.3, 0.6, 0.7), (0.4, 0.9, 0.6)])
+    }
+    shown = [block for block in render.document("t", {"labelled": {}, "tasks": {"task": entries}}) if isinstance(block, Grid)]
+    assert [row[0] for row in shown[0].rows] == ["3", "2", "1", "0"]
+    assert shown[-1].rows[0] == ["LogME", "0.67 (4)", "-1.00 (4)", "1.000"]  # of six pairs, five agree and one does not; none agrees
+    assert shown[-1].rows[1] == ["H-score", "—", "—", "—"]
+    for entry in entries.values():
+        entry["scores"]["logme"]["value"] = 0.1  # type: ignore[index]
+    assert render.document("t", {"labelled": {}, "tasks": {"task": entries}})[-1].rows[0][1] == "—"  # type: ignore[union-attr]
+
+
+def test_the_nearest_source(tlda: Tlda, declared: dict[str, Any]) -> None:
+    done = tlda("rank", write(declared), "--similarity", "--candidates", "pixels")
+    assert done.code == 0, done.err
+    pairs = {(pair["source"], pair["target"]): pair for pair in results("tiny-similarity")["pairs"]["pixels"]}
+    assert len(pairs) == 6
+    assert pairs["one", "two"]["mmd"] == pairs["two", "one"]["mmd"] < pairs["far", "two"]["mmd"]
+    assert pairs["one", "two"]["a_distance"] < pairs["far", "two"]["a_distance"]
+    assert pairs["one", "two"]["transfer"] > pairs["far", "two"]["transfer"]
+    page = Path("results/rank/tiny-similarity.md").read_text()
+    assert "nearest to two: one (A-distance), one (MMD); best: one" in page
+
+
+def test_overlays_and_rows_of_another_data_set(tlda: Tlda, declared: dict[str, Any]) -> None:
+    from scipy.io import savemat
+
+    random = np.random.default_rng(0)
+    for name in ("dslr", "webcam"):
+        savemat(f"{name}.mat", {"fts": random.integers(1, 9, (60, 12)), "labels": np.arange(60)[:, None] % 10 + 1})
+    surf = {"data": {"class_path": "OfficeCaltech10SURF", "init_args": {"root": ".", "source": "dslr", "target": "webcam"}}}
+    declared.pop("tasks")
+    write(declared | {"candidates": {"surf": surf}})
+    over = write({"labelled": {"shots": 1}}, "over.yaml")
+    assert tlda("rank", "tiny.yaml", over).code == 0
+    found = results("over")["tasks"]["target"]["surf"]
+    assert (found["rows"], found["width"]) == (10, 12)
+
+
+def test_leep_is_of_the_classes_that_the_network_was_trained_on(tlda: Tlda, declared: dict[str, Any]) -> None:
+    import timm
+
+    from tlda.metrics.ranking import leep
+
+    ranking = load_ranking([write(declared)])
+    data = make_data(ranking.images(ranking.tasks["two"], "net"))
+    data.shots, data.holdout = SHOTS, 0.5
+    whole = timm.create_model("test_resnet", num_classes=1000).eval()
+    whole.load_state_dict(torch.load("net.pth", weights_only=True))
+    sample = data.labelled_part()[0][torch.arange(SHOTS * 3)]
+    with torch.no_grad():
+        mean, std = (torch.tensor(whole.pretrained_cfg[name]).view(-1, 1, 1) for name in ("mean", "std"))
+        logits = whole((sample.x / 255 - mean) / std)
+    assert tlda("rank", "tiny.yaml", "--candidates", "net").code == 0
+    found = results()["tasks"]["two"]["net"]["scores"]["leep"]["value"]
+    assert found == pytest.approx(leep(logits.softmax(1), sample.y), abs=1e-3)
+
+
+def test_torchvision_s_networks_have_their_classifier_too(declared: dict[str, Any]) -> None:
+    import torchvision
+
+    from tlda.backbones import Torchvision
+
+    whole = torchvision.models.shufflenet_v2_x0_5().eval()
+    torch.save(whole.state_dict(), "shuffle.pth")
+    backbone = Torchvision("shufflenet_v2_x0_5", weights="shuffle.pth").eval()
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = whole((x - backbone.mean) / backbone.std)
+        assert torch.allclose(backbone.classifier()(backbone(x.clone())), expected, atol=1e-5)
+    with pytest.raises(UserError, match="no classifier of its pretraining"):
+        Torchvision("shufflenet_v2_x0_5", weights=None).classifier()
+
+
+def test_a_probe_learns_what_there_is_to_learn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(60) % 3
+    x = torch.randn(60, 4, generator=generator) + 6.0 * torch.eye(4)[y]
+    assert probe((x[:30], y[:30]), (x[30:], y[30:])) > 0.95
+    assert probe((x[:30], y[:30]), (x[30:], y.roll(1)[30:])) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"candidates": {}}, "it needs 'candidates'"),
+        ({"candidate": {}}, "unknown entry 'candidate'; did you mean 'candidates'?"),
+        ({"candidates": {"x": {"name": "resnet18"}}}, "the candidate 'x' is none"),
+        ({"candidates": {"x": {"data": {"class_path": "Folders"}}}}, "the candidate 'x' has rows"),
+        ({"candidates": {"x": {"class_path": "Tim"}}}, "Tim"),
+        ({"data": {"class_path": "Foldres"}}, "no class 'Foldres'; did you mean 'Folders'?"),
+    ],
+)
+def test_mistakes_are_one_sentence(tlda: Tlda, declared: dict[str, Any], change: dict[str, Any], sentence: str) -> None:
+    done = tlda("rank", write(declared | change))
+    assert done.code == 1
+    (said,) = done.sentences
+    assert sentence in said
+
+
+def test_other_mistakes(tlda: Tlda, declared: dict[str, Any]) -> None:
+    path = write(declared)
+    assert "no candidate 'pixles'; did you mean 'pixels'?" in tlda("rank", path, "--candidates", "pixles").sentences[0]
+    assert "at least two" in tlda("rank", write(declared | {"domains": []}), "--similarity").sentences[0]
+    assert "nothere.yaml" in tlda("rank", "nothere.yaml").sentences[0]
+    with pytest.raises(UserError, match="it needs"):
+        load_ranking([write([])])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["", "-similarity"])
+def test_the_committed_page_is_what_its_results_give(kind: str) -> None:
+    ranking = load_ranking([REPO / "benchmarks/rank/office_caltech10.yaml"])
+    folder = REPO / "benchmarks/results/rank"
+    found = json.loads((folder / f"office_caltech10{kind}.json").read_text())
+    shown = (render.similarity_document if kind else render.document)(ranking.title, found)
+    assert (folder / f"office_caltech10{kind}.md").read_text() == markdown(shown)

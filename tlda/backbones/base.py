@@ -1,0 +1,65 @@
+"""What every feature extractor is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tlda.backbones.blocks import cut
+from tlda.errors import UserError
+
+
+class Backbone(nn.Module):
+    """The base of every feature extractor. It normalises its own input, so that a checkpoint carries its statistics.
+
+    Args:
+        num_features: the width of what :meth:`features` returns.
+        mean: the input's mean per channel, or one for all, in 0..1.
+        std: the input's standard deviation, alike.
+    """
+
+    mean: Tensor
+    std: Tensor
+    channels: int = 3
+    size: int = 224
+    """The channels, and the height and width, of the images that it is made for: what makes images asks."""
+
+    def __init__(self, num_features: int, mean: Sequence[float] = (0.5,), std: Sequence[float] = (0.5,)) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Features (n, ``num_features``) of normalised images (n, c, h, w)."""
+        raise NotImplementedError
+
+    def blocks(self) -> list[nn.Module]:
+        """The network cut into blocks, from the input to the features, which is how far :mod:`tlda.tuning` may reach into it."""
+        return cut(self)
+
+    def classifier(self) -> nn.Linear:
+        """The linear layer that the network was pretrained with, from features to the classes of then.
+
+        Raises:
+            UserError: there is none.
+        """
+        raise UserError(f"{type(self).__name__} has no classifier of its pretraining: use Timm with weights")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.features(x.sub(self.mean).div_(self.std))
+
+
+def require_shape(x: Tensor, backbone: nn.Module, channels: int, size: int | None) -> None:
+    """Raise :class:`UserError` where images ``x`` have other ``channels`` or another ``size``, which is any where it is None."""
+    name = type(backbone).__name__
+    if x.ndim != 4:
+        raise UserError(f"{name} takes images (n, c, h, w), these are {tuple(x.shape)}: use a backbone that takes what the data are")
+    if x.shape[1] != channels:
+        raise UserError(f"{name} takes {channels} channel(s), the images have {x.shape[1]}: set --model.backbone.channels {x.shape[1]}")
+    if size is not None and tuple(x.shape[2:]) != (size, size):
+        raise UserError(
+            f"{name} takes images of {size} x {size}, these are {x.shape[2]} x {x.shape[3]}: set --model.backbone.size or --data.size"
+        )

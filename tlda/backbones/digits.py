@@ -1,0 +1,74 @@
+"""Small nets for digits."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tlda.backbones.base import Backbone, require_shape
+from tlda.errors import UserError
+
+
+class LeNet(Backbone):
+    """Two convolutions and a hidden layer, as the digit experiments of the field use it (LeCun et al., 1998).
+
+    Args:
+        channels: 1 for grey digits, 3 where a domain is in colour.
+        size: height and width of the images.
+        num_features: the width of the hidden layer.
+        batch_norm: normalise after each layer.
+        dropout: the dropout before the hidden layer.
+    """
+
+    def __init__(self, channels: int = 1, size: int = 28, num_features: int = 500, batch_norm: bool = False, dropout: float = 0.5) -> None:
+        super().__init__(num_features)
+        self.channels, self.size = channels, size
+        side = ((size - 4) // 2 - 4) // 2
+        if side < 1:
+            raise UserError(f"LeNet needs images of at least 16 pixels, got size {size}")
+        self.layers = nn.Sequential(
+            *self._block(channels, 20, batch_norm),
+            *self._block(20, 50, batch_norm),
+            nn.Dropout(dropout),
+            nn.Flatten(),
+            nn.Linear(50 * side * side, num_features),
+            *([nn.BatchNorm1d(num_features)] if batch_norm else []),
+            nn.ReLU(),
+        )
+
+    @staticmethod
+    def _block(inputs: int, outputs: int, batch_norm: bool) -> list[nn.Module]:
+        normalise: list[nn.Module] = [nn.BatchNorm2d(outputs)] if batch_norm else []
+        return [nn.Conv2d(inputs, outputs, 5), *normalise, nn.MaxPool2d(2), nn.ReLU()]
+
+    def features(self, x: Tensor) -> Tensor:
+        require_shape(x, self, self.channels, self.size)
+        features: Tensor = self.layers(x)
+        return features
+
+
+class DTN(Backbone):
+    """Three strided convolutions with BatchNorm and dropout, the usual net of SVHN and MNIST at 32 pixels.
+
+    The layers are those of ADDA's and SHOT's digit experiments (Liang et al., ICML 2020).
+
+    Args:
+        channels: 1 for grey digits, 3 where a domain is in colour.
+        size: height and width of the images.
+        num_features: the width of the hidden layer.
+    """
+
+    def __init__(self, channels: int = 3, size: int = 32, num_features: int = 512) -> None:
+        super().__init__(num_features)
+        self.channels, self.size = channels, size
+        layers: list[nn.Module] = []
+        for inputs, outputs, dropout in ((channels, 64, 0.1), (64, 128, 0.3), (128, 256, 0.5)):
+            layers += [nn.Conv2d(inputs, outputs, 5, 2, 2), nn.BatchNorm2d(outputs), nn.Dropout2d(dropout), nn.ReLU()]
+        side = -(-size // 8)
+        self.layers = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(256 * side * side, num_features), nn.BatchNorm1d(num_features), nn.ReLU()
+        )
+
+    def features(self, x: Tensor) -> Tensor:
+        require_shape(x, self, self.channels, self.size)
+        features: Tensor = self.layers(x)
+        return features

@@ -1,0 +1,33 @@
+"""Features that were computed before."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tlda.backbones.base import Backbone
+from tlda.errors import UserError
+
+
+class Precomputed(Backbone):
+    """Rows that are features already, (n, ``num_features``), as they are.
+
+    Args:
+        num_features: the width of the rows.
+        dropout: the share of them that is dropped in training.
+    """
+
+    def __init__(self, num_features: int, dropout: float = 0.0) -> None:
+        super().__init__(num_features)
+        self.dropout = nn.Dropout(dropout)
+
+    def features(self, x: Tensor) -> Tensor:
+        if x.ndim != 2 or not x.is_floating_point():
+            raise UserError(f"Precomputed takes features (n, d), these are {tuple(x.shape)}: use --data Features, or another backbone")
+        if x.shape[1] != self.num_features:
+            width = x.shape[1]
+            raise UserError(f"Precomputed takes {self.num_features} features, these are {width}: set --model.backbone.num_features {width}")
+        features: Tensor = self.dropout(x)
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.features(x)

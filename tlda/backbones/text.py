@@ -1,0 +1,146 @@
+"""Encoders of text: token ids to features of the text, or of its words."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from tlda.backbones.base import Backbone
+from tlda.batch import PAD
+from tlda.errors import UserError
+from tlda.heads import SPANS, channels, places
+
+PACKAGE = "package:"
+TOKENIZER = "tokenizer.json"
+KINDS = "name a folder, package:NAME of an installed package, or a model on the hub"
+
+
+def model_file(name: str, file: str) -> Path:
+    """The path of a ``file`` of the model ``name``: a folder, ``package:NAME`` of an installed package, or a name on the hub.
+
+    Raises:
+        UserError: there is no such model, or it has no such file.
+    """
+    if name.startswith(PACKAGE):
+        return _in_package(name.removeprefix(PACKAGE), file)
+    if Path(name).is_dir():
+        if not (path := Path(name, file)).is_file():
+            raise UserError(f"the model folder {name} has no {file}: save the encoder and its tokenizer there with save_pretrained")
+        return path
+    try:
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(name, file))
+    except ImportError as error:
+        raise missing() from error
+    except Exception as error:  # of a dozen kinds: no network, no such model, no such file, a name that cannot be one
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"cannot load {file} of the model '{name}' ({reason}): {KINDS}") from error
+
+
+def _in_package(package: str, file: str) -> Path:
+    try:
+        files = distribution(package).files or []
+    except PackageNotFoundError as error:
+        raise UserError(f"the package '{package}' is not installed: pip install {package}") from error
+    found = [path for path in files if path.name == file]
+    if not found:
+        raise UserError(f"the package '{package}' has no {file}: name one that holds a transformers model")
+    return Path(str(min(found, key=lambda path: len(path.parts)).locate()))
+
+
+def missing() -> UserError:
+    """The error where transformers is not installed."""
+    return UserError("texts need transformers, which is not installed: pip install 'tlda[text]'")
+
+
+def load_tokenizer(name: str) -> Any:
+    """The tokenizer of the model ``name``, without padding or truncation."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise missing() from error
+    tokenizer = Tokenizer.from_file(str(model_file(name, TOKENIZER)))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+class Text(Backbone):
+    """Any encoder of transformers: token ids (n, l) to features of the texts (n, d), or of the marked tokens (m, d), see :mod:`tlda.heads`.
+
+    Args:
+        name: ``package:NAME`` of an installed package that holds the model, the path of its folder, or its name on the hub.
+        pooling: the features of a text: the mean over its tokens, or those of its first token.
+        gradient_checkpointing: compute activations again in the backward pass, which takes less memory and more time.
+    """
+
+    def __init__(
+        self,
+        name: str = "sentence-transformers/all-MiniLM-L6-v2",
+        pooling: Literal["mean", "cls"] = "mean",
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        model = _encoder(name)
+        super().__init__(model.config.hidden_size)
+        self.name, self.pooling = name, pooling
+        self.pad = model.config.pad_token_id or 0
+        self.segments = getattr(model.config, "type_vocab_size", 0) > 1
+        self.limit = getattr(model.config, "max_position_embeddings", None)
+        if gradient_checkpointing:
+            model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        self.model = model
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The hidden states (n, l, d) of token ids (n, l) or (n, l, k)."""
+        self._require_tokens(x)
+        ids = x if x.ndim == 2 else x[..., 0]
+        mask = ids != PAD
+        given = {"token_type_ids": x[..., 2].clamp_min(0)} if self.segments and channels(x) == SPANS else {}
+        hidden: Tensor = self.model(input_ids=ids.masked_fill(~mask, self.pad), attention_mask=mask.long(), **given).last_hidden_state
+        return hidden
+
+    def features(self, x: Tensor) -> Tensor:
+        hidden = self.encode(x)
+        if channels(x) > 1:
+            return hidden[places(x)]
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        mask = (x != PAD)[..., None].to(hidden)
+        return (hidden * mask).sum(1) / mask.sum(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.features(x)
+
+    def _require_tokens(self, x: Tensor) -> None:
+        if x.is_floating_point():
+            raise UserError(f"Text takes token ids, got floats {tuple(x.shape)}: use data of texts, or another backbone")
+        if self.limit and x.shape[1] > self.limit:
+            raise UserError(f"'{self.name}' takes at most {self.limit} tokens, got {x.shape[1]}: lower --data.max_length")
+        size = self.model.get_input_embeddings().num_embeddings
+        if not x.is_cuda and int((x if x.ndim == 2 else x[..., 0]).max()) >= size:
+            raise UserError(f"the texts have token ids that '{self.name}' ({size} tokens) has not: give --data.tokenizer the same model")
+
+
+def _encoder(name: str) -> Any:
+    """The encoder of the model ``name``, without its pooler, which no feature here goes through."""
+    folder = model_file(name, "config.json").parent if name.startswith(PACKAGE) or Path(name).is_dir() else name
+    try:
+        from transformers import AutoModel
+        from transformers.utils import logging
+    except ImportError as error:
+        raise missing() from error
+    quiet: Any = logging
+    quiet.set_verbosity_error()
+    quiet.disable_progress_bar()
+    try:
+        model = AutoModel.from_pretrained(str(folder))
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot load the encoder '{name}' ({reason}): {KINDS}") from error
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model.train()

@@ -1,0 +1,274 @@
+"""``tlda data check``: what images there are, what is missing, damaged or twice there, and a sheet that shows some of each class."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from math import prod
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from tlda.data.files import SUFFIXES, decode, image_files, reading
+from tlda.data.folders import Folders, in_threads
+from tlda.data.layouts import Classes, Found, Layout, few
+from tlda.errors import Arguments, UserError, near
+from tlda.folders import require_writable
+
+THUMBNAIL = 64
+"""The height and width of an image on the sheet."""
+
+SHOWN = 3
+"""The images of a class and domain on the sheet."""
+
+MOST_ROWS = 60
+"""The classes on the sheet, which a viewer must be able to open."""
+
+
+class Image(NamedTuple):
+    """A file that was read: its width and height, the hash of its bytes, or the error that it raised."""
+
+    path: Path
+    size: tuple[int, int] = (0, 0)
+    content: str = ""
+    error: str = ""
+
+
+@dataclass
+class Checked:
+    """What a domain has: its images by class (all of them under no name where there is no class), and the files left alone."""
+
+    domain: str
+    classes: dict[str, list[Image]]
+    missing: list[Path]
+    odd: list[Path]
+    shortfall: str | None = None
+    thumbnails: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def images(self) -> list[Image]:
+        """Its images of all classes that can be read."""
+        return [image for images in self.classes.values() for image in images if not image.error]
+
+    @property
+    def damaged(self) -> list[Image]:
+        """Its images that cannot be read."""
+        return [image for images in self.classes.values() for image in images if image.error]
+
+
+def _arguments(args: list[str]) -> argparse.Namespace:
+    parser = Arguments(
+        prog="tlda data check", description="Say what images a data set has, by domain and class, and what is wrong with them."
+    )
+    parser.add_argument("subject", metavar="NAME_OR_FOLDER", help="a data set such as PACS, or a folder of DOMAIN/CLASS/*.jpg")
+    parser.add_argument("--root", help="where a named data set lies; by default in TLDA_DATA, else in data")
+    parser.add_argument("--sheet", type=Path, help="the picture that is written; by default NAME-sheet.png")
+    return parser.parse_args(args)
+
+
+def check(args: list[str]) -> None:
+    """Run the command ``tlda data check`` with ``args``.
+
+    Raises:
+        UserError: there are images that cannot be read, or that a list names and the disk lacks.
+    """
+    options = _arguments(args)
+    layout, home, domains = subject(options.subject, options.root)
+    sheet = options.sheet or Path(f"{layout.name}-sheet.png")
+    require_writable(sheet.parent, "--sheet")
+    checked = [check_domain(layout, home, domain) for domain in domains]
+    for line in report(home, checked):
+        print(line)
+    if absent := [domain for domain in layout.domains if domain not in domains]:
+        print(f"not there: {', '.join(absent)}")
+    contact_sheet(checked).save(sheet)
+    print(f"tlda: wrote {sheet}, a few images of each class and domain")
+    _require_whole(checked)
+
+
+def subject(name: str, root: str | None) -> tuple[Layout, Path, list[str]]:
+    """The layout, the folder and the domains of a data set by its name, or of a folder of domains.
+
+    Raises:
+        UserError: ``name`` is neither.
+    """
+    from tlda.parsing import subclasses
+
+    families = {family: cls.layout for family, cls in subclasses(Folders).items()}  # type: ignore[attr-defined]
+    if name in families:
+        layout = families[name]
+        home = layout.home(root)
+        there = [domain for domain in layout.domains if layout.holds(home, domain)]
+        return layout, home, there or list(layout.domains)[:1]
+    home = Folders.layout.home(name)
+    if not home.is_dir():
+        raise UserError(f"there is no data set and no folder '{name}'{near(name, families)}")
+    domains = sorted(entry.name for entry in home.iterdir() if entry.is_dir() and not entry.name.startswith(".") and image_files(entry))
+    if not domains:
+        raise UserError(f"no folder in {home} has images in it: make {home / 'DOMAIN/CLASS'} for each domain and class, and put them there")
+    return Layout(home.resolve().name, places=Folders.layout.places), home, domains
+
+
+def check_domain(layout: Layout, home: Path, domain: str) -> Checked:
+    """Read every image of ``domain``."""
+    found = layout.find(home, domain)
+    classes = _merged(found) or {"": image_files(layout.folder(home, domain))}
+    paths = [path for images in classes.values() for path in images]
+    images = dict(zip(paths, in_threads(_read, paths), strict=True))
+    checked = Checked(domain, {name: [images[path] for path in files] for name, files in classes.items()}, found.missing, [])
+    checked.shortfall = layout.shortfall(domain, found.counts)
+    checked.odd = sorted(set(_odd(paths)) - set(paths))
+    checked.thumbnails = {name: _thumbnails(files) for name, files in checked.classes.items()}
+    return checked
+
+
+def _merged(found: Found) -> Classes:
+    """The images of each class, whichever part they are of."""
+    return {name: [*found.train.get(name, ()), *(found.test or {}).get(name, ())] for name in found.counts}
+
+
+def _read(path: Path) -> Image:
+    try:
+        with reading(path):
+            data = path.read_bytes()
+            return Image(path, decode(data).size, blake2b(data, digest_size=16).hexdigest())
+    except UserError as error:
+        return Image(path, error=str(error))
+
+
+def _odd(paths: list[Path]) -> Iterator[Path]:
+    """The files beside the images that are none."""
+    for folder in {path.parent for path in paths} | {path.parent.parent for path in paths}:
+        yield from (p for p in folder.iterdir() if p.is_file() and (p.suffix.lower() not in SUFFIXES or p.name.startswith(".")))
+
+
+# What is said
+
+
+def report(home: Path, checked: list[Checked]) -> Iterator[str]:
+    """What was found in ``home``, line by line."""
+    yield f"{home}: {', '.join(f'{c.domain} {len(c.images)} images' for c in checked)}"
+    yield from _counts(checked)
+    for domain in checked:
+        yield from _about(domain)
+    yield from _differing_classes(checked)
+    yield from _repeated(checked)
+
+
+def _counts(checked: list[Checked]) -> Iterator[str]:
+    """A table of the images that can be read: a row a class, a column a domain."""
+    names = list(dict.fromkeys(name for domain in checked for name in domain.classes))
+    width = max(len(name or "(no class)") for name in [*names, "class"])
+    columns = [max(len(domain.domain), 6) for domain in checked]
+    yield "  ".join(["class".ljust(width), *(c.domain.rjust(w) for c, w in zip(checked, columns, strict=True))])
+    for name in names:
+        counts = [str(sum(not image.error for image in c.classes[name])) if name in c.classes else "–" for c in checked]
+        yield "  ".join([(name or "(no class)").ljust(width), *(n.rjust(w) for n, w in zip(counts, columns, strict=True))])
+
+
+def _about(domain: Checked) -> Iterator[str]:
+    if domain.images:
+        widths, heights = zip(*(image.size for image in domain.images), strict=True)
+        sizes = sorted((image.size for image in domain.images), key=prod)
+        smallest, largest = (f"{w} x {h}" for w, h in (sizes[0], sizes[-1]))
+        yield f"{domain.domain}: {smallest} to {largest} pixels, {median(widths):.0f} x {median(heights):.0f} in the middle"
+    if "" in domain.classes:
+        yield f"{domain.domain}: no class folders; it can be a target without labels"
+    if domain.shortfall:
+        yield f"{domain.domain}: {domain.shortfall}; results do not compare with published ones"
+    if domain.odd:
+        yield f"{domain.domain}: {len(domain.odd)} files that are no images are left alone: {few(_names(domain.odd))}"
+    if domain.missing:
+        yield f"{domain.domain}: {len(domain.missing)} images of its list are missing: {few(_names(domain.missing))}"
+    if domain.damaged:
+        yield f"{domain.domain}: {len(domain.damaged)} images cannot be read: {few(_names([i.path for i in domain.damaged]))}"
+
+
+def _names(paths: list[Path]) -> list[str]:
+    return [f"{path.parent.name}/{path.name}" for path in paths]
+
+
+def _differing_classes(checked: list[Checked]) -> Iterator[str]:
+    """The classes that some domain lacks, and how to leave them out."""
+    labelled = [set(domain.classes) for domain in checked if "" not in domain.classes]
+    common = sorted(set.intersection(*labelled)) if labelled else []
+    if lacking := sorted(set.union(*labelled) - set(common)) if labelled else []:
+        advice = f"--data.classes [{','.join(common)}] leaves them out" if len(common) > 1 else "give the class folders the same names"
+        yield f"not in every domain: {few(lacking)}; {advice}"
+
+
+def _repeated(checked: list[Checked]) -> Iterator[str]:
+    """The images that are there twice, byte by byte, by where: they leak where domains or classes share them."""
+    places: dict[str, list[tuple[str, str, Path]]] = defaultdict(list)
+    for domain in checked:
+        for name, images in domain.classes.items():
+            for image in images:
+                if not image.error:
+                    places[image.content].append((domain.domain, name, image.path))
+    kinds: Counter[str] = Counter()
+    example: dict[str, str] = {}
+    for copies in places.values():
+        if len(copies) > 1:
+            kind = _kind(copies)
+            kinds[kind] += 1
+            example.setdefault(kind, " = ".join(str(path) for _, _, path in copies[:2]))
+    for kind, count in sorted(kinds.items()):
+        yield f"{count} images are there more than once {kind}, such as {example[kind]}"
+
+
+def _kind(copies: list[tuple[str, str, Path]]) -> str:
+    domains = sorted({domain for domain, _, _ in copies})
+    if len(domains) > 1:
+        return f"in {' and '.join(domains)}"
+    return f"in {domains[0]}" + (", under different classes" if len({name for _, name, _ in copies}) > 1 else "")
+
+
+def _require_whole(checked: list[Checked]) -> None:
+    damaged = [image for domain in checked for image in domain.damaged]
+    missing = [path for domain in checked for path in domain.missing]
+    if damaged:
+        raise UserError(
+            f"{len(damaged)} images cannot be read, the first: {damaged[0].path}: get them again, or train with --data.on_error skip"
+        )
+    if missing:
+        raise UserError(f"{len(missing)} images of the lists are missing, the first: {missing[0]}: get them again, or take the lists away")
+
+
+# What is shown
+
+
+def _thumbnails(images: list[Image]) -> list[Any]:
+    """The first, the middle and the last of ``images``, small."""
+    whole = [image.path for image in images if not image.error]
+    rows = sorted({round(i * (len(whole) - 1) / (SHOWN - 1)) for i in range(SHOWN)}) if whole else []
+    return [_fitted(decode(whole[row])) for row in rows]
+
+
+def _fitted(image: Any) -> Any:
+    from PIL import ImageOps
+
+    return ImageOps.pad(image, (THUMBNAIL, THUMBNAIL), color="white")
+
+
+def contact_sheet(checked: list[Checked]) -> Any:
+    """A picture with a row a class, and of each domain :data:`SHOWN` images a class."""
+    from PIL import Image, ImageDraw
+
+    every = list(dict.fromkeys(name for domain in checked for name in domain.classes))
+    names = every[:MOST_ROWS]
+    margin, head, block = 8 * max([len(name) for name in names] + [8]), 20, SHOWN * (THUMBNAIL + 2) + 12
+    sheet = Image.new("RGB", (margin + block * len(checked), head + (THUMBNAIL + 2) * len(names) + 20), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, domain in enumerate(checked):
+        draw.text((margin + block * column, 4), domain.domain, fill="black")
+        for row, name in enumerate(names):
+            for i, image in enumerate(domain.thumbnails.get(name, ())):
+                sheet.paste(image, (margin + block * column + i * (THUMBNAIL + 2), head + row * (THUMBNAIL + 2)))
+    for row, name in enumerate(names):
+        draw.text((4, head + row * (THUMBNAIL + 2) + THUMBNAIL // 2 - 6), name, fill="black")
+    if len(every) > len(names):
+        draw.text((4, sheet.height - 16), f"and {len(every) - len(names)} more classes", fill="black")
+    return sheet

@@ -1,0 +1,80 @@
+"""``tlda data``: what a data set holds, and what the cache keeps."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from tlda.errors import Arguments, UserError, near
+
+SUBCOMMANDS = {
+    "check": "look through a data set or a folder of images before training on it",
+    "cache": "list what was computed once and kept, or make room",
+}
+
+HELP = (
+    "usage: tlda data SUBCOMMAND [OPTIONS]\n\nsubcommands:\n"
+    + "\n".join(f"  {name:<6} {what}" for name, what in SUBCOMMANDS.items())
+    + "\n\n`tlda data SUBCOMMAND --help` shows a subcommand's options."
+)
+
+
+def data(args: list[str]) -> None:
+    """Run the command ``tlda data`` with ``args``, whose first is the subcommand."""
+    if not args or args[0] in ("-h", "--help"):
+        print(HELP)
+    elif args[0] == "check":
+        from tlda.data.check import check
+
+        check(args[1:])
+    elif args[0] == "cache":
+        cache(args[1:])
+    else:
+        _unknown(args[0])
+
+
+def _unknown(name: str) -> NoReturn:
+    raise UserError(f"`tlda data` has no subcommand '{name}'{near(name, SUBCOMMANDS)}")
+
+
+def cache(args: list[str]) -> None:
+    """List the entries of the cache, or drop them: all, or those least recently used beyond a size."""
+    from tlda.data.cache import Entry, cache_folder, entries, parse_size, prune, size_limit
+
+    options = _arguments(args)
+    if options.clear or options.limit:
+        dropped = prune(0 if options.clear else parse_size(options.limit, "--limit"))
+        print(f"tlda: dropped {len(dropped)} entries, {size(sum(entry.size for entry in dropped))}")
+    found: list[Entry] = entries()
+    for entry in reversed(found):
+        name = entry.path.relative_to(cache_folder()).with_suffix("")
+        print(f"{size(entry.size):>9}  {age(entry.unused):>8}  {name.as_posix()}")
+    total = size(sum(entry.size for entry in found))
+    print(f"{total:>9}  in {len(found)} entries of {cache_folder()}, which keeps {size(size_limit())} (TLDA_CACHE_LIMIT)")
+
+
+def _arguments(args: list[str]) -> argparse.Namespace:
+    parser = Arguments(
+        prog="tlda data cache", description="List the cache: size, time since the last use, and name. TLDA_CACHE says where it is."
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--clear", action="store_true", help="drop everything")
+    which.add_argument("--limit", metavar="SIZE", help="drop the least recently used until the rest is within SIZE, such as 5GB")
+    return parser.parse_args(args)
+
+
+def size(count: float) -> str:
+    """A number of bytes, such as ``1.5 MB``."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GB"
+
+
+def age(seconds: float) -> str:
+    """A time, such as ``3 h``."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

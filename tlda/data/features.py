@@ -1,0 +1,145 @@
+"""Features of a frozen network, computed once, that every method then trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from tlda.backbones import Backbone
+from tlda.batch import Sample
+from tlda.data.arrays import digest, runs
+from tlda.data.cache import mapped, slug
+from tlda.data.extractor import Extractor
+from tlda.data.pair import Domain, DomainPair, Rows, content, lengths_of
+from tlda.data.progress import progress
+from tlda.errors import UserError
+
+
+@dataclass
+class Scale:
+    """The mean and the standard deviation of each feature, (d,)."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, parts: Sequence[Tensor]) -> Scale:
+        """Those of features (n, d), in some parts; 1 is the standard deviation of one that is constant."""
+        chunks = [part[rows] for part in parts for rows in runs(len(part), 8192)]
+        count = sum(map(len, chunks))
+        mean = sum((chunk.double().sum(0) for chunk in chunks), torch.zeros(())) / count
+        std = (sum(((chunk.double() - mean).square().sum(0) for chunk in chunks), torch.zeros(())) / count).sqrt()
+        return cls(mean.float(), torch.where(std > 1e-6 * (1 + mean.abs()), std, 1.0).float())
+
+
+@dataclass
+class FeatureRows:
+    """Features (n, d) in half precision and the classes (n,) of their rows; a batch is in single precision, and scaled."""
+
+    features: Tensor
+    labels: Tensor
+    scale: Scale | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        x = self.features[rows].float()
+        if self.scale is not None:
+            x = x.sub_(self.scale.mean).div_(self.scale.std)
+        return Sample(x, self.labels[rows], rows)
+
+
+class Features(DomainPair):
+    """The features (n, d) that a frozen network gives of other data, kept in the cache: a method on them has the backbone ``Precomputed``.
+
+    They are computed once for each set of rows and each network, whatever the method, the seed and the task. Another image, other
+    weights or another size are another entry of the cache. Images are taken as they are, without augmentation.
+
+    Args:
+        data: the domains. Of its other options only ``num_workers`` counts, which read images while features are computed.
+        extractor: the network.
+        standardise: make each feature's mean 0 and its standard deviation 1, by those of the ``source``, or of ``each`` domain by its own;
+            over all rows but those that are kept apart as test rows, and without labels.
+        **kwargs: see :class:`DomainPair`.
+
+    Raises:
+        UserError: augmentations; features that half precision does not hold.
+    """
+
+    def __init__(
+        self,
+        data: DomainPair,
+        extractor: Callable[[], Backbone],
+        standardise: Literal["none", "source", "each"] = "none",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if self.augment or data.augment:
+            raise UserError("cached features are of images as they are: leave augment out, or train on the images with a backbone")
+        self.data, self.extractor, self.standardise = data, extractor, standardise
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.data.class_names
+
+    @property
+    def task(self) -> str:
+        return self.data.task
+
+    def describe_row(self, row: int) -> str:
+        return self.data.describe_row(row)
+
+    def fingerprint(self) -> str:
+        return self.data.fingerprint()
+
+    def load(self) -> tuple[Domain, Domain]:
+        extractor = Extractor(self.extractor, self._device)
+        source, target = (self._computed(domain, extractor) for domain in self.data.loaded)
+        if self.standardise == "none":
+            return source, target
+        scale = _scale(source)
+        return _scaled(source, scale), _scaled(target, scale if self.standardise == "source" else _scale(target))
+
+    @property
+    def _device(self) -> torch.device:
+        if self.trainer is not None:
+            device: torch.device = self.trainer.strategy.root_device
+            return device
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def _computed(self, domain: Domain, extractor: Extractor) -> Domain:
+        return _changed(domain, lambda rows: FeatureRows(self._features(domain.name, rows, extractor), rows.labels))
+
+    def _features(self, name: str, rows: Rows, extractor: Extractor) -> Tensor:
+        if not len(rows):
+            return torch.empty(0, 0)
+        key = digest([extractor.key.encode(), content(rows).encode()])
+        return mapped(f"features/{slug(name)}-{slug(extractor.name)}-{key}", len(rows), lambda: self._extract(name, rows, extractor))
+
+    def _extract(self, name: str, rows: Rows, extractor: Extractor) -> Iterable[Tensor]:
+        lengths = lengths_of(rows)
+        # Texts of like lengths together, or most of a batch would be padding.
+        order = torch.arange(len(rows)) if lengths is None else lengths.argsort(stable=True)
+        batches = self.data.loader(rows, [order[places] for places in runs(len(rows), extractor.batch_size)])
+        computed = (extractor(batch.x) for batch in progress(f"features of {name}", batches, len(batches)))
+        yield from computed if lengths is None else [torch.cat(list(computed))[order.argsort()]]
+
+
+def _changed(domain: Domain, change: Callable[[Any], Any]) -> Domain:
+    """``domain`` with each of its sets of rows changed."""
+    names = ("train", "test", "unlabelled")
+    return replace(domain, **{name: change(rows) for name in names if (rows := getattr(domain, name)) is not None})
+
+
+def _scale(domain: Domain) -> Scale:
+    training: list[Any] = [rows for rows in (domain.train, domain.unlabelled) if rows is not None]
+    return Scale.of([rows.features for rows in training])
+
+
+def _scaled(domain: Domain, scale: Scale) -> Domain:
+    return _changed(domain, lambda rows: replace(rows, scale=scale))

@@ -1,0 +1,216 @@
+"""Several tasks at once: more labels for the rows of one data set, or several data sets."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities import CombinedLoader
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tlda.batch import Sample, Unlabelled
+from tlda.data.arrays import digest
+from tlda.data.pair import Domain, DomainPair, Joined, Rows, digest_of, lengths_of
+from tlda.errors import UserError, near
+from tlda.metrics.measures import Measures
+from tlda.tasks import TaskMeasures
+
+
+@dataclass
+class Columns:
+    """Rows whose label (n,) becomes one a task, (n, tasks): row c of ``table`` (classes + 1, tasks) for class c, the last for none."""
+
+    data: Rows
+    table: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        """The class of each row in the first task, (n,)."""
+        return self.table[self.data.labels][:, 0]
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """The length of each row, where the data have lengths."""
+        return lengths_of(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        sample = self.data[rows]
+        return sample._replace(y=self.table[sample.y])
+
+    @property
+    def digest(self) -> str:
+        """A hash of the data and of the table."""
+        return digest((digest_of(self.data).encode(), self.table))
+
+
+class Relabelled(DomainPair):
+    """The data of another pair of domains, with more tasks: coarser classes, and which domain a row is of.
+
+    Args:
+        data: the pair of domains, whose classes are the first task.
+        name: the name of that task.
+        tasks: by the name of a task, the classes that each of its own is made of, such as ``{parity: {even: ["0", "2"], odd: ["1"]}}``; a
+            class in none has no label there.
+        origin: the name of the task that tells the domains apart, if any: it trains on the source's and the target's rows, and of the
+            target's on nothing but that they are its.
+        **kwargs: see :class:`DomainPair`.
+
+    Raises:
+        UserError: a class that the data have not, with the near name; two tasks of one name.
+    """
+
+    def __init__(
+        self,
+        data: DomainPair,
+        name: str = "class",
+        tasks: dict[str, dict[str, list[str]]] | None = None,
+        origin: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.data, self.name, self.tasks, self.origin = data, name, tasks or {}, origin
+        self.inputs = data.inputs  # type: ignore[misc]
+        names = [name, *self.tasks, *([origin] if origin else [])]
+        if len(set(names)) < len(names):
+            raise UserError(f"--data.tasks: two tasks have one name: {', '.join(names)}")
+        for task, classes in self.tasks.items():
+            for old in (old for group in classes.values() for old in group if old not in data.class_names):
+                raise UserError(f"--data.tasks.{task} names the class '{old}', which the data have not{near(old, data.class_names)}")
+        if data.inputs not in ("values", "texts"):
+            raise UserError(f"Relabelled has one label a row, and {type(data).__name__} gives {data.inputs}: use Tasks")
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.data.class_names
+
+    @property
+    def num_classes(self) -> Any:
+        coarse = {task: len(classes) for task, classes in self.tasks.items()}
+        return {self.name: self.data.num_classes, **coarse, **({self.origin: 2} if self.origin else {})}
+
+    @property
+    def task(self) -> str:
+        return self.data.task
+
+    def describe_row(self, row: int) -> str:
+        return self.data.describe_row(row)
+
+    def load(self) -> tuple[Domain, Domain]:
+        source, target = self._hold_out(self.data.loaded[0]), self.data.loaded[1]
+        assert source.test is not None
+        train: Rows = Columns(source.train, self.table(0))
+        if self.origin:
+            train = Joined([train, Columns(target.train, self.hidden(1))])
+        test = None if target.test is None else Columns(target.test, self.table(1))
+        return (
+            replace(source, train=train, test=Columns(source.test, self.table(0))),
+            replace(target, train=Columns(target.train, self.table(1)), test=test),
+        )
+
+    def measures(self) -> Any:
+        return TaskMeasures({task: self.data.measures() if task == self.name else Measures(n) for task, n in self.num_classes.items()})
+
+    def table(self, domain: int) -> Tensor:
+        """The labels in each task by class, (classes + 1, tasks), those of no class last."""
+        rows = [self._row(name, domain) for name in self.class_names]
+        return torch.tensor([*rows, *self.hidden(domain)[-1:].tolist()])
+
+    def hidden(self, domain: int) -> Tensor:
+        """The table in which there is no label but the domain's."""
+        none = [-1] * (1 + len(self.tasks)) + ([domain] if self.origin else [])
+        return torch.tensor([none] * (len(self.class_names) + 1))
+
+    def _row(self, name: str, domain: int) -> list[int]:
+        coarse = (next((i for i, classes in enumerate(groups.values()) if name in classes), -1) for groups in self.tasks.values())
+        return [self.class_names.index(name), *coarse, *([domain] if self.origin else [])]
+
+
+class Tasks(DomainPair):
+    """Several pairs of domains, each a task or more: a step has a batch of each.
+
+    Args:
+        tasks: the data by the name of the task, which they are taken in the order of; each with a batch size of its own.
+        steps: the batches of an epoch, the same for all; by default one pass over the largest.
+        **kwargs: see :class:`DomainPair`; what is not said of a task is said by its own data.
+
+    Raises:
+        UserError: no tasks, or one whose target has no labels to measure with.
+    """
+
+    def __init__(self, tasks: dict[str, DomainPair], steps: int | None = None, **kwargs: Any) -> None:
+        super().__init__(steps=steps, **kwargs)
+        if not tasks:
+            raise UserError("--data.tasks is empty: name the data of each task")
+        self.tasks = dict(sorted(tasks.items()))
+        self.inputs = next(iter(self.tasks.values())).inputs  # type: ignore[misc]
+
+    @property
+    def class_names(self) -> list[str]:
+        return next(iter(self.tasks.values())).class_names
+
+    @property
+    def num_classes(self) -> Any:
+        return {
+            name: data.num_classes if isinstance(data.num_classes, dict) else {name: data.num_classes} for name, data in self.tasks.items()
+        }
+
+    @property
+    def task(self) -> str:
+        return "+".join(self.tasks)
+
+    def describe_row(self, row: int) -> str:
+        return next(iter(self.tasks.values())).describe_row(row)
+
+    def fingerprint(self) -> str:
+        return digest([f"{name} {data.fingerprint()}\n".encode() for name, data in self.tasks.items()])
+
+    @property
+    def loaded(self) -> tuple[Domain, Domain]:
+        return next(iter(self.tasks.values())).loaded
+
+    def measures(self) -> Any:
+        found: dict[str, Measures] = {}
+        for name, data in self.tasks.items():
+            measures: Any = data.measures()
+            found |= dict(measures.items()) if isinstance(data.num_classes, dict) else {name: measures}
+        return TaskMeasures(found)
+
+    def setup(self, stage: str) -> None:
+        for name, data in self.tasks.items():
+            data.trainer = self.trainer
+            data.setup(stage)
+            if not data.loaded[1].labelled:
+                raise UserError(f"the target of the task '{name}' has no labels, and several tasks are measured together: give it some")
+
+    def train_dataloader(self) -> CombinedLoader:
+        steps = self.steps or max(len(data.train_dataloader().iterables[0]) for data in self.tasks.values())
+        loaders = []
+        for data in self.tasks.values():
+            data.steps = steps
+            loaders.append(data.train_dataloader().iterables)
+        return CombinedLoader(self.batch(loaders), "min_size")
+
+    def batch(self, parts: Iterable[Any]) -> Any:
+        """The batch of all tasks, whose fields are their names."""
+        return namedtuple("TaskBatch", self.tasks)(*parts)
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        return [loader for data in self.tasks.values() for loader in data.val_dataloader()]
+
+    def test_dataloader(self) -> list[DataLoader[Any]]:
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        return next(iter(self.tasks.values())).predict_dataloader()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        if isinstance(batch, (Sample, Unlabelled)):
+            return super().on_after_batch_transfer(batch, dataloader_idx)
+        return self.batch(data.on_after_batch_transfer(part, dataloader_idx) for data, part in zip(self.tasks.values(), batch, strict=True))

@@ -1,0 +1,239 @@
+"""Readers of the files that texts come in: each line is checked, and an error names the file and the line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tlda.errors import UserError, near
+
+
+class Record(NamedTuple):
+    """A text, its label or None, and where it stands, for errors."""
+
+    text: str
+    label: str | None
+    place: str
+
+
+class Sentence(NamedTuple):
+    """Words and their tags, and where they stand, for errors."""
+
+    words: list[str]
+    tags: list[str]
+    place: str
+
+
+def read_bytes(path: Path) -> bytes:
+    """The contents of a file, or a :class:`UserError` with the near name of what is there instead."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = near(path.name, beside) if 0 < len(beside) <= 50 else ": give the path of the data"
+        raise UserError(f"cannot read {path} ({error.strerror}){hint}") from error
+
+
+def read_text(path: Path) -> str:
+    """The contents of a file in UTF-8.
+
+    Raises:
+        UserError: a byte that is none of UTF-8; it names the line.
+    """
+    data = read_bytes(path)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}, line {_line(data, error.start)}, has the byte 0x{data[error.start]:02x}, which is not UTF-8: save the file in UTF-8"
+        ) from error
+
+
+def mended_text(path: Path) -> str:
+    """The contents of a file whose distributor left bytes in it that are not UTF-8: each is read as �, and they are counted aloud."""
+    data = read_bytes(path)
+    text = data.decode("utf-8-sig", errors="replace")
+    if broken := text.count("\ufffd") - data.count("\ufffd".encode()):
+        line = text[: text.index("\ufffd")].count("\n") + 1
+        warnings.warn(f"{path} has {broken} places that are not UTF-8, the first in line {line}: each is read as \ufffd", stacklevel=2)
+    return text
+
+
+def _line(data: bytes, position: int) -> int:
+    return data[:position].count(b"\n") + 1
+
+
+def text_of(text: str, place: str) -> str:
+    """``text`` without white space around it.
+
+    Raises:
+        UserError: nothing is left of it.
+    """
+    if not (stripped := text.strip()):
+        raise UserError(f"{place} has an empty text: fill it, or leave the row out")
+    return stripped
+
+
+# Reviews
+
+
+def reviews(path: Path, labelled: bool) -> Iterator[Record]:
+    """The lines of an FDU-MTL file: ``LABEL<TAB>TEXT``, or ``TEXT`` alone."""
+    for number, line in enumerate(mended_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number},"
+        label, tab, text = line.partition("\t") if labelled else ("", "\t", line)
+        if not tab:
+            raise UserError(f"{place} has no tab: a line is a label, a tab and a text")
+        yield Record(text_of(text, place), label.strip() or None, place)
+
+
+# Rows with named columns
+
+
+def records(
+    path: Path, text: str, label: str, domain: tuple[str, Sequence[str]] | None = None, optional_label: bool = False
+) -> Iterator[Record]:
+    """The rows of a CSV, TSV or JSON Lines file, or of a folder of a Hugging Face data set, by the names of their columns.
+
+    Args:
+        path: ``.csv``, ``.tsv``, ``.jsonl``, or a folder that ``save_to_disk`` wrote.
+        text: the column of the texts.
+        label: the column of the labels; an empty one is none.
+        domain: a column, and the values in it whose rows are meant; by default all rows are.
+        optional_label: whether the column of the labels may be missing.
+
+    Raises:
+        UserError: no such column, an empty text, a row that cannot be read; it names the line.
+    """
+    found: set[str] = set()
+    for place, row in _rows(path):
+        _require_columns(place, row, [text, *(() if optional_label else (label,)), *(domain[:1] if domain else ())])
+        if domain:
+            found.add(str(row[domain[0]]))
+            if str(row[domain[0]]) not in domain[1]:
+                continue
+        value = row.get(label)
+        yield Record(text_of(str(row[text] or ""), place), None if value in (None, "") else str(value), place)
+    for name in domain[1] if domain else ():
+        if name not in found:
+            raise UserError(f"{path} has no row whose {domain[0] if domain else ''} is '{name}'{near(name, found)}")
+
+
+def _require_columns(place: str, row: dict[str, Any], columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in row:
+            raise UserError(f"{place} has no column '{column}'{near(column, [str(name) for name in row])}")
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    kinds = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _json_rows}
+    if path.is_dir():
+        yield from _dataset_rows(path)
+    elif path.suffix in kinds:
+        yield from kinds[path.suffix](path)
+    else:
+        raise UserError(f"{path} is no file of rows: name a .csv, a .tsv, a .jsonl, or a folder that a data set's save_to_disk wrote")
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t" if path.suffix == ".tsv" else ",")
+    start = 2
+    for row in reader:
+        place = f"{path}, line {start},"
+        if None in row or None in row.values():
+            raise UserError(
+                f"{place} has not as many fields as the header, {len(reader.fieldnames or ())}: put quotes around commas in a text"
+            )
+        yield place, row
+        start = reader.line_num + 1
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number},"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{place} is not JSON ({error}): each line is one object") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{place} is a {type(row).__name__}: each line is one object with named columns")
+        yield place, row
+
+
+def _dataset_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        from datasets import Dataset, load_from_disk
+    except ImportError as error:
+        raise UserError(f"{path} is a folder, and reading a Hugging Face data set needs datasets: pip install datasets") from error
+    try:
+        data = load_from_disk(str(path))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} holds no data set: name the folder that save_to_disk wrote") from error
+    if not isinstance(data, Dataset):
+        raise UserError(f"{path} has several splits{near('', data)}: name the folder of one, such as {path / next(iter(data))}")
+    names = {column: kind.names for column, kind in data.features.items() if hasattr(kind, "names")}
+    for number, row in enumerate(data):
+        yield f"{path}, row {number},", {c: names[c][v] if c in names and v is not None and v >= 0 else v for c, v in row.items()}
+
+
+# Tags
+
+
+def columns(path: Path) -> Iterator[Sentence]:
+    """The sentences of a file of ``WORD<TAB>TAG`` lines, with an empty line after each."""
+    words: list[str] = []
+    tags: list[str] = []
+    start = 1
+    for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
+        if line.strip():
+            fields = line.rstrip("\r").split("\t")
+            if len(fields) != 2 or not all(field.strip() for field in fields):
+                raise UserError(f"{path}, line {number}, has not one word and one tag with a tab between them: give each word its tag")
+            words.append(fields[0])
+            tags.append(fields[1].strip())
+        else:
+            if words:
+                yield Sentence(words, tags, f"{path}, line {start},")
+            words, tags, start = [], [], number + 1
+
+
+def conllu(path: Path) -> Iterator[tuple[str, Sentence]]:
+    """The sentences of a CoNLL-U file with universal parts of speech, and the genre of each, which ``# newdoc id`` begins with."""
+    genre, words, tags, start = "", [], [], 1
+    for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
+        if line.startswith("# newdoc id"):
+            genre = line.partition("=")[2].strip().partition("-")[0]
+        elif line.strip() and not line.startswith("#"):
+            fields = line.split("\t")
+            if len(fields) != 10:
+                raise UserError(f"{path}, line {number}, has {len(fields)} fields: a line of CoNLL-U has 10, with tabs between them")
+            if fields[0].isdigit():  # neither 1-2, a contraction of the words below it, nor 1.1, a word that is not in the text
+                words.append(fields[1])
+                tags.append(fields[3])
+        elif not line.strip():
+            if words:
+                yield genre, Sentence(words, tags, f"{path}, line {start},")
+            words, tags, start = [], [], number + 1
+
+
+def require_bio(sentence: Sentence) -> None:
+    """Raise :class:`UserError` where the tags are not BIO: I-TYPE stands only after B-TYPE or I-TYPE."""
+    before = "O"
+    for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True), 1):
+        if tag != "O" and tag[:2] not in ("B-", "I-"):
+            raise UserError(f"{sentence.place} word {number}, '{word}', has the tag '{tag}': BIO tags are O, B-TYPE and I-TYPE")
+        if tag.startswith("I-") and before[2:] != tag[2:]:
+            raise UserError(
+                f"{sentence.place} word {number}, '{word}', has the tag '{tag}' after '{before}': an entity begins with B-{tag[2:]}; "
+                "mend the tag"
+            )
+        before = tag

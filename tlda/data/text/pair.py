@@ -1,0 +1,100 @@
+"""What the data of texts share: whose tokenizer, how long a text may be, and which metrics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from tlda.data.pair import Domain, DomainPair, Rows, Subset
+from tlda.data.text.files import Record
+from tlda.data.text.tokens import Texts, encode
+from tlda.errors import UserError, near
+from tlda.metrics.measures import Measures
+from tlda.metrics.scores import MacroF1
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def data_path(root: str | None, name: str) -> Path:
+    """The file or folder ``name`` in ``root``; in the folder where the command runs, else in ``TLDA_DATA``, where no root is given."""
+    places = [Path(root)] if root else [Path(), Path(os.environ.get("TLDA_DATA") or "data")]
+    return next((place / name for place in places if (place / name).exists()), places[-1] / name)
+
+
+class TextPair(DomainPair):
+    """The base of data of texts.
+
+    Args:
+        tokenizer: the model whose tokenizer makes the tokens: the same that the backbone Text names.
+        max_length: the most tokens of a text; what is over is cut off, and said.
+        **kwargs: see :class:`DomainPair`.
+    """
+
+    inputs: ClassVar[str] = "texts"
+
+    def __init__(self, tokenizer: str = MINILM, max_length: int = 256, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if max_length < 8:
+            raise UserError(f"--data.max_length is {max_length}: a text needs at least 8 tokens")
+        self.tokenizer, self.max_length = tokenizer, max_length
+
+
+def few_rows(data: Rows, shots: int | None, seed: int) -> Rows:
+    """So many rows of ``data``, or all, where a row has no class of which there could be ``shots``."""
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    return data if shots is None else Subset(data, order[:shots])
+
+
+class Labelled(TextPair):
+    """The base of texts that each have a class. A subclass reads the records of both domains in :meth:`read`."""
+
+    def read(self) -> tuple[dict[str, list[Record]], dict[str, list[Record]]]:
+        """The records of the source and of the target: ``train``, ``test`` and ``unlabelled``, the last two where there are any."""
+        raise NotImplementedError
+
+    @cached_property
+    def records(self) -> tuple[dict[str, list[Record]], dict[str, list[Record]]]:
+        """What :meth:`read` gives, once."""
+        return self.read()
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """The labels of the source, by name."""
+        source = self.records[0]["train"]
+        for record in source:
+            if record.label is None:
+                raise UserError(f"{record.place} has no label, and the source needs one in each row: fill it, or make it the target")
+        return sorted({record.label for record in source if record.label is not None})
+
+    def load(self) -> tuple[Domain, Domain]:
+        source, target = ({n: self._texts(r, f"'{n}'") for n, r in records.items()} for records in self.records)
+        known = bool((target["train"].labels >= 0).all())
+        names = (str(getattr(self, name)) for name in ("source", "target"))
+        return Domain(next(names), source["train"], source.get("test")), Domain(
+            next(names), target["train"], target.get("test"), known, target.get("unlabelled")
+        )
+
+    def measures(self) -> Measures:
+        return Measures(self.num_classes, {"macro_f1": lambda _: MacroF1(self.num_classes)})
+
+    def _texts(self, records: Sequence[Record], what: str) -> Texts:
+        if not records:
+            raise UserError(f"there are no texts in {what}: look at the file")
+        found = encode(
+            [record.text for record in records], self.tokenizer, self.max_length, f"{what} ({records[0].place.partition(',')[0]})"
+        )
+        return Texts(found["tokens"], found["ends"], torch.tensor([self._label(record) for record in records]))
+
+    def _label(self, record: Record) -> int:
+        if record.label is None:
+            return -1
+        if record.label not in self.class_names:
+            raise UserError(
+                f"{record.place} has the label '{record.label}', which the source has not{near(record.label, self.class_names)}"
+            )
+        return self.class_names.index(record.label)

@@ -1,0 +1,167 @@
+"""Questions whose answers are spans of a text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchmetrics import Metric
+
+from tlda.batch import Sample
+from tlda.data.pair import Domain, Rows, Subset
+from tlda.data.text.files import read_text, text_of
+from tlda.data.text.pair import TextPair, data_path, few_rows
+from tlda.data.text.tokens import Texts, encode
+from tlda.errors import UserError
+from tlda.metrics.answers import Answer, AnswerMeasures, AnswerScore, exact_match, token_f1
+from tlda.metrics.measures import Measures
+
+TEST_SHARE = 0.2
+
+
+class Question(NamedTuple):
+    """A question, the text in which its answers are, the answers, where the first begins in characters, and its place, for errors."""
+
+    question: str
+    context: str
+    answers: list[str]
+    start: int
+    place: str
+
+
+@dataclass
+class Spans(Texts):
+    """Questions, each with its text: ``tokens`` are (t, 3), see :mod:`tlda.heads`, ``labels`` (n, 2) the first and last token of the
+    answer, -1 where that is cut off, ``offsets`` (t, 2) the characters of each token. A batch has the labels (2 n,) in turn.
+    """
+
+    offsets: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        return Sample(self.padded(rows), self.labels[rows].flatten(), rows)
+
+
+class Questions(TextPair):
+    """Questions about texts, in SQuAD's JSON (Rajpurkar et al., EMNLP 2016), split by articles: a fifth of them measures.
+
+    It is the same fifth in files of as many articles, so that what XQuAD translated from a question trained on is never measured.
+
+    Args:
+        source: the file of the source, found where the command runs or in ``TLDA_DATA``.
+        target: the file of the target.
+        max_length: the most tokens of a question and its text together; training leaves out what has its answer beyond.
+        shots: the labelled questions that a supervised setting may see of the target; null for all.
+        **kwargs: see :class:`TextPair`.
+
+    Raises:
+        UserError: a file that is not SQuAD's JSON; an answer that is not where it is said to be.
+    """
+
+    inputs: ClassVar[str] = "spans"
+
+    def __init__(
+        self, source: str = "xquad/xquad.en.json", target: str = "xquad/xquad.es.json", max_length: int = 384, **kwargs: Any
+    ) -> None:
+        super().__init__(max_length=max_length, **kwargs)
+        self.source, self.target = source, target
+
+    @property
+    def task(self) -> str:
+        return "_to_".join(Path(name).stem for name in (self.source, self.target))
+
+    @property
+    def class_names(self) -> list[str]:
+        return ["begin", "end"]
+
+    @cached_property
+    def questions(self) -> list[dict[str, list[Question]]]:
+        """The questions of source and target by ``train`` and ``test``."""
+        return [_split(articles(data_path(None, name))) for name in (self.source, self.target)]
+
+    def load(self) -> tuple[Domain, Domain]:
+        source, target = (self._domain(name, domain) for name, domain in zip((self.source, self.target), self.questions, strict=True))
+        return source, target
+
+    def measures(self) -> Measures:
+        scores = {"exact_match": exact_match, "f1": token_f1}
+        return AnswerMeasures({name: self._score(score) for name, score in scores.items()})
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        raise UserError("predict writes classes, and an answer is a span of a text: measure answers with `tlda test`")
+
+    def _few(self, data: Rows) -> Rows:
+        return few_rows(data, self.shots, self.seed)
+
+    def _score(self, score: Callable[[str, str], float]) -> Callable[[int], Metric]:
+        return lambda domain: AnswerScore(score, self.answer_key[domain])
+
+    @cached_property
+    def answer_key(self) -> list[list[Answer]]:
+        """What the test rows of source and target are scored by."""
+        found = []
+        for domain, questions in zip(self.loaded, self.questions, strict=True):
+            rows: Any = domain.test
+            offsets = rows.offsets.tensor_split(rows.ends[:-1])
+            found.append([Answer(q.context, o, q.answers) for q, o in zip(questions["test"], offsets, strict=True)])
+        return found
+
+    def _domain(self, name: str, questions: dict[str, list[Question]]) -> Domain:
+        train, test = (self._spans(part, f"'{name}'") for part in (questions["train"], questions["test"]))
+        answered = (train.labels >= 0).all(1).nonzero().flatten()
+        if not len(answered):
+            raise UserError(f"no question of '{name}' has its answer within {self.max_length} tokens: raise --data.max_length")
+        return Domain(name, Subset(train, answered), Spans(test.tokens, test.ends, test.labels.clamp_min(0), test.offsets))
+
+    def _spans(self, questions: list[Question], what: str) -> Spans:
+        found = encode([(q.question, q.context) for q in questions], self.tokenizer, self.max_length, what, "spans")
+        offsets, tokens = found["origin"].tensor_split(found["ends"][:-1]), found["tokens"].tensor_split(found["ends"][:-1])
+        labels = [_tokens_of(q, o, t[:, 1] == 1) for q, o, t in zip(questions, offsets, tokens, strict=True)]
+        return Spans(found["tokens"], found["ends"], torch.tensor(labels), found["origin"])
+
+
+def _tokens_of(question: Question, offsets: Tensor, allowed: Tensor) -> tuple[int, int]:
+    """The first and the last token of the answer, or -1 and -1 where it is cut off."""
+    start, end = question.start, question.start + len(question.answers[0])
+    inside = (allowed & (offsets[:, 1] > start) & (offsets[:, 0] < end)).nonzero().flatten()
+    if not len(inside) or offsets[inside[-1], 1] < end:
+        return -1, -1
+    return int(inside[0]), int(inside[-1])
+
+
+def articles(path: Path) -> list[list[Question]]:
+    """The questions of each article of a file in SQuAD's JSON."""
+    try:
+        found = json.loads(read_text(path))["data"]
+        return [list(_questions(f"{path}, article {number},", article)) for number, article in enumerate(found, 1)]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(
+            f"{path} is not in SQuAD's JSON ({type(error).__name__}: {error}): it needs data, paragraphs, qas and answers"
+        ) from error
+
+
+def _questions(place: str, article: dict[str, Any]) -> Iterator[Question]:
+    for paragraph in article["paragraphs"]:
+        context = text_of(paragraph["context"], place) and paragraph["context"]
+        for entry in paragraph["qas"]:
+            own = f"{place} question '{entry.get('id')}',"
+            answers = [answer["text"] for answer in entry["answers"]]
+            start = entry["answers"][0]["answer_start"]
+            if context[start : start + len(answers[0])] != answers[0]:
+                raise UserError(f"{own} has the answer '{answers[0]}', which is not at character {start} of its text: mend answer_start")
+            yield Question(text_of(entry["question"], own), context, answers, start, own)
+
+
+def _split(found: list[list[Question]]) -> dict[str, list[Question]]:
+    order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0)).tolist()
+    held = max(1, round(TEST_SHARE * len(found)))
+    return {
+        part: [question for article in sorted(rows) for question in found[article]]
+        for part, rows in (("train", order[held:]), ("test", order[:held]))
+    }

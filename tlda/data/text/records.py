@@ -1,0 +1,71 @@
+"""Anyone's texts, in files with named columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tlda.data.text.files import Record, records
+from tlda.data.text.pair import Labelled, data_path
+from tlda.errors import UserError
+
+
+class Records(Labelled):
+    """Texts by the names of their columns, in CSV, TSV or JSON Lines, or in folders that a Hugging Face data set's ``save_to_disk`` wrote.
+
+    Either each domain has a file of its own, or one file has both, and a column says which row is of which. A target without labels
+    is adapted to and predicted, not measured.
+
+    Args:
+        source: the file of the domain with labels; with ``file`` and ``domain``, the value of that column.
+        target: that of the domain without, alike.
+        text: the column of the texts.
+        label: the column of the labels.
+        file: the file of both domains.
+        domain: the column of ``file`` that names the domain of a row.
+        source_test: the file of the source's test rows; by default a part is held out.
+        target_test: the file of the target's test rows; by default all rows measure.
+        **kwargs: see :class:`TextPair`.
+
+    Raises:
+        UserError: a missing file or column, with the near name; an empty text; a label that the source has not; a byte that is not UTF-8.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        text: str = "text",
+        label: str = "label",
+        file: str | None = None,
+        domain: str | None = None,
+        source_test: str | None = None,
+        target_test: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (file is None) is not (domain is None):
+            raise UserError("--data.file and --data.domain belong together: the file of both domains, and its column that names the domain")
+        self.source, self.target, self.text, self.label = source, target, text, label
+        self.file, self.domain = file, domain
+        self.tests = source_test, target_test
+
+    @property
+    def task(self) -> str:
+        return "_to_".join(Path(name).stem for name in (self.source, self.target))
+
+    def read(self) -> tuple[dict[str, list[Record]], dict[str, list[Record]]]:
+        source, target = (
+            {part: self._records(name, measured) for part, name in (("train", train), ("test", test)) if name}
+            for train, test, measured in zip((self.source, self.target), self.tests, (True, False), strict=True)
+        )
+        return source, target
+
+    def describe_row(self, row: int) -> str:
+        target = self.records[1]
+        return target.get("test", target["train"])[row].text
+
+    def _records(self, name: str, needs_label: bool) -> list[Record]:
+        path = data_path(None, self.file or name)
+        wanted = (self.domain, [name]) if self.domain else None
+        return list(records(path, self.text, self.label, wanted, optional_label=not needs_label))

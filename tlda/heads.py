@@ -1,0 +1,59 @@
+"""Which rows a batch of inputs has: one an image or a text, one a word, or the places where an answer may begin and end.
+
+Token ids are whole numbers (n, l), with :data:`PAD` where there is no token. What is asked of words comes as (n, l, 2): beside the ids, 1
+at the first token of each word. What is asked of a text for an answer comes as (n, l, 3): ids, 1 where an answer may be, and the number
+of the segment, 0 for the question. The features of either are those of the marked places, flattened (m, d), so that one linear layer is
+the head of all three, and every loss sees rows of features and logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from tlda.batch import PAD, Output
+
+WORDS, SPANS = 2, 3
+"""The number of channels of texts whose words have classes, and of those in which an answer is looked for."""
+
+NOWHERE = -1e4
+"""The logit of a place where no answer may be: finite, so that entropies are, and small in half precision too."""
+
+
+def channels(x: Tensor) -> int:
+    """:data:`WORDS`, :data:`SPANS`, or 1 where a whole input makes one row."""
+    return x.shape[2] if x.ndim == 3 and not x.is_floating_point() else 1
+
+
+def places(x: Tensor) -> Tensor:
+    """Which tokens of ``x`` (n, l, k) make a row, (n, l)."""
+    return x[..., 1] == 1
+
+
+def joined(inputs: Sequence[Tensor]) -> Tensor:
+    """The inputs of several domains as one batch; token ids are padded to the longest text."""
+    if inputs[0].dtype != torch.long:
+        return torch.cat(list(inputs))
+    longest = max(x.shape[1] for x in inputs)
+    return torch.cat([pad(x, (*(0, 0) * (x.ndim - 2), 0, longest - x.shape[1]), value=PAD) for x in inputs])
+
+
+def split(output: Output, inputs: Sequence[Tensor]) -> list[Output]:
+    """The output of the joined ``inputs``, taken apart again."""
+    rows = [int(places(x).sum()) if channels(x) > 1 else len(x) for x in inputs]
+    logits = [2 * len(x) if channels(x) == SPANS else r for x, r in zip(inputs, rows, strict=True)]
+    return [Output(*parts) for parts in zip(torch.split(output.features, rows), torch.split(output.logits, logits), strict=True)]
+
+
+def arranged(logits: Tensor, x: Tensor) -> Tensor:
+    """``logits`` as the task asks for them: for spans, the scores (m, 2) of all places become (2 n, l), begin and end of each text in turn.
+
+    Their classes are then the positions in the text, and the label of a row is where the answer begins or ends.
+    """
+    if channels(x) != SPANS:
+        return logits
+    scores = logits.new_full((*x.shape[:2], 2), NOWHERE).masked_scatter(places(x)[..., None], logits)
+    return scores.transpose(1, 2).flatten(0, 1)

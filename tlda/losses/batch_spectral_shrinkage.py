@@ -1,0 +1,40 @@
+"""Batch spectral shrinkage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlda.batch import Output
+from tlda.losses.base import Loss
+from tlda.losses.numerics import full_precision, spectrum
+
+
+def batch_spectral_shrinkage(features: Tensor, k: int = 1) -> Tensor:
+    """The squares of the ``k`` smallest singular values, whose directions transfer worst (Chen et al., NeurIPS 2019).
+
+    Args:
+        features: (n, d); they have min(n, d) singular values.
+        k: how many of them; all, where there are fewer.
+    """
+    rows = full_precision(features)
+    # Not by the Gram matrix: the smallest singular values drown in the rounding of the largest one's square.
+    return spectrum(torch.linalg.svdvals, rows)[-k:].square().sum()
+
+
+class BSS(Loss):
+    """:func:`batch_spectral_shrinkage` of the target's features, which are those of the only domain where there is one.
+
+    Args:
+        trade_off: the weight of the term; the paper's eta.
+        k: the number of singular values.
+    """
+
+    def __init__(self, trade_off: float = 1e-3, k: int = 1) -> None:
+        super().__init__(trade_off)
+        self.k = k
+
+    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+        return batch_spectral_shrinkage(target.features, self.k)

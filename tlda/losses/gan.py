@@ -1,0 +1,57 @@
+"""What generators and their critics minimise."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy, relu
+
+from tlda.losses.numerics import full_precision, option
+
+Adversary = Literal["lsgan", "hinge"]
+
+
+def gan_generator(fake: Tensor, adversary: Adversary = "lsgan") -> Tensor:
+    """A generator's loss by the critic's scores of what it made, of any shape.
+
+    Args:
+        fake: the scores.
+        adversary: ``lsgan`` is ``(D(G(x)) - 1)^2`` (Mao et al., ICCV 2017, eq. 9 with a = 0, b = c = 1, and CycleGAN's without the
+            half); ``hinge`` is ``-D(G(x))`` (Miyato et al., ICLR 2018, eq. 17).
+
+    Raises:
+        UserError: an unknown adversary.
+    """
+    fake = full_precision(fake)
+    losses = {"lsgan": (fake - 1).square().mean(), "hinge": -fake.mean()}
+    return option("gan_generator", "adversary", adversary, losses)
+
+
+def gan_critic(real: Tensor, fake: Tensor, adversary: Adversary = "lsgan") -> Tensor:
+    """A critic's loss by its scores of images of the domain and of made ones, halved as in CycleGAN so that it learns more slowly.
+
+    Args:
+        real: the scores of images of the domain.
+        fake: the scores of made ones.
+        adversary: ``lsgan`` (Mao et al., ICCV 2017, eq. 9) or ``hinge`` (Miyato et al., ICLR 2018, eq. 16).
+
+    Raises:
+        UserError: an unknown adversary.
+    """
+    real, fake = full_precision(real), full_precision(fake)
+    losses = {
+        "lsgan": (real - 1).square().mean() + fake.square().mean(),
+        "hinge": relu(1 - real).mean() + relu(1 + fake).mean(),
+    }
+    return option("gan_critic", "adversary", adversary, losses) / 2
+
+
+def semantic_consistency(after: Tensor, before: Tensor) -> Tensor:
+    """The cross-entropy of a classifier on translated images to its own classes of them as they were (Hoffman et al., ICML 2018, eq. 4).
+
+    Args:
+        after: its logits of the translated images, (n, c).
+        before: its logits of the images, (n, c), of which no gradient comes.
+    """
+    return cross_entropy(full_precision(after), before.argmax(1))

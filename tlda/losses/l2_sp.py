@@ -1,0 +1,46 @@
+"""Weight decay towards the pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlda.batch import Output
+from tlda.losses.anchored import Anchored
+from tlda.losses.numerics import full_precision
+
+
+def l2_sp(weights: Iterable[Tensor], start: Iterable[Tensor], new: Iterable[Tensor] = (), decay: float = 1.0) -> Tensor:
+    """Half the squared distance of ``weights`` from where they started, and of ``new`` ones from zero (Li et al., ICML 2018).
+
+    Args:
+        weights: tensors of any shapes.
+        start: tensors of the same shapes, in the same order.
+        new: the weights of layers that were not pretrained.
+        decay: the weight of the part of ``new``; the paper's beta over alpha.
+    """
+    moved = [full_precision(weight) - full_precision(origin) for weight, origin in zip(weights, start, strict=True)]
+    terms = [0.5 * difference.square().sum() for difference in moved]
+    terms += [0.5 * decay * full_precision(weight).square().sum() for weight in new]
+    return torch.stack(terms).sum()
+
+
+class L2SP(Anchored):
+    """:func:`l2_sp` of the backbone, and of bottleneck and head as the new layers.
+
+    Args:
+        trade_off: the weight of the term; the paper's alpha.
+        decay: the weight of the new layers' part relative to the backbone's.
+    """
+
+    def __init__(self, trade_off: float = 0.01, decay: float = 1.0) -> None:
+        super().__init__(trade_off)
+        self.decay = decay
+
+    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+        (method,) = self.method
+        new = [*method.bottleneck.parameters(), *method.head.parameters()]
+        return l2_sp(self.backbone.parameters(), self.start.parameters(), new, self.decay)

@@ -1,0 +1,49 @@
+"""Cycle-consistent adversarial domain adaptation."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from tlda.batch import Output, Pair
+from tlda.cycle import Made
+from tlda.losses import DomainAdversarial, semantic_consistency
+from tlda.methods.cyclegan import CycleGAN
+
+
+class CyCADA(CycleGAN):
+    """CycleGAN that keeps classes, then features that hide which images are translated (Hoffman et al., ICML 2018).
+
+    A batch of the first stage trains as :class:`CycleGAN` does, and the generators besides so that the source's classifier, frozen,
+    gives an image and its translation one class. In the second the generators rest, and the features of translated and target
+    images are aligned.
+
+    Args:
+        semantic: the weight of the classes' consistency (eq. 4).
+        pixel: the share of the run at which the second stage begins; 1 for none.
+        trade_off: the coefficient of the reversed gradient in the second stage, at full ramp.
+        hidden: the width of the critic's hidden layers.
+    """
+
+    def __init__(self, semantic: float = 1.0, pixel: float = 0.6, trade_off: float = 1.0, hidden: int = 500, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.semantic, self.pixel = semantic, pixel
+        self.add_loss("domain", DomainAdversarial(trade_off, hidden))
+
+    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+        if self.progress < self.pixel:
+            super().training_step(batch, batch_idx)
+        else:
+            classifier, *_ = self.optimizers()  # type: ignore[attr-defined]
+            self.step(self.objective(batch, *self.forward_pair(batch)), classifier)
+
+    def translation_terms(self, made: Made) -> dict[str, Tensor]:
+        judge = self.translator.judge
+        pairs = ((made.source, made.to_target), (made.target, made.to_source))
+        consistency = [semantic_consistency(judge(after).logits, judge(before).logits) for before, after in pairs]
+        return {**super().translation_terms(made), "semantic": self.semantic * sum(consistency[1:], consistency[0])}
+
+    def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
+        if self.progress < self.pixel:
+            return {"task": cross_entropy(source.logits, batch.source.y)}
+        return super().objective(batch, source, target)

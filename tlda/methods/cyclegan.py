@@ -1,0 +1,60 @@
+"""Cycle-consistent translation, and a classifier of what is translated."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tlda.batch import Output, Pair, Sample, SourceBatch
+from tlda.cycle import Made, Translator
+from tlda.method import Method
+from tlda.optim import GanAdam, Optim
+
+
+class CycleGAN(Method):
+    """Source images in the look of the target, without pairs (Zhu et al., ICCV 2017), and a classifier that learns from them.
+
+    Args:
+        translator: generators, critics and their losses; :class:`Translator` where none is given.
+        pretrain: the share of the run in which the classifier learns from the source as it is; after it, it judges translations. 0
+            where ``init_from`` names a checkpoint of such a run.
+        gan: the optimizer of generators and critics; :class:`GanAdam` where none is given.
+    """
+
+    def __init__(self, translator: Translator | None = None, pretrain: float = 0.1, gan: Optim | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.automatic_optimization = False
+        self.translator, self.pretrain, self.gan = translator or Translator(), pretrain, gan or GanAdam()
+        self.translator.build(self.backbone, self.bottleneck, self.head, self.num_features)
+
+    @property
+    def batch_type(self) -> type:
+        return Pair
+
+    def configure_optimizers(self) -> list[Optimizer]:  # type: ignore[override]
+        return [self.optimizer(self.parameter_groups()), *(self.gan([group]) for group in self.translator.groups())]
+
+    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+        classifier, generators, *critics = self.optimizers()  # type: ignore[attr-defined]
+        if self.progress >= self.pretrain:
+            self.translator.begin(self)
+            made = self.translator.make(batch.source.x, batch.target.x)
+            self.step(self.translation_terms(made), generators)
+            self.translator.follow()
+            self.step(self.translator.critic_terms(made), *critics)
+        self.step(self.objective(batch, *self.forward_pair(batch)), classifier)
+
+    def translation_terms(self, made: Made) -> dict[str, Tensor]:
+        """What the generators minimise."""
+        return self.translator.generator_terms(made)
+
+    def forward_pair(self, batch: Pair) -> tuple[Output, Output]:
+        source = batch.source._replace(x=self.translator(batch.source.x))
+        return super().forward_pair(batch._replace(source=source) if self.losses else SourceBatch(source))
+
+    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
+        super().validation_step(batch._replace(x=self.translator.measure(batch.x, dataloader_idx)), batch_idx, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self.log_epoch(self.translator.measures.computed())

@@ -1,0 +1,61 @@
+"""Domain-adaptive pre-training."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from tlda.batch import PAD, Pair, Sample, TargetBatch
+from tlda.heads import joined
+from tlda.method import Method
+from tlda.vocabulary import Masking, VocabularyHead
+
+
+class MLM(Method):
+    """Masked-language modelling on the target's texts, and the source's: a start for any other method, by its ``init_from``.
+
+    A share of the tokens is masked, and the encoder learns to tell them (Devlin et al., NAACL 2019), of the target's texts before the task
+    (Gururangan et al., ACL 2020). Neither head nor bottleneck is trained: what a test measures of them is chance, and other methods make
+    their own.
+
+    Args:
+        share: the share of the tokens that are told.
+        source: whether the source's texts are trained on too; no label is seen of either.
+    """
+
+    inputs: ClassVar[tuple[str, ...]] = ("texts", "words", "spans")
+    untrained: ClassVar[tuple[str, ...]] = ("bottleneck", "head")
+
+    def __init__(self, share: float = 0.15, source: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.masking, self.source = Masking(self.backbone, share), source
+        self.vocabulary = VocabularyHead(self.backbone)
+        for part in (self.head, self.bottleneck):
+            part.requires_grad_(False)
+
+    @property
+    def batch_type(self) -> type:
+        return Pair if self.source else TargetBatch
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [*super().parameter_groups(), {"name": "vocabulary", "params": list(self.vocabulary.parameters()), "lr_multiplier": 1.0}]
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.total({"masked": self.loss(joined([domain.x for domain in batch]))})
+
+    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The mean cross-entropy of the masked tokens of ``x``, (n, l) or (n, l, k), in nats."""
+        ids = x if x.ndim == 2 else x[..., 0]
+        masked, told = self.masking(ids, generator)
+        logits = self.vocabulary(self.backbone.encode(masked)[told])  # type: ignore[operator]
+        loss: Tensor = torch.nn.functional.cross_entropy(logits.float(), ids[told], reduction="sum") / told.sum().clamp_min(1)
+        return loss
+
+    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
+        # Always the same tokens, so that epochs compare.
+        loss = self.loss(batch.x, torch.Generator().manual_seed(batch_idx))
+        tokens = int((batch.x != PAD).sum())
+        self.log(f"val/{('source', 'target')[dataloader_idx]}/masked", loss, add_dataloader_idx=False, batch_size=tokens, sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Nothing else is measured: the head is not trained."""

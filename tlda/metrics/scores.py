@@ -1,0 +1,78 @@
+"""Metrics against labels, which are updated with the logits of a batch and the batch itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from tlda.batch import Sample
+from tlda.heads import places
+
+
+class Accuracy(MulticlassAccuracy):
+    """The share of rows that are right."""
+
+    def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
+        """Count the logits (n, classes) of a batch."""
+        super().update(logits, batch.y)
+
+
+class MacroF1(MulticlassF1Score):
+    """The mean over classes of the F1 of each, so that rare ones count as much; of classes that are in labels or predictions."""
+
+    def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
+        """Count the logits (n, classes) of a batch."""
+        super().update(logits, batch.y)
+
+
+Span = tuple[str, int, int]
+
+
+def spans(tags: Sequence[str]) -> set[Span]:
+    """The entities of BIO tags: type, first word, and the word after its last.
+
+    As CoNLL-2003's scorer reads them, an I-TYPE that follows another type or O begins an entity.
+    """
+    found, kind, start = set(), "", 0
+    for place, tag in enumerate([*tags, "O"]):
+        goes_on = tag.startswith("I-") and tag[2:] == kind
+        if kind and not goes_on:
+            found.add((kind, start, place))
+        if not goes_on:
+            kind, start = (tag[2:] if tag != "O" else ""), place
+    return found
+
+
+class SpanF1(Metric):
+    """The F1 of whole entities: right is one whose type, first and last word are (Tjong Kim Sang and De Meulder, CoNLL 2003).
+
+    Args:
+        tags: the BIO tags by class.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        super().__init__()
+        self.tags = list(tags)
+        self.add_state("counts", torch.zeros(3, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, batch: Sample) -> None:
+        """Count the logits (m, tags) of a batch of sentences with m words."""
+        sizes = places(batch.x).sum(1).tolist()
+        for predicted, wanted in zip(torch.split(logits.argmax(1), sizes), torch.split(batch.y, sizes), strict=True):
+            found, gold = (spans([self.tags[c] for c in row.tolist()]) for row in (predicted, wanted))
+            self.counts += torch.tensor([len(found & gold), len(found), len(gold)], device=self.counts.device)
+
+    def compute(self) -> Tensor:
+        """The harmonic mean of precision and recall over all entities, 0 to 1; 0 where there is none."""
+        right, found, gold = self.counts
+        f1: Tensor = 2.0 * right / (found + gold).clamp_min(1)
+        return f1

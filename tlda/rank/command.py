@@ -1,0 +1,122 @@
+"""``tlda rank``: which network, and which source, before anything is trained."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from tlda.bench.grid import markdown
+from tlda.bench.results import write_whole
+from tlda.data.progress import progress
+from tlda.errors import Arguments
+from tlda.folders import require_writable
+from tlda.protocol import digest
+from tlda.rank.declared import Ranking, load_ranking
+from tlda.rank.render import document, similarity_document
+
+VERSION = 1
+"""Part of every key. Raise it when a change of the code changes numbers."""
+
+
+def _arguments(args: list[str]) -> argparse.Namespace:
+    parser = Arguments(prog="tlda rank", description="Rank pretrained networks on a labelled part of the target, without training them.")
+    parser.add_argument("configs", nargs="+", type=Path, metavar="CONFIG", help="YAML files with data and candidates; a later one wins")
+    parser.add_argument("--candidates", help="only these candidates, comma-separated")
+    parser.add_argument(
+        "--fine-tune", action="store_true", help="also train each candidate as the ranking's fine_tune says, to compare with"
+    )
+    parser.add_argument("--similarity", action="store_true", help="instead compare the domains: which source is nearest to the target?")
+    parser.add_argument("--render", action="store_true", help="measure nothing; render what is finished")
+    parser.add_argument(
+        "--results", type=Path, help="the folder of the results; by default results/rank beside a folder named rank, else here"
+    )
+    return parser.parse_args(args)
+
+
+def rank(args: list[str]) -> None:
+    """Run the command ``tlda rank`` with ``args``."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from tlda.quiet import silence
+
+    options = _arguments(args)
+    silence()
+    ranking = load_ranking(options.configs)
+    picked = ranking.picked(options.candidates)
+    name = f"{ranking.name}-similarity" if options.similarity else ranking.name
+    folder = options.results or _folder(options.configs[-1])
+    require_writable(folder, "--results")
+    path = folder / f"{name}.json"
+    complete = _compare if options.similarity else _score
+    results = complete(ranking, [] if options.render else picked, _read(path), path, options.fine_tune)
+    shown = (similarity_document if options.similarity else document)(ranking.title or ranking.name, results)
+    write_whole(folder / f"{name}.md", markdown(shown))
+    Console().print(Markdown(markdown(shown)))
+    print(f"tlda: wrote {path} and {path.with_suffix('.md').name}")
+
+
+def _folder(config: Path) -> Path:
+    return config.resolve().parent.parent / "results" / "rank" if config.resolve().parent.name == "rank" else Path("results/rank")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The results at ``path``; nothing where they are not there, or damaged."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _score(ranking: Ranking, picked: list[str], known: dict[str, Any], path: Path, fine_tune: bool) -> dict[str, Any]:
+    """Score what ``known`` lacks of the ``picked`` candidates, and write all to ``path`` after each."""
+    results: dict[str, Any] = {
+        "protocol": ranking.protocol,
+        "labelled": ranking.labelled,
+        "tasks": {task: _valid(ranking, task, known) for task in ranking.tasks},
+    }
+    places = [(task, candidate) for task in ranking.tasks for candidate in picked]
+    for task, candidate in progress("candidates", places, len(places)):
+        entries = results["tasks"][task]
+        entries[candidate] = _measured(ranking, task, candidate, entries.get(candidate), fine_tune)
+        write_whole(path, json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def _key(ranking: Ranking, task: str, candidate: str) -> str:
+    return digest([VERSION, ranking.features(ranking.tasks[task], candidate)])
+
+
+def _valid(ranking: Ranking, task: str, known: dict[str, Any]) -> dict[str, Any]:
+    """What is ``known`` of the ranking's candidates on a task, made with these settings."""
+    found = known.get("tasks", {}).get(task, {})
+    return {name: found[name] for name in ranking.candidates if found.get(name, {}).get("key") == _key(ranking, task, name)}
+
+
+def _measured(ranking: Ranking, task: str, candidate: str, entry: dict[str, Any] | None, fine_tune: bool) -> dict[str, Any]:
+    """``entry`` with what it lacks."""
+    from tlda.rank.score import fine_tuned, score
+
+    overlay, key = ranking.tasks[task], _key(ranking, task, candidate)
+    entry = entry or {"key": key, **score(ranking, overlay, candidate)}
+    tuned_key = digest([key, ranking.fine_tune])
+    if fine_tune and entry.get("fine_tuned", {}).get("key") != tuned_key:
+        entry["fine_tuned"] = {"key": tuned_key, **fine_tuned(ranking, overlay, candidate, entry["width"])}
+    return entry
+
+
+def _compare(ranking: Ranking, picked: list[str], known: dict[str, Any], path: Path, fine_tune: bool) -> dict[str, Any]:
+    """Compare the domains by the features of the ``picked`` candidates."""
+    from tlda.rank.similarity import similarity
+
+    results: dict[str, Any] = {"pairs": {}, "keys": {}}
+    for candidate in ranking.candidates:
+        key = digest([VERSION, ranking.domains, ranking.features({}, candidate)])
+        done = known.get("keys", {}).get(candidate) == key
+        if done or candidate in picked:
+            results["pairs"][candidate] = known["pairs"][candidate] if done else similarity(ranking, candidate)
+            results["keys"][candidate] = key
+            write_whole(path, json.dumps(results, indent=1) + "\n")
+    return results

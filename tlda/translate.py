@@ -1,0 +1,156 @@
+"""``tlda translate``: write a source in the look of a target, as a data set that any method trains on."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tlda.data.translated import COLUMNS, MANIFEST, PROTOCOL, VERSION, hash_of
+from tlda.errors import Arguments, UserError
+from tlda.folders import require_writable, write_bytes
+
+if TYPE_CHECKING:
+    from tlda.cycle import Translator
+    from tlda.data.pair import DomainPair, Rows
+
+BATCH = 256
+"""The images that are translated at a time; always the same ones together, so that a resumed run makes the same images."""
+
+
+def translate(args: list[str]) -> None:
+    """Run the command ``tlda translate`` with ``args``."""
+    parser = Arguments(prog="tlda translate", description="Write a source in the look of a target, as a data set to train on.")
+    parser.add_argument("checkpoint", type=Path, help="the checkpoint of a method that translates, such as CycleGAN")
+    parser.add_argument("--source", help="the domain to translate; by default the source that it was trained on")
+    parser.add_argument("--root", help="the folder of the data; by default that of the training, or TLDA_DATA")
+    parser.add_argument("--out", type=Path, required=True, help="the folder that is written; a run that was ended goes on in it")
+    options: argparse.Namespace = parser.parse_args(args)
+    count = translate_checkpoint(options.checkpoint, options.out, {"source": options.source, "root": options.root})
+    print(f"tlda: {count} translated images are in {options.out}; train on them with --data.translated.folder {options.out}")
+
+
+def translate_checkpoint(checkpoint: Path, out: Path, changes: dict[str, str | None]) -> int:
+    """Translate the source of ``checkpoint``'s data into the folder ``out``, and return the number of images.
+
+    Args:
+        checkpoint: of a method that translates.
+        out: the folder; what is there of the same translation is kept.
+        changes: options of the data that take the place of the training's, where they are not None.
+
+    Raises:
+        UserError: the method translates nothing; the images are not of the shape that it was trained on; ``out`` holds something
+            else, or has no room.
+    """
+    from tlda.checkpoint import KEY, load, read
+    from tlda.cycle import Translator
+
+    method = load(checkpoint)
+    translator = getattr(method, "translator", None)
+    if not isinstance(translator, Translator):
+        raise UserError(f"{checkpoint} holds {type(method).__name__}, which translates nothing: name a checkpoint of CycleGAN or CyCADA")
+    if not translator.judge.taken:
+        raise UserError(f"the run of {checkpoint} ended before it began to translate: train for longer, or lower --model.pretrain")
+    found = read(checkpoint)[KEY]
+    data = data_of(found.get("data"), checkpoint, changes)
+    weights = hash_of(b"".join(value.numpy().tobytes() for value in translator.averages["to_target"].state_dict().values()))
+    return write_translation(translator, data, out, {"method": found["method"], "generator": weights, "recipe": found})
+
+
+def data_of(recipe: Any, checkpoint: Path, changes: dict[str, str | None]) -> DomainPair:
+    """The data of the ``recipe`` in ``checkpoint``, with the ``changes`` that are not None."""
+    from jsonargparse import ArgumentParser
+
+    import tlda.data  # noqa: F401  (imported, so that its classes have short names)
+    from tlda.data.pair import DomainPair
+    from tlda.parsing import explained
+
+    if recipe is None:
+        raise UserError(f"{checkpoint} does not say what it was trained on: train with `tlda fit`, which writes that down")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(DomainPair, "data")
+    for name, value in changes.items():
+        if value is not None and name not in recipe["init_args"]:
+            raise UserError(f"{recipe['class_path'].rsplit('.', 1)[-1]} has no option '{name}': leave --{name} out")
+    made = {**recipe["init_args"], **{name: value for name, value in changes.items() if value is not None}}
+    with explained():
+        data: DomainPair = parser.instantiate_classes(parser.parse_object({"data": {**recipe, "init_args": made}})).data
+    return data
+
+
+class Entry(NamedTuple):
+    """A line of the manifest."""
+
+    file: str
+    split: str
+    row: int
+    label: int
+    hash: str
+
+
+def write_translation(translator: Translator, data: DomainPair, out: Path, made_by: dict[str, Any]) -> int:
+    """Write the source of ``data``, translated, into the folder ``out``; the manifest comes last, when all images are there."""
+    from tlda.data.pair import digest_of
+
+    source = data.loaded[0]
+    splits = {name: rows for name, rows in (("train", source.train), ("test", source.test)) if rows is not None}
+    require_writable(out, "--out")
+    protocol = {"version": VERSION, "domain": source.name, "classes": data.class_names, **made_by}
+    _begin(out, {**protocol, "rows": {name: digest_of(rows) for name, rows in splits.items()}})
+    entries = [entry for name, rows in splits.items() for entry in _write_split(translator.eval(), data, name, rows, out)]
+    lines = io.StringIO()
+    csv.writer(lines).writerows((COLUMNS, *entries))
+    write_bytes(out / MANIFEST, lines.getvalue().encode())
+    return len(entries)
+
+
+def _begin(out: Path, protocol: dict[str, Any]) -> None:
+    """Say in ``out`` what goes there, unless it says so already; refuse a folder that holds something else."""
+    path = out / PROTOCOL
+    if not path.is_file():
+        if next((entry for entry in out.iterdir() if not entry.name.endswith(".partial")), None):
+            raise UserError(f"{out} holds other files: name an empty or a new folder with --out")
+        write_bytes(path, (json.dumps(protocol, indent=1, sort_keys=True) + "\n").encode())
+    elif json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(protocol)):
+        raise UserError(f"{out} holds another translation: name another folder with --out, or delete it")
+
+
+def _write_split(translator: Translator, data: DomainPair, split: str, rows: Rows, out: Path) -> Iterator[Entry]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(file=sys.stderr)
+    batches = [torch.arange(first, min(first + BATCH, len(rows))) for first in range(0, len(rows), BATCH)]
+    for batch in track(batches, f"translating {split}", console=console, transient=True, disable=not console.is_terminal):
+        labels = [int(label) for label in rows.labels[batch]]
+        files = [Path(split, data.class_names[label], f"{row:07d}.png") for label, row in zip(labels, batch.tolist(), strict=True)]
+        if not all((out / file).is_file() for file in files):
+            _write_batch(translator, data.prepare(rows[batch], []).x, [out / file for file in files])
+        for file, row, label in zip(files, batch.tolist(), labels, strict=True):
+            yield Entry(file.as_posix(), split, row, label, hash_of((out / file).read_bytes()))
+
+
+def _write_batch(translator: Translator, x: Tensor, paths: list[Path]) -> None:
+    translator.require_shape(x)
+    images = (255 * translator(x)).round().clamp(0, 255).to(torch.uint8)
+    for path, image in zip(paths, images, strict=True):
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, png(image), sync=False)
+
+
+def png(image: Tensor) -> bytes:
+    """The PNG file of bytes (1, h, w) or (3, h, w)."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image[0].numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()).save(file, "png")
+    return file.getvalue()
