@@ -215,7 +215,13 @@ def test_a_target_without_labels_is_trained_on_and_predicted(tlda: Tlda) -> None
     assert {row["class"] for row in found} <= {"a", "b"}
 
 
-@pytest.mark.parametrize("axis", ["base", "method", "task"])
+@pytest.mark.parametrize("path", sorted((EXPERIMENTS / "task").iterdir()), ids=lambda path: path.stem)
+def test_every_task_makes_a_configuration_on_a_base(tlda: Tlda, path: Path) -> None:
+    bases = sorted((EXPERIMENTS / "base").iterdir())
+    assert any(tlda("fit", "-c", base, "-c", EXPERIMENTS / "method/dann.yaml", "-c", path, "--print_config").code == 0 for base in bases)
+
+
+@pytest.mark.parametrize("axis", ["base", "method", "tuning"])
 def test_every_experiment_makes_a_configuration(tlda: Tlda, axis: str) -> None:
     for path in sorted((EXPERIMENTS / axis).iterdir()):
         done = tlda("fit", *TASK, "-c", path, "--print_config")

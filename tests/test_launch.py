@@ -19,7 +19,7 @@ from tests.test_bench import FAILING, RESULTS, write
 from tlda.bench import launch
 from tlda.bench.cell import Failed, try_cell
 from tlda.bench.results import claim, read_result, write_result
-from tlda.bench.table import Cell
+from tlda.bench.table import METRIC, Cell
 from tlda.errors import UserError
 
 CELL = Cell("m", "t", 0, {}, {}, "key")
@@ -57,7 +57,7 @@ def test_a_cell_runs_in_one_process_at_a_time_and_once(tmp_path: Path, monkeypat
         assert try_cell(tmp_path, CELL) is None
     assert not ran
     write_result(tmp_path, CELL, {"key": "key", "by": "another"})
-    assert try_cell(tmp_path, CELL) == {"key": "key", "by": "another"}, "it was finished in the meantime"
+    assert try_cell(tmp_path, CELL) == {"key": "key", "by": "another", "metric": METRIC}, "it was finished in the meantime"
     assert not ran
 
 
@@ -112,7 +112,7 @@ def test_a_full_disk_leaves_nothing_corrupt(small_disk: Path) -> None:
     with pytest.raises(UserError, match=r"cannot write .*m-t-1.json \(No space left on device\): free space there"):
         write_result(small_disk, Cell("m", "t", 1, {}, {}, "key"), {"key": "key", "long": "x" * 100_000})
     assert [path.name for path in small_disk.iterdir()] == ["m-t-0.json"]
-    assert read_result(small_disk, CELL) == {"key": "key"}
+    assert read_result(small_disk, CELL) == {"key": "key", "metric": METRIC}
     failed = launch._record(Failed("The sentence", "x" * 100_000), small_disk, CELL)
     assert failed == "The sentence (and no log could be kept: No space left on device)"
 

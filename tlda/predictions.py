@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from tlda.data.pair import DomainPair
 from tlda.batch import Prediction
+from tlda.data.pair import DomainPair
 
 
 def write_predictions(path: str | Path, predictions: Iterable[Prediction], data: DomainPair) -> None:
