@@ -101,16 +101,18 @@ def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
 
 def _published(table: Table) -> list[str | Grid]:
     """The published numbers, with their sources; they are another protocol's and nothing is subtracted from them."""
-    entries = [e for e in table.published.get("numbers", []) if e["task"] in table.tasks and e["method"] in table.methods]
+    places = [*table.tasks, "average"]
+    entries = [e for e in table.published.get("numbers", []) if e["task"] in places and e["method"] in table.methods]
     if not entries:
         return []
+    tasks = [place for place in places if place in table.tasks or any(e["task"] == place for e in entries)]
     rows = [
-        [table.label(method), *(str(found.get(task, "–")) for task in table.tasks), source]
+        [table.label(method), *(str(found.get(task, "–")) for task in tasks), source]
         for (method, source), found in _by_source(entries).items()
     ]
     differs = " ".join(table.published.get("protocol_differs", "").split())
     text = ["Published numbers, for orientation: the protocols differ.", *([differs] if differs else [])]
-    return [*text, Grid(["method", *map(table.label, table.tasks), "source"], rows, name="published")]
+    return [*text, Grid(["method", *map(table.label, tasks), "source"], rows, name="published")]
 
 
 def _by_source(entries: list[dict[str, str]]) -> dict[tuple[str, str], dict[str, str]]:
