@@ -213,15 +213,14 @@ def test_sources_are_given_on_the_command_line_as_a_list(tmp_path: Path) -> None
 def test_each_task_names_domains_that_there_are(name: str, family: type[Folders], count: int) -> None:
     import yaml
 
-    paths = sorted((REPO / "experiments/task").glob(f"{name}_*.yaml"))
-    assert len(paths) == count
-    for path in paths:
-        domains = yaml.safe_load(path.read_text())["data"]["init_args"]["data"]["init_args"]
+    tasks = yaml.safe_load((REPO / f"benchmarks/tables/{name}.yaml").read_text())["tasks"]
+    assert len(tasks) == count
+    for task, overlay in tasks.items():
+        domains = overlay["data"]["init_args"]["data"]["init_args"]
         source = domains["source"] if isinstance(domains["source"], list) else [domains["source"]]
         assert {*source, domains["target"]} <= set(family.layout.domains)
         assert domains["target"] not in source
-        of_one = f"{name}_{source[0]}_{domains['target']}"
-        assert path.stem == (of_one if len(source) == 1 else f"{name}_others_{domains['target']}")
+        assert task == (f"{source[0]}_{domains['target']}" if len(source) == 1 else f"others_{domains['target']}")
 
 
 # SURF
