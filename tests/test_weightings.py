@@ -172,7 +172,7 @@ def test_gradnorm_is_its_formula_step_by_step() -> None:
 def heads_on_a_quadratic(weighting: Weighting) -> tuple[nn.Linear, TaskHeads, Callable[[], dict[str, Tensor]]]:
     """A shared layer under two heads, whose losses pull it in opposite ways."""
     torch.manual_seed(1)
-    shared, heads = nn.Linear(3, 4), TaskHeads(4, {"a": 1, "b": 1}, weighting)
+    shared, heads = nn.Linear(3, 4), TaskHeads(4, {"": {"a": 1, "b": 1}}, weighting)
     heads.tasks["b"].load_state_dict(heads.tasks["a"].state_dict())
     x = torch.randn(5, 3)
 

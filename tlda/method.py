@@ -115,11 +115,12 @@ class Method(QuickNotes, LightningModule):
 
     def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
         """The terms by name, whose sum is minimised: the task loss on the first domain's labels, and every added loss."""
-        terms = {"task": cross_entropy(source.logits, batch[0].y)}
-        for name, loss in self.losses.items():
-            assert isinstance(loss, Loss)
-            terms[name] = loss.term(batch, source, target, self.progress)
-        return terms
+        return {"task": cross_entropy(source.logits, batch[0].y), **self.added(batch, source, target)}
+
+    def added(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
+        """The terms of the added losses by name."""
+        losses: Any = self.losses.items()
+        return {name: loss.term(batch, source, target, self.progress) for name, loss in losses}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Named groups of all parameters, each with its learning-rate multiplier."""

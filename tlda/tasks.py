@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,11 @@ def parts_of(num_classes: int | Mapping[str, Any]) -> Parts:
     return {part: dict(tasks) for part, tasks in num_classes.items()}
 
 
+def first_of(parts: Parts) -> int:
+    """The number of classes of the first task."""
+    return next(count for tasks in parts.values() for count in tasks.values())
+
+
 class TaskMeasures(nn.ModuleDict):
     """The measures of each task, by its name."""
 
@@ -38,13 +43,12 @@ class TaskMeasures(nn.ModuleDict):
 
     def matrix(self) -> Any:
         """That of the first task."""
-        first: Any = next(iter(self.values()))
-        return first.matrix()
+        return measured(self).matrix()
 
 
-def measured(measures: Measures | TaskMeasures, task: str) -> Measures:
-    """The measures of a ``task``: those of all that there are, where data have one."""
-    found: Any = measures[task] if isinstance(measures, TaskMeasures) else measures
+def measured(measures: Measures | TaskMeasures, task: str | None = None) -> Measures:
+    """The measures of a ``task``, or of the first: the one that there is, where data have one."""
+    found: Any = measures[task or next(iter(measures))] if isinstance(measures, TaskMeasures) else measures
     return found  # type: ignore[no-any-return]
 
 
@@ -113,34 +117,34 @@ class TaskHeads(nn.Module):
 
     Args:
         num_features: the width of the features.
-        tasks: the number of classes by task.
+        parts: the number of classes by data set and task.
         weighting: how the tasks' losses become one.
     """
 
-    def __init__(self, num_features: int, tasks: Mapping[str, int], weighting: Weighting) -> None:
+    def __init__(self, num_features: int, parts: Parts, weighting: Weighting) -> None:
         super().__init__()
-        self.tasks = nn.ModuleDict({task: nn.Linear(num_features, classes) for task, classes in tasks.items()})
-        self.gates = {task: Gate() for task in tasks}
-        self.weighting = weighting
-        weighting.build(len(tasks))
+        self.parts, self.weighting = parts, weighting
+        self.tasks = nn.ModuleDict({task: nn.Linear(num_features, n) for tasks in parts.values() for task, n in tasks.items()})
+        self.gates = {task: Gate() for task in self.tasks}
+        weighting.build(len(self.tasks))
 
     def forward(self, features: Tensor) -> Tensor:
         """The logits (n, classes) of the first task, of features (n, d)."""
         logits: Tensor = next(iter(self.tasks.values()))(features)
         return logits
 
-    def answers(self, tasks: Iterable[str], features: Tensor, batch: Sample) -> dict[str, tuple[Output, Sample]]:
-        """By task, the output for a batch and the batch with that task's labels: of (n,) where there is one task, else of (n, tasks)."""
+    def answers(self, part: str, features: Tensor, batch: Sample) -> dict[str, tuple[Output, Sample]]:
+        """By task of a data set, the output for a batch and the batch with that task's labels: (n,) for one task, else (n, tasks)."""
         labels = batch.y.unbind(1) if batch.y.ndim > 1 else (batch.y,)
         found = {}
-        for task, y in zip(tasks, labels, strict=True):
+        for task, y in zip(self.parts[part], labels, strict=True):
             logits = arranged(self.tasks[task](self.gates[task](features)), batch.x)
             found[task] = (Output(features, logits), batch._replace(y=y))
         return found
 
-    def losses(self, tasks: Iterable[str], features: Tensor, batch: Sample) -> dict[str, Tensor]:
-        """By task, the loss of a batch."""
-        return {task: task_loss(output.logits, own.y) for task, (output, own) in self.answers(tasks, features, batch).items()}
+    def losses(self, part: str, features: Tensor, batch: Sample) -> dict[str, Tensor]:
+        """By task of a data set, the loss of a batch."""
+        return {task: task_loss(output.logits, own.y) for task, (output, own) in self.answers(part, features, batch).items()}
 
     def weigh(self, losses: Mapping[str, Tensor], shared: Sequence[nn.Module], reduce: Callable[[Tensor], Any]) -> dict[str, Tensor]:
         """The losses by task, weighted, after the gates are set to what multiplies their gradients on the ``shared`` modules.
@@ -158,3 +162,11 @@ class TaskHeads(nn.Module):
             for task, coefficient in zip(losses, self.weighting.coefficients(table, seen).tolist(), strict=True):
                 self.gates[task].coefficient = coefficient
         return dict(zip(losses, self.weighting(values).unbind(), strict=True))
+
+
+def scored(method: Any, stage: str, batch: Sample, loader: int) -> Iterator[tuple[Measures, Output, Sample]]:
+    """By task, its measures, outputs and labels, once the ``method`` has logged its scores: each data set has a loader a domain."""
+    for task, (output, sample) in method.head.answers(list(method.head.parts)[loader // 2], method(batch.x).features, batch).items():
+        own = measured(method.measures, task)
+        method.log_epoch(own.score(stage, loader % 2, output.logits, sample))
+        yield own, output, sample

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlda.batch import PAD, Pair, Sample, TargetBatch
 from tlda.heads import joined
@@ -30,8 +30,7 @@ class MLM(Method):
         super().__init__(**kwargs)
         self.masking, self.source = Masking(self.backbone, share), source
         self.vocabulary = VocabularyHead(self.backbone)
-        for part in (self.head, self.bottleneck):
-            part.requires_grad_(False)
+        nn.ModuleList([self.head, self.bottleneck]).requires_grad_(False)
 
     @property
     def batch_type(self) -> type:
@@ -48,7 +47,7 @@ class MLM(Method):
         ids = x if x.ndim == 2 else x[..., 0]
         masked, told = self.masking(ids, generator)
         logits = self.vocabulary(self.backbone.encode(masked)[told])  # type: ignore[operator]
-        loss: Tensor = torch.nn.functional.cross_entropy(logits.float(), ids[told], reduction="sum") / told.sum().clamp_min(1)
+        loss: Tensor = nn.functional.cross_entropy(logits.float(), ids[told], reduction="sum") / told.sum().clamp_min(1)
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
