@@ -15,6 +15,7 @@ from scipy.stats import ttest_rel
 
 from tests.conftest import EXPERIMENTS, Tlda
 from tests.test_bad_input import refused
+from tlda.bench.plot import figure, plot
 from tlda.bench.table import load_table, merge
 from tlda.errors import UserError
 
@@ -224,6 +225,41 @@ def test_a_table_of_the_project_can_run(tlda: Tlda, path: Path) -> None:
     table = load_table(path)
     # Tasks that differ in their metric alone may share a run.
     assert len({(cell.key, cell.metric) for cell in table.cells()}) == len(table.methods) * len(table.tasks) * len(table.seeds)
+
+
+def test_a_plot_shows_the_means_over_its_option(tlda: Tlda, golden: Path) -> None:
+    tasks = {
+        f"{target}_{shots}": {"data": {"class_path": "Folders", "init_args": {"target": target, "shots": shots}}}
+        for target in ("a", "b")
+        for shots in (5, 1)
+    }
+    declared = TABLE | {"tasks": tasks, "labels": {task: task.replace("_", ", ") for task in tasks}}
+    declared["plot"] = {"option": "data.init_args.shots", "label": "shots"}
+    Path("plotted.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
+    table = load_table("plotted.yaml")
+    results = {
+        (method, task, seed): {"metrics": {"test/target/accuracy": 0.1 * i + 0.02 * seed}, "sees": [], "data": task}
+        for i, (method, task) in enumerate((m, t) for m in table.methods for t in tasks)
+        for seed in (0, 1, 2)
+    }
+    panels = figure(table, results).axes
+    assert [panel.get_title() for panel in panels] == ["a", "b"]
+    for panel, target in zip(panels, "ab", strict=True):
+        assert len(panel.containers) == len(table.methods)
+        for method, drawn in zip(table.methods, panel.containers, strict=True):
+            line, _, (bars,) = drawn
+            means = [
+                100 * np.mean([results[method, f"{target}_{n}", s]["metrics"]["test/target/accuracy"] for s in range(3)]) for n in (1, 5)
+            ]
+            assert np.allclose(line.get_ydata(), means)
+            assert np.allclose(np.array(line.get_xdata(), float).round(), (1, 5))
+            assert np.allclose([np.ptp(bar[:, 1]) for bar in bars.get_segments()], 2 * 2.0), "one standard deviation each way"
+    assert plot(table, results) == plot(table, results)
+    ElementTree.fromstring(plot(table, results))
+
+    Path("plotted.yaml").write_text(yaml.safe_dump(declared | {"plot": {"option": "data.init_args.target", "label": "target"}}))
+    with pytest.raises(UserError, match=r"over data\.init_args\.target, which is no number in the task 'a_5': a"):
+        plot(load_table("plotted.yaml"), results)
 
 
 def test_a_document_is_filled_at_its_mark_and_nowhere_else(tmp_path: Path) -> None:

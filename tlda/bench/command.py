@@ -110,9 +110,13 @@ def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> D
     shown = document(table, results)
     for ending, content in {"md": markdown(shown), "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
         write_whole(folder / f"table.{ending}", content)
+    if table.plot:
+        from tlda.bench.plot import plot
+
+        write_whole(folder / "plot.svg", plot(table, results))
     text = markdown(brief(table, results))
     if into:
         fill(into, table.path.stem, text)
     Console().print(Markdown(text))
-    print(f"tlda: wrote {folder}/table.md, .csv, .tex and .html")
+    print(f"tlda: wrote {folder}/table.md, .csv, .tex and .html" + " and plot.svg" * bool(table.plot))
     return shown

@@ -68,6 +68,7 @@ class Table:
     search: dict[str, Any] = field(default_factory=dict)
     metric: str | dict[str, str] = METRIC
     published: dict[str, Any] = field(default_factory=dict)
+    plot: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
 
     def label(self, name: str) -> str:
@@ -187,6 +188,7 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
         search=declared.get("search", {}),
         metric=declared.get("metric", METRIC),
         published=read_yaml(path.parent / published) if published else {},
+        plot=declared.get("plot", {}),
         folder=results,
         **overlays,
     )
@@ -209,6 +211,7 @@ def _require_table(path: Path, declared: Any) -> None:
         "search",
         "metric",
         "published",
+        "plot",
     )
     if not isinstance(declared, dict):
         raise UserError(f"{path} is not a table: it needs {', '.join(needed)}")
@@ -223,6 +226,10 @@ def _require_table(path: Path, declared: Any) -> None:
         raise UserError(f"{path}: the seed '{wrong[0]}' is not a whole number")
     if (baseline := declared.get("baseline")) and baseline not in declared["methods"]:
         raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, declared['methods'])}")
+    if (drawn := declared.get("plot", {})) and (not isinstance(drawn, dict) or set(drawn) != {"option", "label"}):
+        raise UserError(
+            f"{path}: 'plot' needs an 'option' that the tasks differ by, such as data.init_args.shots, and a 'label' for its axis"
+        )
     _require_metric(path, declared.get("metric", METRIC), [str(task) for task in declared["tasks"]])
     order = [str(method) for method in declared["methods"]]
     for method in declared.get("search", {}).get("space", {}):

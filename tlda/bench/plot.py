@@ -1,0 +1,85 @@
+"""A table's accuracy as curves over an option that its tasks differ by."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from itertools import cycle, takewhile
+from typing import Any
+
+from tlda.bench.results import Results
+from tlda.bench.summary import Row, summarize
+from tlda.bench.table import Table
+from tlda.errors import UserError
+from tlda.protocol import digest
+
+MARKERS = "osD^vP*Xph"
+"""Of the lines in turn, so that colours are not all that tells them apart."""
+
+
+def groups(table: Table) -> dict[str, dict[float, str]]:
+    """By what its labels have in common, the tasks that differ by the option alone, by its value.
+
+    Raises:
+        UserError: the option of a task is not a number.
+    """
+    found: dict[str, dict[float, str]] = {}
+    for task, overlay in table.tasks.items():
+        value, rest = _taken(overlay, table.plot["option"].split("."))
+        if not isinstance(value, int | float):
+            raise UserError(f"{table.path}: the plot is over {table.plot['option']}, which is no number in the task '{task}': {value}")
+        found.setdefault(digest(rest), {})[value] = task
+    return {_common([table.label(task) for task in tasks.values()]): tasks for tasks in found.values()}
+
+
+def _common(labels: Collection[str]) -> str:
+    """The words that all labels begin with."""
+    words = zip(*(label.split() for label in labels), strict=False)
+    return " ".join(same[0] for same in takewhile(lambda word: len(set(word)) == 1, words)).strip(",:")
+
+
+def _taken(config: Any, keys: list[str]) -> tuple[Any, Any]:
+    """The value at ``keys`` of a nested mapping, ``None`` for none, and the mapping without it."""
+    if not keys:
+        return config, None
+    if not isinstance(config, dict) or keys[0] not in config:
+        return None, config
+    value, rest = _taken(config[keys[0]], keys[1:])
+    return value, {**config, keys[0]: rest}
+
+
+def figure(table: Table, results: Results) -> Any:
+    """A matplotlib figure: a panel for the tasks that are alike but for the option, a line a method, bars of one standard deviation."""
+    from matplotlib.figure import Figure
+
+    panels, rows = groups(table), summarize(table, results)
+    drawn = Figure(figsize=(4.2 * len(panels) + 1.6, 3.8), layout="constrained")
+    axes = drawn.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for panel, (title, tasks) in zip(axes, panels.items(), strict=True):
+        for place, (row, marker) in enumerate(zip(rows, cycle(MARKERS), strict=False)):
+            _line(panel, table, row, tasks, {"marker": marker, "color": f"C{place % 10}"}, place / max(1, len(rows) - 1) - 0.5)
+        panel.set(title=title, xlabel=table.plot["label"], xticks=sorted(tasks))
+        panel.grid(axis="y", alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("accuracy on the target, %")
+    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return drawn
+
+
+def plot(table: Table, results: Results) -> str:
+    """The :func:`figure` as SVG, the same each time."""
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": table.path.stem}):
+        figure(table, results).savefig(text, format="svg", metadata={"Date": None, "Title": table.title})
+    return text.getvalue()
+
+
+def _line(panel: Any, table: Table, row: Row, tasks: dict[float, str], style: dict[str, str], shift: float) -> None:
+    """One method's line, moved aside by a ``shift`` of -0.5 to 0.5 of what tells neighbours' bars apart."""
+    step = min((b - a for a, b in zip(sorted(tasks), sorted(tasks)[1:], strict=False)), default=1.0)
+    entries = {x: row.tasks[tasks[x]] for x in sorted(tasks) if row.tasks[tasks[x]].values}
+    x = [value + 0.2 * step * shift for value in entries]
+    means, deviations = [e.mean for e in entries.values()], [e.std for e in entries.values()]
+    panel.errorbar(x, means, deviations, label=table.label(row.method), markersize=5, linewidth=1.3, elinewidth=0.8, **style)
