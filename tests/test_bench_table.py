@@ -257,7 +257,9 @@ def test_a_plot_shows_the_means_over_its_option(tlda: Tlda, golden: Path) -> Non
     assert plot(table, results) == plot(table, results)
     ElementTree.fromstring(plot(table, results))
 
-    Path("plotted.yaml").write_text(yaml.safe_dump(declared | {"plot": {"option": "data.init_args.target", "label": "target"}}))
+    Path("plotted.yaml").write_text(
+        yaml.safe_dump(declared | {"plot": {"option": "data.init_args.target", "label": "target"}}, sort_keys=False)
+    )
     with pytest.raises(UserError, match=r"over data\.init_args\.target, which is no number in the task 'a_5': a"):
         plot(load_table("plotted.yaml"), results)
 
