@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Tlda
 from tests.test_bench_table import TABLE, TASKS, golden, table_rows  # noqa: F401
-from tlda.bench.selection import BEST, LAST, Rule, chosen, rules
+from tlda.bench.selection import BEST, LAST, TRANSLATION, Rule, chosen, rules
 from tlda.bench.table import load_table
 
 EPOCHS = 5
@@ -25,7 +25,7 @@ def histories(golden: Path) -> pd.DataFrame:  # noqa: F811
     for cell in load_table("golden.yaml").cells():
         path = golden / f"{cell.name}.json"
         result = json.loads(path.read_text())
-        names = {rule.metric for rule in rules() if rule is not LAST}
+        names = {rule.metric for rule in [*rules(), *(TRANSLATION if cell.method == "a" else [])] if rule is not LAST}
         history = [{name: float(generator.uniform()) for name in sorted(names)} for _ in range(EPOCHS)]
         history[-1][BEST.metric] = result["metrics"]["test/target/accuracy"]
         path.write_text(json.dumps(result | {"history": history}))
@@ -44,7 +44,7 @@ def given(histories: pd.DataFrame, rule: Rule) -> pd.Series[Any]:
 def test_each_rule_gives_what_pandas_says(tlda: Tlda, golden: Path, histories: pd.DataFrame) -> None:  # noqa: F811
     assert tlda("bench", "golden.yaml", "--render").code == 0
     lines = table_rows(golden)
-    head, *found = lines[[line[:2] for line in lines].index(["method", "last epoch"]) :]
+    head, *found = lines[[line[:2] for line in lines].index(["method", "last epoch"]) :][:5]
     assert head[1:] == [rule.label for rule in rules()]
     assert [row[0] for row in found] == ["source only", "a", "b", "regret: oracle less this"], "an oracle selects nothing"
     for j, rule in enumerate(rules(), 1):
@@ -55,6 +55,19 @@ def test_each_rule_gives_what_pandas_says(tlda: Tlda, golden: Path, histories: p
         assert found[-1][j].strip("*") == f"{honest.mean():.2f} ± {honest.sem():.2f}"
     regrets = {rule.label: (given(histories, BEST) - given(histories, rule)).drop("top", level="method").mean() for rule in rules()[:-1]}
     assert f"the best rule that sees no target label is {min(regrets, key=regrets.__getitem__)}:" in (golden / "table.md").read_text()
+
+
+def test_what_translates_is_stopped_by_its_own_measures_too(tlda: Tlda, golden: Path, histories: pd.DataFrame) -> None:  # noqa: F811
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    head, row, regret = table_rows(golden)[-3:]
+    candidates = [LAST, *TRANSLATION, BEST]
+    assert (head[1:], row[0]) == ([rule.label for rule in candidates], "a")
+    runs = histories[histories["method"] == "a"]
+    for j, rule in enumerate(candidates, 1):
+        by_seed = given(runs, rule).groupby("seed").mean()
+        assert row[j] == f"{by_seed.mean():.1f} ± {by_seed.std():.1f}"
+        gap = given(runs, BEST) - given(runs, rule)
+        assert regret[j].strip("*") == f"{gap.mean():.2f} ± {gap.sem():.2f}"
 
 
 def test_where_runs_were_not_validated_there_is_nothing_to_select_by(tlda: Tlda, golden: Path) -> None:  # noqa: F811

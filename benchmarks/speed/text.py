@@ -68,18 +68,18 @@ def measured(source: str, target: str, steps: int) -> dict[str, Any]:
     plain, bucketed = (inputs(data, 100, buckets) for buckets in (False, True))
     every = max(1, len(bucketed) // steps)
     times = {
-        "to the maximum": seconds([to_maximum(x) for x in plain[::every]]),
+        "to_maximum": seconds([to_maximum(x) for x in plain[::every]]),
         "dynamic": seconds(plain[::every]),
         "bucketed": seconds(bucketed[::every]),
-        "bucketed, LoRA": seconds(bucketed[::every], LoRA(rank=8, alpha=16.0)),
+        "bucketed_lora": seconds(bucketed[::every], LoRA(rank=8, alpha=16.0)),
     }
     tokens = {"dynamic": sum(x.numel() for x in plain), "bucketed": sum(x.numel() for x in bucketed)}
     return {
         "pair": [source, target],
-        "seconds a step": {name: round(value, 4) for name, value in times.items()},
-        "times as fast as to the maximum": round(times["to the maximum"] / times["bucketed"], 2),
-        "share of the maximum's tokens": {name: round(count / (100 * 2 * BATCH * LONGEST), 3) for name, count in tokens.items()},
-        "second start, seconds": round(ready, 2),
+        "seconds_a_step": {name: round(value, 4) for name, value in times.items()},
+        "times_as_fast": round(times["to_maximum"] / times["bucketed"], 2),
+        "share_of_tokens": {name: round(count / (100 * 2 * BATCH * LONGEST), 3) for name, count in tokens.items()},
+        "second_start": round(ready, 2),
     }
 
 

@@ -26,6 +26,13 @@ class Rule(NamedTuple):
 
 LAST, BEST = Rule("last epoch"), Rule("oracle", ORACLE)
 
+TRANSLATION = [
+    Rule("Fréchet distance", "val/translation/frechet", higher_is_better=False),
+    Rule("kernel distance", "val/translation/kernel", higher_is_better=False),
+    Rule("classes kept", "val/translation/semantic"),
+]
+"""The label-free rules that only a method that translates has."""
+
 
 def rules() -> list[Rule]:
     """Every rule: the last epoch, the source's accuracy, the label-free validators, and, last, the oracle."""
@@ -53,10 +60,10 @@ def _of(rule: Rule, result: dict[str, Any]) -> Rule:
     return rule._replace(metric=result.get("metric", METRIC).replace("test/", "oracle/", 1)) if rule is BEST else rule
 
 
-def measured_rules(results: Results) -> list[Rule]:
-    """The rules whose metric is in the history of all ``results``."""
+def measured_rules(results: Results, candidates: list[Rule] | None = None) -> list[Rule]:
+    """Of the ``candidates``, or of all rules, those whose metric is in the history of all ``results``."""
     histories = [(result, result["history"][-1]) for result in results.values()]
-    return [rule for rule in rules() if rule is LAST or all(_of(rule, result).metric in last for result, last in histories)]
+    return [rule for rule in candidates or rules() if rule is LAST or all(_of(rule, result).metric in last for result, last in histories)]
 
 
 class Regret(NamedTuple):
@@ -78,21 +85,33 @@ def regret(results: Results, rule: Rule) -> Regret:
 def blocks(table: Table, results: Results) -> list[str | Grid]:
     """The grid of methods and rules, the average over tasks, and what it comes to; nothing where no run was validated."""
     honest = {place: result for place, result in results.items() if result.get("history") and "oracle" not in result["sees"]}
-    found = measured_rules(honest)
-    if not honest or BEST not in found:
+    translating = {place: result for place, result in honest.items() if TRANSLATION[0].metric in result["history"][-1]}
+    all_runs = (
+        "What a user would really get: the accuracy on the target of the epoch that each rule chooses, all read from the same runs, the "
+        "mean over tasks."
+    )
+    of_translation = "When to stop to translate, by what the translations are like."
+    return [
+        *_blocks(table, honest, rules(), all_runs, "selection"),
+        *_blocks(table, translating, [LAST, *TRANSLATION, BEST], of_translation, "translation"),
+    ]
+
+
+def _blocks(table: Table, results: Results, candidates: list[Rule], text: str, name: str) -> list[str | Grid]:
+    found = measured_rules(results, candidates)
+    if not results or BEST not in found:
         return []
-    methods = [m for m in table.methods if any(m == method for method, _, _ in honest)]
-    rows = [[table.label(m), *(str(_entry(table, honest, m, rule)) for rule in found)] for m in methods]
-    regrets = {rule: regret(honest, rule) for rule in found}
+    methods = [m for m in table.methods if any(m == method for method, _, _ in results)]
+    rows = [[table.label(m), *(str(_entry(table, results, m, rule)) for rule in found)] for m in methods]
+    regrets = {rule: regret(results, rule) for rule in found}
     best = min((rule for rule in found if rule is not BEST), key=lambda rule: regrets[rule].mean)
     footer = ["regret: oracle less this", *map(str, regrets.values())]
-    text = (
-        "What a user would really get: the accuracy on the target of the epoch that each rule chooses, all read from the same runs, the "
-        f"mean over tasks. Over {len(honest)} runs the best rule that sees no target label is {best.label}: its mean regret to the oracle "
+    comes_to = (
+        f"{text} Over {len(results)} runs the best rule that sees no target label is {best.label}: its mean regret to the oracle "
         f"is {regrets[best]} points (± standard error); the last epoch's is {regrets[LAST]}."
     )
     bold = {(len(rows), 1 + found.index(best))}
-    return [text, Grid(["method", *(rule.label for rule in found)], [*rows, footer], bold, "selection")]
+    return [comes_to, Grid(["method", *(rule.label for rule in found)], [*rows, footer], bold, name)]
 
 
 def _entry(table: Table, results: Results, method: str, rule: Rule) -> Entry:
