@@ -127,7 +127,7 @@ def test_a_gain_is_over_the_row_of_the_same_protocol_or_is_refused(tlda: Tlda, g
     assert rows["b"][4].strip("*").startswith(shown((ACCURACY[2] - ACCURACY[1]).mean(0)))
     assert rows["top"][4] == "–", "there is no row to compare with"
     text = (golden / "table.md").read_text()
-    assert "† b: model.backbone.num_features 7, not " in text
+    assert "† a; b: model.backbone.num_features 7, not " in text
     assert "† top: model.backbone.num_features 8, not " in text
 
 

@@ -94,9 +94,12 @@ def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
     if worse := [row.method for row in rows if row.worse]:
         reasons = (f"{table.label(method)}: {' '.join(table.notes[method].split())}" for method in worse if method in table.notes)
         yield " ".join((f"▼: below {base}.", *reasons))
+    alike: dict[str, list[str]] = {}
     for row in rows:
-        if row.differs:
-            yield f"† {table.label(row.method)}: {row.differs}; the gain is over the row of {base}'s model under the same protocol, if any."
+        alike.setdefault(row.differs, []).append(table.label(row.method))
+    for differs, names in alike.items():
+        if differs:
+            yield f"† {'; '.join(names)}: {differs}; the gain is over the row of {base}'s model under the same protocol, if any."
 
 
 def _published(table: Table) -> list[str | Grid]:
