@@ -28,6 +28,7 @@ from tlda.tuning import (
     IA3,
     LPFT,
     BatchNormOnly,
+    FrozenBatchNorm,
     Full,
     Gradual,
     LastBlocks,
@@ -79,6 +80,7 @@ POLICIES: dict[str, Any] = {
     "LinearProbe": LinearProbe,
     "LastBlocks": lambda: LastBlocks(1),
     "BatchNormOnly": BatchNormOnly,
+    "FrozenBatchNorm": FrozenBatchNorm,
     "Gradual": lambda: Gradual(until=1.0),
     "GradualByEpochs": lambda: Gradual(epochs=1),
     "LayerDecay": lambda: LayerDecay(0.5),
@@ -90,7 +92,7 @@ POLICIES: dict[str, Any] = {
     "StochNorm": StochNorm,
     "Full": Full,
 }
-WITHOUT_NORM = {("BatchNormOnly", "plain"), ("StochNorm", "plain"), ("StochNorm", "transformer")}
+WITHOUT_NORM = {("BatchNormOnly", "plain"), *((p, n) for p in ("FrozenBatchNorm", "StochNorm") for n in ("plain", "transformer"))}
 ADAPTERS = ("LoRA", "LoHa", "LoKr", "IA3")
 HALF = 1
 """The epochs after which a run of two is watched: what is frozen until then is frozen bit for bit."""
@@ -107,6 +109,7 @@ def expected(policy: str, key: str, half: bool) -> bool:
         "LinearProbe": False,
         "LastBlocks": in_last_block,
         "BatchNormOnly": is_norm,
+        "FrozenBatchNorm": not is_norm,
         "Gradual": in_last_block if half else name[0] in last and name[1] in ("1", last[name[0]], "0" * (name[0] == "layers")),
         "GradualByEpochs": in_last_block and not half,
         "LPFT": not half,

@@ -30,6 +30,24 @@ class BatchNormOnly(Tuning):
         return affine_parameters(backbone)
 
 
+class FrozenBatchNorm(Tuning):
+    """The whole backbone but BatchNorm, which keeps its scales, shifts and statistics.
+
+    So do detectors (He et al., Mask R-CNN, ICCV 2017). It matters to adaptation: statistics of the source alone can be far from those of
+    the target, and those of the pretraining were made of many kinds of images.
+    """
+
+    freezes: ClassVar[bool] = True
+
+    def prepare(self, backbone: Backbone) -> None:
+        if not batch_norms(backbone):
+            raise UserError(f"FrozenBatchNorm freezes BatchNorm, and {type(backbone).__name__} has none: use another tuning")
+
+    def trained(self, backbone: Backbone, stage: int) -> Iterable[nn.Parameter]:
+        frozen = {id(parameter) for layer in batch_norms(backbone) for parameter in layer.parameters()}
+        return [parameter for parameter in backbone.parameters() if id(parameter) not in frozen]
+
+
 class StochNorm(Tuning):
     """The whole backbone, each channel of BatchNorm normalised by moving statistics now and then (Kou et al., NeurIPS 2020).
 
