@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from tlda.backbones import Backbone
 from tlda.batch import Output, Pair, Prediction, Sample, SourceBatch
 from tlda.checkpoint import describe, load_weights, refuse_other
+from tlda.depthwise import train_depthwise_in_float32
 from tlda.errors import UserError
 from tlda.finite import FiniteWatch
 from tlda.heads import arranged, joined, split
@@ -63,6 +64,7 @@ class Method(QuickNotes, LightningModule):
         self.num_classes, self.init_from, self.progress = num_classes, init_from, 0.0
         self.num_features = bottleneck or backbone.num_features
         self.backbone = backbone.to(memory_format=torch.channels_last)
+        train_depthwise_in_float32(self.backbone)
         self.bottleneck = nn.Sequential(nn.Linear(backbone.num_features, bottleneck), nn.ReLU()) if bottleneck else nn.Identity()
         self.head: nn.Module = nn.Linear(self.num_features, num_classes)
         self.tuning = tuning or Full()
