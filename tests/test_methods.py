@@ -296,14 +296,15 @@ def test_two_processes_see_each_row_once_and_end_as_one_does(tmp_path: Path) -> 
     states = []
     for devices in (1, 2):
         (folder := tmp_path / str(devices)).mkdir()
-        states.append(run_ddp(devices, folder))
+        # Not with Adam, which makes a whole step of a gradient that is rounding alone.
+        states.append(run_ddp(devices, folder, more=["--model.optimizer=SGD", "--model.optimizer.lr=0.1"]))
         for epoch in (0, 1):
             seen = [json.loads(path.read_text()) for path in folder.glob(f"rows-{epoch}-*.json")]
             assert len(seen) == devices
             rows = [row for rows in seen for row in rows]
             assert len(rows) == len(set(rows)) == 180  # of 200, less a tenth held out
     for key, value in states[0].items():
-        torch.testing.assert_close(value, states[1][key], rtol=1e-3, atol=1e-4, msg=key)
+        torch.testing.assert_close(value, states[1][key], rtol=1e-5, atol=1e-6, msg=key)
 
 
 @pytest.mark.parametrize("name", [name for name, (cls, _) in VARIANTS.items() if "training_step" in vars(cls) and "values" in cls.inputs])
