@@ -103,7 +103,8 @@ def expected(policy: str, key: str, half: bool) -> bool:
     name = key.split(".")
     last = {"blocks_": "2", "layers": "1"}
     in_last_block = name[0] in last and name[1] == last[name[0]]
-    is_norm = (name[0] == "blocks_" and name[2] == "1") or "norm1" in name or "norm2" in name
+    is_batch_norm = name[0] == "blocks_" and name[2] == "1"
+    is_norm = is_batch_norm or "norm1" in name or "norm2" in name
     is_buffer = name[-1] in ("running_mean", "running_var", "num_batches_tracked")
     return {
         "LinearProbe": False,
@@ -112,7 +113,7 @@ def expected(policy: str, key: str, half: bool) -> bool:
         "FrozenBatchNorm": not is_norm,
         "Gradual": in_last_block if half else name[0] in last and name[1] in ("1", last[name[0]], "0" * (name[0] == "layers")),
         "GradualByEpochs": in_last_block and not half,
-        "LPFT": not half,
+        "LPFT": not half and not is_batch_norm,
         **dict.fromkeys(ADAPTERS, "default" in name and not is_buffer),
     }.get(policy, True)
 

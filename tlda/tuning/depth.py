@@ -9,6 +9,7 @@ from torch import nn
 
 from tlda.errors import UserError
 from tlda.tuning.base import Tuning
+from tlda.tuning.norms import all_but_batch_norm
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone
@@ -69,6 +70,8 @@ class Gradual(_ByDepth):
 class LPFT(_ByDepth):
     """LP-FT: a linear probe first, then the whole network from that head on, at a lower rate (Kumar et al., ICLR 2022).
 
+    BatchNorm stays as it was pretrained: the statistics of the batches would make other features than those that the head was fitted to.
+
     Args:
         share: the share of the run that the probe takes.
         factor: the factor on all learning rates after it.
@@ -82,6 +85,9 @@ class LPFT(_ByDepth):
 
     def stage(self, blocks: int, progress: float, epoch: int) -> int:
         return 0 if progress < self.share else blocks
+
+    def trained(self, backbone: Backbone, stage: int) -> Iterable[nn.Parameter]:
+        return all_but_batch_norm(backbone) if stage else ()
 
     def rate(self, progress: float) -> float:
         return 1.0 if progress < self.share else self.factor

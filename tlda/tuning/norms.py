@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from tlda.backbones import Backbone
 
 
+def all_but_batch_norm(backbone: nn.Module) -> list[nn.Parameter]:
+    """The parameters of ``backbone`` that are in no BatchNorm."""
+    frozen = {id(parameter) for layer in batch_norms(backbone) for parameter in layer.parameters()}
+    return [parameter for parameter in backbone.parameters() if id(parameter) not in frozen]
+
+
 class BatchNormOnly(Tuning):
     """Only the scales and shifts of normalisation layers, and BatchNorm's statistics (Frankle et al., ICLR 2021)."""
 
@@ -44,8 +50,7 @@ class FrozenBatchNorm(Tuning):
             raise UserError(f"FrozenBatchNorm freezes BatchNorm, and {type(backbone).__name__} has none: use another tuning")
 
     def trained(self, backbone: Backbone, stage: int) -> Iterable[nn.Parameter]:
-        frozen = {id(parameter) for layer in batch_norms(backbone) for parameter in layer.parameters()}
-        return [parameter for parameter in backbone.parameters() if id(parameter) not in frozen]
+        return all_but_batch_norm(backbone)
 
 
 class StochNorm(Tuning):
