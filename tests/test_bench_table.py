@@ -262,6 +262,8 @@ def test_a_plot_shows_the_means_over_its_option(tlda: Tlda, golden: Path) -> Non
     )
     with pytest.raises(UserError, match=r"over data\.init_args\.target, which is no number in the task 'a_5': a"):
         plot(load_table("plotted.yaml"), results)
+    refused(tlda("bench", "plotted.yaml"), "which is no number in the task 'a_5'")
+    assert not Path("results/plotted").exists(), "refused before anything is trained"
 
 
 def test_a_document_is_filled_at_its_mark_and_nowhere_else(tmp_path: Path) -> None:

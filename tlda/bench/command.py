@@ -42,6 +42,10 @@ def bench(args: list[str]) -> None:
 
     options = _arguments(args)
     declared = load_table(options.table, options.results)
+    if declared.plot:
+        from tlda.bench.plot import groups
+
+        groups(declared)  # what cannot be drawn is said before anything is trained
     folder = declared.results
     if options.tune:
         require_writable(folder, "--results")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -206,22 +206,7 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
 def _require_table(path: Path, declared: Any) -> None:
     """Raise :class:`UserError` where ``declared``, from ``path``, is not a table's declaration."""
     needed = {"methods": dict, "tasks": dict, "seeds": list}
-    known = (
-        *needed,
-        "title",
-        "protocol",
-        "baseline",
-        "base",
-        "after",
-        "translate",
-        "select_by",
-        "labels",
-        "notes",
-        "search",
-        "metric",
-        "published",
-        "plot",
-    )
+    known = [entry.name for entry in fields(Table) if entry.name not in ("path", "folder")]
     if not isinstance(declared, dict):
         raise UserError(f"{path} is not a table: it needs {', '.join(needed)}")
     for key in declared:
@@ -244,6 +229,11 @@ def _require_table(path: Path, declared: Any) -> None:
     for method in declared.get("search", {}).get("space", {}):
         if method not in order:
             raise UserError(f"{path}: the search has a space for '{method}', which is not one of its methods{near(method, order)}")
+    _require_stages(path, declared, order)
+
+
+def _require_stages(path: Path, declared: dict[str, Any], order: list[str]) -> None:
+    """Raise :class:`UserError` where a method comes after one that is not above it."""
     for stage in ("after", "translate"):
         for method, first in declared.get(stage, {}).items():
             if {method, first} - set(order) or order.index(first) >= order.index(method):
