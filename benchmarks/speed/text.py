@@ -43,10 +43,12 @@ def to_maximum(x: Tensor) -> Tensor:
     return pad(x, (0, LONGEST - x.shape[1]), value=PAD)
 
 
-def seconds(batches: list[Tensor], tuning: Tuning | None = None) -> float:
+def seconds(batches: list[Tensor], tuning: Tuning | None = None, attention: str = "eager") -> float:
     """The processor's seconds of a training step, the mean over ``batches``."""
     torch.manual_seed(0)
-    method = SourceOnly(backbone=Text(MODEL), num_classes=2, tuning=tuning)
+    backbone = Text(MODEL)
+    backbone.model.set_attn_implementation(attention)
+    method = SourceOnly(backbone=backbone, num_classes=2, tuning=tuning)
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad])
     start = time.process_time()
     for x in batches:
@@ -71,6 +73,7 @@ def measured(source: str, target: str, steps: int) -> dict[str, Any]:
         "to_maximum": seconds([to_maximum(x) for x in plain[::every]]),
         "dynamic": seconds(plain[::every]),
         "bucketed": seconds(bucketed[::every]),
+        "bucketed_fused_attention": seconds(bucketed[::every], attention="sdpa"),
         "bucketed_lora": seconds(bucketed[::every], LoRA(rank=8, alpha=16.0)),
     }
     tokens = {"dynamic": sum(x.numel() for x in plain), "bucketed": sum(x.numel() for x in bucketed)}

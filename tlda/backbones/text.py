@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from tlda.backbones.base import Backbone
@@ -136,8 +137,10 @@ def _encoder(name: str) -> Any:
     quiet: Any = logging
     quiet.set_verbosity_error()
     quiet.disable_progress_bar()
+    # On a processor the fused attention has no dropout of its own and is slower than the plain one, see benchmarks/speed/text.json.
+    attention = "sdpa" if torch.cuda.is_available() else "eager"
     try:
-        model = AutoModel.from_pretrained(str(folder))
+        model = AutoModel.from_pretrained(str(folder), attn_implementation=attention)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot load the encoder '{name}' ({reason}): {KINDS}") from error
