@@ -84,9 +84,12 @@ def moves(before: Side, after: Side, num_classes: int) -> tuple[Move, ...]:
     """The label-free measures before and after. Those of certainty do not count for a method that trains on it."""
     spans = {"bnm": 1.0, "mixval": 1.0}
     found = []
+    measured = before.outcome.validators, after.outcome.validators
     for name in (*CERTAINTY, "mixval"):
+        if any(name not in values for values in measured):
+            continue  # MixVal mixes images or features, and no tokens
         validator = VALIDATORS[name]
-        values = before.outcome.validators[name], after.outcome.validators[name]
+        values = measured[0][name], measured[1][name]
         counts = not (after.run.trains_on_certainty and name in CERTAINTY)
         found.append(Move(validator.label, *values, bool(validator.higher_is_better), spans.get(name, math.log(num_classes)), counts))
     return tuple(found)

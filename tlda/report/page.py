@@ -45,6 +45,8 @@ svg text.in { fill: var(--ink) } svg text.on { fill: #fff }
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 50%; background: var(--c); margin-right: .4em }
 .images { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)) }
 .images img { width: 31%; margin-right: 2%; image-rendering: pixelated; border-radius: 3px } .images p { margin: .2rem 0; font-size: .88em }
+.texts { display: grid; gap: .8rem; max-width: 60rem } .texts p { margin: .2rem 0 } .texts span { border-radius: 3px; padding: 0 .1em }
+.texts p:last-child { color: var(--dim); font-size: .88em }
 @media (max-width: 40rem) { th, td { white-space: normal; padding: .3rem .5rem } }
 code { background: var(--soft); padding: .1em .3em; border-radius: 4px; overflow-wrap: anywhere }"""
 )

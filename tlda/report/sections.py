@@ -18,6 +18,7 @@ from tlda.report.attribution import convolutions, grad_cam
 from tlda.report.page import AFTER, BEFORE, SOURCE, TARGET, TRUE, Block, Figure, Section
 from tlda.report.pictures import flat, some_rows
 from tlda.report.seen import FinishedRun, Outcome, Seen
+from tlda.report.texts import Shown, cards
 from tlda.report.translation import LABELS, translation_grid, translator_of
 
 BINS = 15
@@ -206,12 +207,14 @@ SHIFT = (
 
 
 def attribution_section(sides: Sequence[Side], data: DomainPair) -> Section:
-    """Where the predictions of some target images come from."""
+    """Where the predictions of some target images or texts come from."""
     rows = interesting([side.outcome.target.predicted for side in sides])
     order = torch.cat([*data.val_dataloader()[1].sampler])
+    if data.inputs != "values":
+        return Section("Attribution", [_texts(sides, data, rows, order)])
     x = data.on_after_batch_transfer(data.evaluation_rows[1][order[rows]], 1).x
     if x.ndim != 4 or x.shape[1] not in (1, 3) or not all(convolutions(side.run.method) for side in sides):
-        return Section("Attribution", ["Grad-CAM needs images and a backbone with a convolution, which this run does not have."])
+        return Section("Attribution", ["It needs texts, or images and a backbone with a convolution, which this run does not have."])
     found = [grad_cam(side.run.method, x, side.outcome.target.predicted[rows]) for side in sides]
     cards = [_card(sides, data.class_names, int(row), x[i], [a.heat[i] for a in found]) for i, row in enumerate(rows)]
     layers = ", ".join(dict.fromkeys(f"backbone.{a.layer}" for a in found))
@@ -223,6 +226,18 @@ def attribution_section(sides: Sequence[Side], data: DomainPair) -> Section:
         "domain."
     )
     return Section("Attribution", [Figure(cards, caption, (), "images")])
+
+
+def _texts(sides: Sequence[Side], data: DomainPair, rows: Tensor, order: Tensor) -> Figure:
+    shown = Shown(data.evaluation_rows[1][order].x, data.tokenizer)  # type: ignore[attr-defined]
+    predicted = [side.outcome.target.predicted[rows].tolist() for side in sides]
+    said = [_said(sides, data.class_names, row) for row in rows.tolist()]
+    found = cards(shown, rows.tolist(), [side.run.method for side in sides], [side.colour for side in sides], predicted, said)
+    caption = (
+        "Texts of the target, and which tokens each prediction looks at: the stronger the colour, the larger the gradient of the predicted "
+        "class's logit with respect to the token. A word that is classified is bold. Drawn at random, those whose prediction changed first."
+    )
+    return Figure(found, caption, legend_of(sides), "texts")
 
 
 def translation_sections(side: Side, data: DomainPair) -> list[Section]:
@@ -251,10 +266,14 @@ def _card(sides: Sequence[Side], names: Sequence[str], row: int, image: Tensor, 
     pictures = [image.expand(3, -1, -1), *(overlay(image, heat) for heat in heats)]
     words = ["target image", *(side.label for side in sides)]
     tags = "".join(f'<img alt="{word}" src="{svg.png(_bytes(p))}"/>' for word, p in zip(words, pictures, strict=True))
-    target = sides[-1].outcome.target
+    return f"<div>{tags}<p>{html.escape(_said(sides, names, row))}</p></div>"
+
+
+def _said(sides: Sequence[Side], names: Sequence[str], row: int) -> str:
+    """What was predicted of a row of the target, before and after, and its label, where it has one."""
+    label = int(sides[-1].outcome.target.labels[row])
     said = " → ".join(names[int(side.outcome.target.predicted[row])] for side in sides)
-    truth = f", labelled {names[int(target.labels[row])]} (oracle)" if target.labels[row] >= 0 else ""
-    return f"<div>{tags}<p>predicted {html.escape(said + truth)}</p></div>"
+    return f"predicted {said}" + (f", labelled {names[label]} (oracle)" if label >= 0 else "")
 
 
 def overlay(image: Tensor, heat: Tensor) -> Tensor:

@@ -156,6 +156,9 @@ def load_run(folder: Path) -> FinishedRun:
     seed_everything(seed if isinstance(seed, int) else 0, verbose=False)
     parts = {"model": made["model"], "data": made["data"], "trainer": {"precision": found["trainer"]["precision"]}}
     method, data, trainer = build.build(parts, **QUIET, devices=1, use_distributed_sampler=False)
+    if data.inputs == "spans" or not isinstance(data.num_classes, int):
+        what = "answers questions" if data.inputs == "spans" else "has several tasks"
+        raise UserError(f"{folder} is a run that {what}, and a report is of rows with one class each: `tlda test` measures it")
     method.load_state_dict(checkpoint.read(path)["state_dict"])
     return FinishedRun(folder, method.eval(), data, trainer, data.seed, found)
 
