@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.conftest import EXPERIMENTS, Tlda
 from tlda.bench import launch
 from tlda.bench.cell import Failed
 from tlda.bench.table import Cell, load_table, merge
+from tlda.data.extractor import code_of
+from tlda.protocol import own_code
 
 TABLE: dict[str, Any] = {
     "title": "Tiny",
@@ -162,6 +165,47 @@ def test_where_data_lie_decides_no_result_and_all_else_does(tlda: Tlda) -> None:
     assert len(same) == 1
     assert len(other) == 2
     assert not same & other
+
+
+def test_where_the_data_of_several_tasks_lie_decides_no_result(tlda: Tlda) -> None:
+    def key(**options: Any) -> str:
+        digits = {"class_path": "Digits", "init_args": {"source": "fonts", "target": "handwritten", **options}}
+        task = {
+            "data": {"class_path": "Tasks", "init_args": {"tasks": {"digit": digits}}},
+            "model": {"class_path": "MultiTask", "init_args": {"backbone": "LeNet"}},
+        }
+        return load_table(write(base=None, methods={"source_only": {}, "dann": {}}, tasks={"fh": task, "hf": task})).cells()[0].key
+
+    assert key() == key(root="elsewhere", num_workers=1)
+    assert key() != key(size=8)
+
+
+def test_the_code_of_one_s_own_class_decides_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("mine")
+    module.__file__ = str(tmp_path / "mine.py")
+    monkeypatch.setitem(sys.modules, "mine", module)
+    config = {"model": {"class_path": "mine.Method"}, "data": {"class_path": "tlda.data.Digits", "init_args": {}}, "trainer": {}}
+    found = []
+    for code in ("1", "2"):
+        (tmp_path / "mine.py").write_text(code)
+        code_of.cache_clear()
+        found.append(own_code(config))
+    assert [*found[0]] == ["mine"]
+    assert found[0] != found[1]
+    assert own_code(config | {"model": {"class_path": "tlda.methods.DANN"}}) is None
+
+
+@pytest.mark.usefixtures("here")
+def test_a_table_s_callbacks_run_and_decide_its_results(tlda: Tlda) -> None:
+    stop = {"class_path": "EarlyStopping", "init_args": {"monitor": "val/source/accuracy", "stopping_threshold": -1.0, "mode": "max"}}
+    plain = load_table(write()).cells()[0]
+    path = write(trainer={}, base=[*TABLE["base"], {"trainer": {"max_epochs": 3, "callbacks": [stop]}}])
+    path.write_text(path.read_text().replace("trainer: {}\n", ""))
+    done = tlda("bench", path, "--methods", "source_only", "--tasks", "fh", "--seeds", "0")
+    assert done.code == 0, done.err
+    result = json.loads((RESULTS / "source_only-fh-0.json").read_text())
+    assert result["epochs"] == 1
+    assert result["key"] != plain.key
 
 
 FAILING = """

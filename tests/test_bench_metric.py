@@ -39,7 +39,7 @@ def write(table: Table) -> None:
     table.results.mkdir(parents=True)
     for cell in table.cells():
         result = {"key": cell.key, "sees": ["source"], "metrics": METRICS, "history": HISTORY, "data": "x", "versions": {"torch": "2"}}
-        write_result(table.results, cell, result | {"task": cell.task})
+        write_result(table.results, cell, result | {"task": cell.task, "config": cell.resolved})
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,12 @@ def test_a_run_that_two_tasks_share_is_done_once(tmp_path: Path) -> None:
 def test_bad_metrics_are_named(tmp_path: Path, metric: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         declared(tmp_path, metric=metric)
+
+
+def test_two_folders_are_two_runs_though_a_key_does_not_say_where_data_lie(tmp_path: Path) -> None:
+    table = declared(tmp_path, tasks={"a": TASK, "b": [TASK, {"data": {"init_args": {"root": "elsewhere"}}}]})
+    first, second = table.cells()
+    assert first.key == second.key
+    write(table)
+    (table.results / f"{second.name}.json").unlink()
+    assert twin(table.results, second) is None

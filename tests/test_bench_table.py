@@ -15,7 +15,8 @@ from scipy.stats import ttest_rel
 
 from tests.conftest import EXPERIMENTS, Tlda
 from tests.test_bad_input import refused
-from tlda.bench.plot import figure, plot
+from tlda.bench.plot import figure, groups, plot
+from tlda.bench.summary import Entry, paired_p
 from tlda.bench.table import load_table, merge
 from tlda.errors import UserError
 
@@ -129,6 +130,81 @@ def test_a_gain_is_over_the_row_of_the_same_protocol_or_is_refused(tlda: Tlda, g
     text = (golden / "table.md").read_text()
     assert "† a; b: model.backbone.num_features 7, not " in text
     assert "† top: model.backbone.num_features 8, not " in text
+
+
+def rekeyed(golden: Path, **changes: Any) -> None:
+    """The golden table with ``changes``, and its results as if they were made so."""
+    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | changes, sort_keys=False))
+    for cell in load_table("golden.yaml").cells():
+        path = golden / f"{cell.name}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"key": cell.key}))
+
+
+def test_a_row_of_the_baseline_s_class_with_other_options_is_no_baseline(tlda: Tlda, golden: Path) -> None:
+    def other(tuning: str) -> dict[str, Any]:
+        options = {"tuning": {"class_path": tuning}, "backbone": {"init_args": {"num_features": 7}}}
+        return {"model": {"class_path": "SourceOnly", "init_args": options}}
+
+    rekeyed(golden, methods={**TABLE["methods"], "a": other("LinearProbe"), "b": other("FrozenBatchNorm")})
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    assert {row[0]: row[4] for row in table_rows(golden)[1:] if "†" in row[0]} == {"a †": "–", "b †": "–"}
+
+
+def test_what_comes_after_an_oracle_is_one(tlda: Tlda, golden: Path) -> None:
+    order = {name: TABLE["methods"][name] for name in ("base", "top", "a", "b")}
+    rekeyed(golden, methods=order, after={"a": "top"}, translate={"b": "a"})
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    assert [row[0] for row in table_rows(golden)[1:]] == ["source only", "top (oracle)", "a (oracle)", "b (oracle)"]
+
+
+def test_a_protocol_that_differs_on_a_later_task_is_marked(tlda: Tlda, golden: Path) -> None:
+    def wide(number: int) -> dict[str, Any]:
+        return {"model": {"init_args": {"backbone": {"class_path": "LeNet", "init_args": {"num_features": number}}}}}
+
+    declared = load_table("golden.yaml").tasks
+    tasks = {task: merge(declared[task], wide(number)) for task, number in zip(TASKS, (5, 7), strict=True)}
+    rekeyed(golden, tasks=tasks, methods=TABLE["methods"] | {"b": merge(TABLE["methods"]["b"], wide(5))})
+    assert tlda("bench", "golden.yaml", "--render").code == 0
+    assert "† b: model.backbone.num_features 5, not 7" in (golden / "table.md").read_text()
+
+
+def test_gains_that_are_all_equal_have_no_p() -> None:
+    def entries(values: tuple[float, ...]) -> dict[str, Entry]:
+        return {"task": Entry(dict(enumerate(values)), 3)}
+
+    assert paired_p(entries((0.40, 0.41, 0.42)), entries((0.30, 0.31, 0.32))) is None
+    assert paired_p(entries((0.40, 0.41, 0.43)), entries((0.30, 0.31, 0.32))) is not None
+
+
+def test_a_class_in_a_later_overlay_keeps_the_options_that_it_has_too() -> None:
+    cosine = {"model": {"init_args": {"schedule": {"class_path": "Cosine", "init_args": {"warmup": 0.1, "floor": 0.2}}}}}
+    other = {"model": {"init_args": {"schedule": {"class_path": "tlda.optim.InverseDecay", "init_args": {"alpha": 5.0}}}}}
+    merged = merge(cosine, other)["model"]["init_args"]["schedule"]
+    assert merged == {"class_path": "tlda.optim.InverseDecay", "init_args": {"alpha": 5.0}}
+    assert merge(other, cosine)["model"]["init_args"]["schedule"] == cosine["model"]["init_args"]["schedule"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"after": ["a"]}, "'after' must be a mapping, and is ['a']"),
+        ({"protocol": ["a"]}, "'protocol' must be a text"),
+        ({"baseline": 3}, "'baseline' must be a text, and is 3"),
+        ({"labels": dict.fromkeys(TASKS, "same")}, "two tasks have the label 'same'"),
+        ({"search": {"validator": "entropy"}}, "the search needs a 'space'"),
+    ],
+)
+def test_what_is_wrong_with_a_declaration_is_said(tlda: Tlda, changes: dict[str, Any], sentence: str) -> None:
+    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | changes, sort_keys=False))
+    refused(tlda("bench", "golden.yaml", "--render"), sentence)
+
+
+def test_what_is_left_blank_is_not_declared_and_names_may_be_numbers(tlda: Tlda) -> None:
+    blank = dict.fromkeys(("title", "protocol", "after", "translate", "labels", "notes", "search", "plot"))
+    tasks = dict(enumerate(TABLE["tasks"].values()))
+    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | blank | {"tasks": tasks, "metric": {0: "test/a", 1: "test/b"}}, sort_keys=False))
+    table = load_table("golden.yaml")
+    assert (table.title, table.after, list(table.tasks), table.shows("1")) == ("golden", {}, ["0", "1"], "test/b")
 
 
 def test_a_result_of_other_settings_is_left_out_with_the_lines_that_differ(tlda: Tlda, golden: Path) -> None:
@@ -264,6 +340,20 @@ def test_a_plot_shows_the_means_over_its_option(tlda: Tlda, golden: Path) -> Non
         plot(load_table("plotted.yaml"), results)
     refused(tlda("bench", "plotted.yaml"), "which is no number in the task 'a_5'")
     assert not Path("results/plotted").exists(), "refused before anything is trained"
+
+
+def test_each_group_of_tasks_is_a_panel_and_no_task_hides_another(tlda: Tlda) -> None:
+    def task(target: str, shots: int) -> dict[str, Any]:
+        return {"data": {"class_path": "Digits", "init_args": {"source": "fonts", "target": target, "shots": shots}}}
+
+    tasks = {f"{target}_{n}": task(target, n) for target in ("handwritten", "usps") for n in (1, 3)}
+    option = {"option": "data.init_args.shots", "label": "shots"}
+    Path("plotted.yaml").write_text(yaml.safe_dump(TABLE | {"tasks": tasks, "plot": option, "labels": {}}, sort_keys=False))
+    drawn = [list(found.values()) for _, found in groups(load_table("plotted.yaml"))]
+    assert drawn == [["handwritten_1", "handwritten_3"], ["usps_1", "usps_3"]]
+    Path("plotted.yaml").write_text(yaml.safe_dump(TABLE | {"tasks": tasks | {"twin": task("usps", 3)}, "plot": option}, sort_keys=False))
+    with pytest.raises(UserError, match="by which the tasks 'usps_3' and 'twin' do not differ"):
+        groups(load_table("plotted.yaml"))
 
 
 def test_a_document_is_filled_at_its_mark_and_nowhere_else(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.conftest import REPO, Tlda
 from tlda.bench.grid import Grid, markdown
+from tlda.bench.table import merge
 from tlda.errors import UserError
 from tlda.rank import render
 from tlda.rank.declared import load_ranking
@@ -128,6 +129,9 @@ def test_fine_tuning_and_how_well_the_scores_foretold_it(tlda: Tlda, declared: d
     assert len({entry["fine_tuned"]["accuracy"] for entry in found.values()}) > 1
     agreement = next(line for line in Path("results/rank/tiny.md").read_text().splitlines() if line.startswith("| LogME |"))
     assert "(4)" in agreement.split("|")[3]
+    changed = write(merge(declared, {"fine_tune": {"trainer": {"max_epochs": 2}}}))
+    assert tlda("rank", changed, "--candidates", "pixels").code == 0
+    assert not any("fine_tuned" in entry for entry in results()["tasks"]["two"].values()), "other settings gave it"
 
 
 def test_kendall_s_tau_by_counting_pairs() -> None:

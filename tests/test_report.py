@@ -340,6 +340,16 @@ def numpy_calibration_error(probabilities: Any, labels: Any, bins: int = 15) -> 
     return float(sum(r.mean() * abs(confidence[r].mean() - right[r].mean()) for r in rows if r.any()))
 
 
+def test_both_runs_are_measured_on_the_rows_that_the_one_of_the_report_held_out(tlda: Tlda) -> None:
+    folders = []
+    for method in ("source_only", "oracle"):
+        assert tlda("fit", *TASK, "-c", EXPERIMENTS / "method" / f"{method}.yaml", *TINY).code == 0
+        folders.append(next(path.parent for path in Path().rglob("config.yaml") if method.replace("_", "") in str(path).lower()))
+    before, after = map(load_run, folders)
+    looks = [run.look(after.data, after.method.batch_type).target for run in (before, after)]
+    assert len(looks[0].labels) == len(looks[1].labels) < len(after.data.loaded[1].train) / 2
+
+
 def test_the_calibration_error_is_what_numpy_says() -> None:
     rng = np.random.default_rng(0)
     logits, labels = torch.tensor(rng.normal(0, 2, (300, 4))), torch.tensor(rng.integers(0, 4, 300))

@@ -53,10 +53,12 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, Trainer]:
-    """The method, the data and the trainer that ``config`` describes; ``trainer`` wins over its trainer's options."""
+    """The method, the data and the trainer that ``config`` describes; ``trainer`` wins over its trainer's options, and adds callbacks."""
     parsed = _parse(config)
     with explained():
         made = _parser().instantiate_classes(parsed)
     made.model.recipe = with_protocol(_plain(parsed), config.get("trainer", {}))
-    options = {**made.trainer, **trainer}
+    own = made.trainer["callbacks"] or []
+    callbacks = [*(own if isinstance(own, list) else [own]), *trainer.get("callbacks", [])]
+    options = {**made.trainer, **trainer, "callbacks": callbacks}
     return made.model, made.data, Trainer(**{**options, "profiler": options["profiler"] or Unprofiled()})

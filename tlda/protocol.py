@@ -24,6 +24,13 @@ TRAINER = {
     "gradient_clip_algorithm": None,
     "accumulate_grad_batches": 1,
     "limit_train_batches": None,
+    "limit_test_batches": None,
+    "overfit_batches": 0.0,
+    "fast_dev_run": False,
+    "min_epochs": None,
+    "min_steps": None,
+    "max_time": None,
+    "callbacks": None,
 }
 """The trainer's options that decide a result, with the value of each that is as good as none."""
 
@@ -36,12 +43,34 @@ def decisive(config: dict[str, Any]) -> dict[str, Any]:
     return {"model": config["model"], "data": _decisive_data(config["data"]), "trainer": trainer, "protocol": PROTOCOL}
 
 
-def _decisive_data(data: dict[str, Any]) -> dict[str, Any]:
+def own_code(config: dict[str, Any]) -> dict[str, str] | None:
+    """The code of the classes in a resolved ``config`` that are not tlda's, by module; None where all are."""
+    from tlda.data.extractor import code_of
+
+    modules = sorted({path.rpartition(".")[0] for path in _class_paths(decisive(config))})
+    return {name: code_of(name) for name in modules if name.split(".")[0] != "tlda"} or None
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from [value["class_path"]] if isinstance(value.get("class_path"), str) else []
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from _class_paths(item)
+
+
+def _decisive_data(data: Any) -> Any:
     """The options of ``data`` that decide a result, and those of the data that they are made from."""
-    options = {name: value for name, value in data["init_args"].items() if name not in NOT_DECISIVE}
-    if isinstance(inner := options.get("data"), dict) and "init_args" in inner:
-        options["data"] = _decisive_data(inner)
-    return {**data, "init_args": options}
+    if not isinstance(data, dict):
+        return data
+    options = {name: _decisive_data(value) for name, value in data.items()}
+    return (
+        {**options, "init_args": _without(NOT_DECISIVE, options["init_args"])} if "class_path" in data and "init_args" in data else options
+    )
+
+
+def _without(names: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in names}
 
 
 def lines(config: dict[str, Any]) -> Lines:

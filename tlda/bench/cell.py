@@ -84,19 +84,25 @@ def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
     from tlda.tracking import closed
 
     if found := twin(folder, cell):
+        _require_measured(cell, found["metrics"])
         write_result(folder, cell, found)
         return found
     with closed():
         trained = train(folder, cell, _tracked(folder / "logs" / cell.name, cell, wandb_group))
         rows = trained.trainer.test(trained.method, trained.data, verbose=False)
     metrics = {name: value for row in rows for name, value in row.items()}
+    _require_measured(cell, metrics)
+    result = _result(cell, trained, metrics)
+    write_result(folder, cell, result)
+    return result
+
+
+def _require_measured(cell: Cell, metrics: dict[str, float]) -> None:
+    """Raise :class:`UserError` where ``metrics`` have not what the table shows of ``cell``."""
     if not any(name.startswith("test/target/") for name in metrics):
         raise UserError(f"the target of task '{cell.task}' has no labels to measure with: a table needs some")
     if cell.metric not in metrics:
         raise UserError(f"nothing measures the table's metric '{cell.metric}' of task '{cell.task}'{near(cell.metric, metrics)}")
-    result = _result(cell, trained, metrics)
-    write_result(folder, cell, result)
-    return result
 
 
 def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:

@@ -26,9 +26,14 @@ class Ray:
         self.ray, self.options = _needs("ray"), options
         if not self.ray.is_initialized():
             self.ray.init(log_to_driver=False, include_dashboard=False)
-        self.slots = min(cells, options.workers or max(1, int(self.ray.cluster_resources().get("CPU", 1) // options.num_cpus)))
+        self.slots = min(cells, options.workers or self._fit())
         resources = {"num_cpus": options.num_cpus, "num_gpus": options.num_gpus, "max_retries": ATTEMPTS - 1}
         self.task = self.ray.remote(**resources)(_on_node)
+
+    def _fit(self) -> int:
+        """How many cells fit into the cluster at a time: what waits for its turn is not to be called slow."""
+        held, asked = self.ray.cluster_resources(), {"CPU": self.options.num_cpus, "GPU": self.options.num_gpus}
+        return max(1, min(int(held.get(kind, 1) // wanted) for kind, wanted in asked.items() if wanted))
 
     def run(self, folder: Path, cell: Cell) -> Outcome:
         reference = self.task.remote(folder.resolve(), cell, self.options.wandb_group)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tlda.bench.grid import Document, Grid
 from tlda.bench.results import Results, left_out, read_results, shown, write_whole
 from tlda.bench.table import Cell, Table, load_table
-from tlda.errors import Arguments, UserError
+from tlda.errors import Arguments, UserError, positive
 from tlda.folders import require_writable
 
 
@@ -24,12 +24,14 @@ def _arguments(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--tasks", help="only these tasks, comma-separated")
     parser.add_argument("--seeds", help="only these seeds, comma-separated")
     parser.add_argument("--results", type=Path, help="the folder of the result files; by default results/TABLE near the table")
-    parser.add_argument("--workers", type=int, help="cells at a time; by default one a GPU, or one a core, or what the cluster holds")
+    parser.add_argument("--workers", type=positive, help="cells at a time; by default one a GPU, or one a core, or what the cluster holds")
     parser.add_argument("--launcher", default="local", help="where cells run: local, ray (a Ray cluster) or slurm (a job a cell)")
-    parser.add_argument("--num-cpus", type=int, default=1, help="the cores that a cell asks of a cluster")
+    parser.add_argument("--num-cpus", type=positive, default=1, help="the cores that a cell asks of a cluster")
     parser.add_argument("--num-gpus", type=float, default=0, help="the GPUs, or the share of one, that a cell asks of a cluster")
     parser.add_argument("--cell-timeout", type=float, help="the seconds after which a cell is ended and counted as failed")
-    parser.add_argument("--tune", type=int, metavar="N", help="first search the table's space with N trials a method, by its validator")
+    parser.add_argument(
+        "--tune", type=positive, metavar="N", help="first search the table's space with N trials a method, by its validator"
+    )
     parser.add_argument("--render", action="store_true", help="run nothing; render what is finished")
     parser.add_argument("--into", type=Path, help="a document whose place between `<!-- table NAME -->` and `<!-- end -->` is filled")
     parser.add_argument("--wandb", action="store_true", help="log every cell to W&B, in a group of the table's name")
@@ -47,9 +49,12 @@ def bench(args: list[str]) -> None:
 
         groups(declared)  # what cannot be drawn is said before anything is trained
     folder = declared.results
+    if options.tune and options.render:
+        raise UserError("--render runs nothing, and --tune runs a search: leave one of them out")
     if options.tune:
-        require_writable(folder, "--results")
-        tune(declared, folder, options.tune, lambda cells: _complete(cells, folder / "trials", options))
+        require_writable(folder / "trials", "--results")
+        picked = declared.narrowed(options.methods, None, None).methods
+        tune(declared, folder, options.tune, lambda cells: _complete(cells, folder / "trials", options), picked)
     whole = with_tuned(declared, folder)
     table = whole.narrowed(options.methods, options.tasks, options.seeds)
     every = whole.cells()

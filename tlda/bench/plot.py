@@ -1,4 +1,4 @@
-"""A table's accuracy as curves over an option that its tasks differ by."""
+"""What a table shows as curves over an option that its tasks differ by."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ MARKERS = "osD^vP*Xph"
 """Of the lines in turn, so that colours are not all that tells them apart."""
 
 
-def groups(table: Table) -> dict[str, dict[float, str]]:
-    """By what its labels have in common, the tasks that differ by the option alone, by its value.
+def groups(table: Table) -> list[tuple[str, dict[float, str]]]:
+    """The tasks that differ by the option alone, by its value, with what their labels have in common.
 
     Raises:
-        UserError: the option of a task is not a number.
+        UserError: the option of a task is not a number, or that of two tasks that are otherwise alike is the same.
     """
     found: dict[str, dict[float, str]] = {}
     for task, overlay in table.tasks.items():
         value, rest = _taken(overlay, table.plot["option"].split("."))
         if not isinstance(value, int | float):
             raise UserError(f"{table.path}: the plot is over {table.plot['option']}, which is no number in the task '{task}': {value}")
-        found.setdefault(digest(rest), {})[value] = task
-    return {_common([table.label(task) for task in tasks.values()]): tasks for tasks in found.values()}
+        same = found.setdefault(digest(rest), {})
+        if other := same.get(value):
+            raise UserError(
+                f"{table.path}: the plot is over {table.plot['option']}, by which the tasks '{other}' and '{task}' do not differ"
+            )
+        same[value] = task
+    return [(_common([table.label(task) for task in tasks.values()]), tasks) for tasks in found.values()]
 
 
 def _common(labels: Collection[str]) -> str:
@@ -55,13 +60,13 @@ def figure(table: Table, results: Results) -> Any:
     panels, rows = groups(table), summarize(table, results)
     drawn = Figure(figsize=(4.2 * len(panels) + 1.6, 3.8), layout="constrained")
     axes = drawn.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for panel, (title, tasks) in zip(axes, panels.items(), strict=True):
+    for panel, (title, tasks) in zip(axes, panels, strict=True):
         for place, (row, marker) in enumerate(zip(rows, cycle(MARKERS), strict=False)):
             _line(panel, table, row, tasks, {"marker": marker, "color": f"C{place % 10}"}, place / max(1, len(rows) - 1) - 0.5)
         panel.set(title=title, xlabel=table.plot["label"], xticks=sorted(tasks))
         panel.grid(axis="y", alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("accuracy on the target, %")
+    axes[0].set_ylabel(f"{table.metric_name} on the target, %")
     drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     return drawn
 

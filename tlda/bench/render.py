@@ -62,22 +62,15 @@ def _best(rows: list[Row], entry: Callable[[Row], Entry]) -> Row | None:
     return max(honest, key=lambda row: entry(row).mean) if len(honest) > 1 else None
 
 
-METRICS = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro-F1", "exact_match": "exact match"}
-"""What a metric is called in print."""
-
-
-def _shown(table: Table) -> str:
-    """What the table shows, by task where that differs."""
-    names = {task: METRICS.get(name := table.shows(task).rsplit("/", 1)[-1], name) for task in table.tasks}
-    same = len(set(names.values())) == 1
-    text = next(iter(names.values())) if same else ", ".join(f"{name} ({table.label(task)})" for task, name in names.items())
+def capital(text: str) -> str:
+    """The text with a capital letter first."""
     return text[:1].upper() + text[1:]
 
 
 def _protocol(table: Table, results: Results) -> list[str]:
     versions = sorted({f"torch {r['versions']['torch'].split('+')[0]}" for r in results.values()})
     return [
-        f"{_shown(table)} on the target in percent, mean ± standard deviation over seeds {', '.join(map(str, table.seeds))}; "
+        f"{capital(table.metric_name)} on the target in percent, mean ± standard deviation over seeds {', '.join(map(str, table.seeds))}; "
         "after the last epoch, nothing selected. (k/n): only k of n seeds are done. An oracle has seen target labels and is never bold.",
         f"{table.protocol} Protocol `{table.path.stem}` {digest(table.measured_under(table.baseline))}. "
         f"Measured with {', '.join(versions) or 'nothing yet'}.".strip(),

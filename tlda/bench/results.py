@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from tlda.bench.table import METRIC, Cell
 from tlda.folders import write_bytes
-from tlda.protocol import differing, lines
+from tlda.protocol import differing, lines, without_nulls
 
 Results = dict[tuple[str, str, int], dict[str, Any]]
 
@@ -50,7 +50,9 @@ def twin(folder: Path, cell: Cell) -> dict[str, Any] | None:
     """The result of another task's cell that is the same run in all that decides it: such tasks differ in what the table shows of them."""
     for path in folder.glob(f"{cell.method}-*-{cell.seed}.json"):
         other = replace(cell, task=path.stem.removeprefix(f"{cell.method}-").removesuffix(f"-{cell.seed}"))
-        if found := read_result(folder, other):
+        found = read_result(folder, other)
+        # A key does not say where the data lie, and two tasks may be two folders.
+        if found and without_nulls(found["config"]["data"]) == without_nulls(cell.resolved["data"]):
             return {**found, "task": cell.task}
     return None
 

@@ -87,8 +87,8 @@ def blocks(table: Table, results: Results) -> list[str | Grid]:
     honest = {place: result for place, result in results.items() if result.get("history") and "oracle" not in result["sees"]}
     translating = {place: result for place, result in honest.items() if TRANSLATION[0].metric in result["history"][-1]}
     all_runs = (
-        "What a user would really get: the accuracy on the target of the epoch that each rule chooses, all read from the same runs, the "
-        "mean over tasks."
+        f"What a user would really get: the {table.metric_name} on the target of the epoch that each rule chooses, all read from the same "
+        "runs, the mean over tasks."
     )
     of_translation = "When to stop to translate, by what the translations are like."
     return [

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tlda.bench.results import Results
 from tlda.bench.table import Table
 from tlda.errors import UserError, near
-from tlda.protocol import differing
+from tlda.protocol import Lines, decisive, differing, digest, lines, protocol
 
 
 @dataclass(frozen=True)
@@ -83,26 +83,27 @@ def _row(table: Table, results: Results, method: str, entries: dict[str, dict[st
         p = paired_p(entries[method], entries[base])
     measured = {t: _entry(table, results, method, t, table.select_by or table.shows(t), 1) for t in table.tasks}
     selection = replace(average_over_tasks(table, measured), decimals=3)
-    return Row(method, _is_oracle(method, results), entries[method], average, gain, selection, differs(table, method), p)
+    return Row(method, _is_oracle(table, method, results), entries[method], average, gain, selection, differs(table, method), p)
 
 
 def reference(table: Table, method: str) -> str | None:
-    """The baseline of ``method``: the table's, or the row of the same model under the protocol of ``method``, or none."""
-    wanted, model = table.measured_under(method), _model(table, table.baseline)
-    candidates = [table.baseline, *(other for other in table.methods if _model(table, other) == model)]
+    """The baseline of ``method``: the table's, or the row that is the same but for the protocol, which is that of ``method``, or none."""
+    wanted, own = table.measured_under(method), _own(table, table.baseline)
+    candidates = [table.baseline, *(other for other in table.methods if _own(table, other) == own)]
     return next((other for other in candidates if table.measured_under(other) == wanted), None)
 
 
-def _model(table: Table, method: str) -> tuple[str, bool]:
-    """The class of a method, and whether losses are added to it."""
-    resolved = table.resolved[next(iter(table.tasks)), method]["model"]
-    return resolved["class_path"], bool(resolved["init_args"].get("plus"))
+def _own(table: Table, method: str) -> tuple[Lines, list[str | None]]:
+    """What of a method is not the protocol's: its options, and what it comes after."""
+    resolved = table.resolved[next(iter(table.tasks)), method]
+    shared = protocol(resolved)
+    return {name: value for name, value in lines(resolved).items() if name not in shared}, [stage.get(method) for stage in table.stages]
 
 
 def differs(table: Table, method: str) -> str:
-    """The lines in which the protocol of ``method`` is not that of the table's baseline."""
-    task = next(iter(table.tasks))
-    return differing(table.measured_under(method)[task], table.measured_under(table.baseline)[task])
+    """The lines in which the protocol of ``method`` is not that of the table's baseline, on the first task where there are any."""
+    found, base = table.measured_under(method), table.measured_under(table.baseline)
+    return next((text for task in table.tasks if (text := differing(found[task], base[task]))), "")
 
 
 def paired_p(entries: dict[str, Entry], base: dict[str, Entry]) -> float | None:
@@ -112,7 +113,7 @@ def paired_p(entries: dict[str, Entry], base: dict[str, Entry]) -> float | None:
     pairs = [
         (value, base[task].values[seed]) for task, e in entries.items() for seed, value in e.values.items() if seed in base[task].values
     ]
-    if len(pairs) < 3 or len({own - other for own, other in pairs}) == 1:
+    if len(pairs) < 3 or len({round(own - other, 9) for own, other in pairs}) == 1:
         return None
     return float(ttest_rel(*zip(*pairs, strict=True)).pvalue)
 
@@ -142,18 +143,22 @@ def average_over_tasks(table: Table, entries: dict[str, Entry]) -> Entry:
     return Entry({s: statistics.fmean(entry.values[s] for entry in entries.values()) for s in seeds}, len(table.seeds))
 
 
-def _is_oracle(method: str, results: Results) -> bool:
-    return any("oracle" in result["sees"] for (name, _, _), result in results.items() if name == method)
+def _is_oracle(table: Table, method: str, results: Results) -> bool:
+    """Whether target labels were seen by ``method``, or by what it comes after."""
+    if any("oracle" in result["sees"] for (name, _, _), result in results.items() if name == method):
+        return True
+    return any(_is_oracle(table, stage[method], results) for stage in table.stages if method in stage)
 
 
 def _require_same_data(table: Table, results: Results) -> None:
-    for task in table.tasks:
-        prints: dict[str, str] = {}
-        for (method, of, seed), result in results.items():
-            if of == task:
-                prints.setdefault(result["data"], f"{method}-{task}-{seed}")
-        if len(prints) > 1:
+    """Raise :class:`UserError` where the same options of data gave other data in another result of the task."""
+    prints: dict[tuple[str, str], dict[str, str]] = {}
+    for (method, task, seed), result in results.items():
+        options = digest(decisive(table.resolved[task, method])["data"])
+        prints.setdefault((task, options), {}).setdefault(result["data"], f"{method}-{task}-{seed}")
+    for (task, _), found in prints.items():
+        if len(found) > 1:
             raise UserError(
-                f"the results of task '{task}' were measured on different data ({' and '.join(sorted(prints.values()))} differ): "
+                f"the results of task '{task}' were measured on different data ({' and '.join(sorted(found.values()))} differ): "
                 "delete the files of the old data among the results"
             )

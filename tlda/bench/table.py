@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tlda.errors import UserError, near
-from tlda.protocol import decisive, digest, protocol, without_nulls
+from tlda.protocol import decisive, digest, own_code, protocol, without_nulls
 
 METRIC = "test/target/accuracy"
 """What a table shows, unless it says something else."""
+
+METRICS = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro-F1", "exact_match": "exact match"}
+"""What a metric is called in print."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,18 @@ class Table:
         """The metric that the table shows of ``task``."""
         return self.metric if isinstance(self.metric, str) else self.metric[task]
 
+    def called(self, task: str) -> str:
+        """What the metric of ``task`` is called in print."""
+        name = self.shows(task).rsplit("/", 1)[-1]
+        return METRICS.get(name, name)
+
+    @property
+    def metric_name(self) -> str:
+        """What the table shows, by task where that differs, in print."""
+        names = {task: self.called(task) for task in self.tasks}
+        same = len(set(names.values())) == 1
+        return next(iter(names.values())) if same else ", ".join(f"{name} ({self.label(task)})" for task, name in names.items())
+
     def config(self, method: str, task: str) -> dict[str, Any]:
         """The declared configuration of a method on a task."""
         return merge(self.base, self.tasks[task], self.methods[method])
@@ -98,7 +113,7 @@ class Table:
             first, translator = (cells[seed, t, stage[m]] if m in stage else None for stage in self.stages)
             resolved = self.resolved[t, m]
             before = {"after": first and first.key, "translate": translator and translator.key}
-            key = f"{digest(without_nulls({**decisive(resolved), **before}))}-{seed}"
+            key = f"{digest(without_nulls({**decisive(resolved), **before, 'code': own_code(resolved)}))}-{seed}"
             leads = any(m in stage.values() for stage in self.stages)
             cells[seed, t, m] = Cell(m, t, seed, self.config(m, t), resolved, key, first, leads, translator, self.shows(t))
         return list(cells.values())
@@ -150,13 +165,25 @@ def _pick(names: str | None, known: dict[str, Any], what: str, path: Path) -> di
 
 
 def merge(*overlays: dict[str, Any]) -> dict[str, Any]:
-    """The overlays as one configuration: a later one wins, mappings are merged."""
+    """The overlays as one configuration: a later one wins, mappings are merged; another class keeps the options that it has too."""
     merged: dict[str, Any] = {}
     for overlay in overlays:
         for key, value in overlay.items():
             both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-            merged[key] = merge(merged[key], value) if both else value
+            merged[key] = merge(_kept(key, merged[key], value), value) if both else value
     return merged
+
+
+def _kept(key: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """What stays of ``below`` under ``above``, the options ``key`` of a configuration."""
+    names = [str(part.get("class_path", "")).rpartition(".")[2] for part in (below, above)]
+    if not all(names) or names[0] == names[1] or "init_args" not in below:
+        return below
+    from tlda.parsing import BASES, options, subclasses
+
+    cls = subclasses(BASES[key]).get(names[1]) if key in BASES else None
+    kept = {name: value for name, value in below["init_args"].items() if cls is None or name in options(cls)}
+    return {**below, "init_args": kept}
 
 
 def _overlay(value: Any, place: Path) -> dict[str, Any]:
@@ -178,9 +205,8 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
     from tlda.parsing import read_yaml
 
     path = Path(path)
-    declared = read_yaml(path)
-    _require_table(path, declared)
-    overlays = {kind: {str(k): _overlay(v, path) for k, v in declared[kind].items()} for kind in ("methods", "tasks")}
+    declared = _declared(path, read_yaml(path))
+    overlays: dict[str, Any] = {kind: {name: _overlay(v, path) for name, v in declared[kind].items()} for kind in ("methods", "tasks")}
     published = declared.get("published")
     return Table(
         path=path,
@@ -189,22 +215,25 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
         seeds=declared["seeds"],
         baseline=declared.get("baseline", next(iter(overlays["methods"]))),
         base=_overlay(declared.get("base"), path),
-        after=declared.get("after", {}),
-        translate=declared.get("translate", {}),
         select_by=declared.get("select_by"),
-        labels=declared.get("labels", {}),
-        notes=declared.get("notes", {}),
-        search=declared.get("search", {}),
         metric=declared.get("metric", METRIC),
         published=read_yaml(path.parent / published) if published else {},
-        plot=declared.get("plot", {}),
         folder=results,
+        **{name: declared.get(name, {}) for name in MAPPINGS},
         **overlays,
     )
 
 
-def _require_table(path: Path, declared: Any) -> None:
-    """Raise :class:`UserError` where ``declared``, from ``path``, is not a table's declaration."""
+MAPPINGS = ("after", "translate", "labels", "notes", "search", "plot")
+"""The entries of a declaration that are mappings, beside methods and tasks."""
+
+
+def _declared(path: Path, declared: Any) -> dict[str, Any]:
+    """What ``declared``, from ``path``, declares: without what is left blank, and with names as texts, which YAML may read as numbers.
+
+    Raises:
+        UserError: it is not a table's declaration.
+    """
     needed = {"methods": dict, "tasks": dict, "seeds": list}
     known = [entry.name for entry in fields(Table) if entry.name not in ("path", "folder")]
     if not isinstance(declared, dict):
@@ -216,20 +245,45 @@ def _require_table(path: Path, declared: Any) -> None:
         if not isinstance(declared.get(key), kind) or not declared[key]:
             what = "some numbers, as in [0, 1, 2]" if kind is list else "a mapping of names to overlays"
             raise UserError(f"{path} is not a table: '{key}' must be {what}")
+    found = {key: _named(value) for key, value in declared.items() if value is not None}
+    _require_entries(path, found)
+    return found
+
+
+def _named(value: Any) -> Any:
+    return {str(name): item for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _require_entries(path: Path, declared: dict[str, Any]) -> None:
+    """Raise :class:`UserError` where an entry of the declaration is not what it must be."""
+    kinds = dict.fromkeys(("title", "protocol", "baseline", "select_by", "published"), str) | dict.fromkeys(MAPPINGS, dict)
+    for key, value in declared.items():
+        if key in kinds and not isinstance(value, kinds[key]):
+            raise UserError(f"{path}: '{key}' must be {'a text' if kinds[key] is str else 'a mapping'}, and is {value!r}")
     if wrong := [seed for seed in declared["seeds"] if type(seed) is not int]:
         raise UserError(f"{path}: the seed '{wrong[0]}' is not a whole number")
-    if (baseline := declared.get("baseline")) and baseline not in declared["methods"]:
-        raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, declared['methods'])}")
-    if (drawn := declared.get("plot", {})) and (not isinstance(drawn, dict) or set(drawn) != {"option", "label"}):
+    methods, tasks = list(declared["methods"]), list(declared["tasks"])
+    if (baseline := declared.get("baseline")) and baseline not in methods:
+        raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, methods)}")
+    if (drawn := declared.get("plot")) and set(drawn) != {"option", "label"}:
         raise UserError(
             f"{path}: 'plot' needs an 'option' that the tasks differ by, such as data.init_args.shots, and a 'label' for its axis"
         )
-    _require_metric(path, declared.get("metric", METRIC), [str(task) for task in declared["tasks"]])
-    order = [str(method) for method in declared["methods"]]
-    for method in declared.get("search", {}).get("space", {}):
-        if method not in order:
-            raise UserError(f"{path}: the search has a space for '{method}', which is not one of its methods{near(method, order)}")
-    _require_stages(path, declared, order)
+    labels = [declared.get("labels", {}).get(task, task) for task in tasks]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise UserError(f"{path}: two tasks have the label '{twice[0]}': each needs one of its own")
+    _require_metric(path, declared.get("metric", METRIC), tasks)
+    _require_search(path, declared.get("search", {}), methods)
+    _require_stages(path, declared, methods)
+
+
+def _require_search(path: Path, search: dict[str, Any], methods: list[str]) -> None:
+    """Raise :class:`UserError` where a search has no space, or one for a method that the table has not."""
+    if search and not isinstance(search.get("space"), dict):
+        raise UserError(f"{path}: the search needs a 'space': by method, its options and where to look for their values")
+    for method in search.get("space", {}):
+        if method not in methods:
+            raise UserError(f"{path}: the search has a space for '{method}', which is not one of its methods{near(str(method), methods)}")
 
 
 def _require_stages(path: Path, declared: dict[str, Any], order: list[str]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,16 @@ Complete = Callable[[list[Cell]], dict[str, str]]
 KINDS = ("low", "high", "log", "choices")
 
 
-def tune(table: Table, folder: Path, trials: int, complete: Complete) -> None:
-    """Run ``trials`` trials of each method that the table's ``search`` has a space for, and keep the best values in ``tuned.json``.
+def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Collection[str]) -> None:
+    """Run ``trials`` trials of each ``picked`` method that the table's ``search`` has a space for, and keep the best in ``tuned.json``.
 
     A trial is the table's cells with other values of the options and the search's own seeds; its value is the validator after
-    the last epoch, the mean over tasks and seeds. Trials are result files too, in the folder ``trials``: a search goes on where it
-    was killed.
+    the last epoch, the mean over tasks and seeds. One that fails, or whose validator is not finite, is none of the best. Trials are
+    result files too, in the folder ``trials``: a search goes on where it was killed.
 
     Raises:
-        UserError: Optuna is missing, the table declares no search, or the validator is unknown or an oracle.
+        UserError: Optuna is missing, the table declares no search, the validator is unknown, an oracle, or not measured there, or
+            every trial of a method failed.
     """
     try:
         import optuna
@@ -35,23 +37,33 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete) -> None:
         raise UserError("--tune needs Optuna: pip install 'tlda[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     validator, higher = _validator(table)
-    found: dict[str, Any] = {}
-    for method, space in table.search["space"].items():
+    found = _found(folder)
+    for method in [method for method in table.search["space"] if method in picked]:
         study = optuna.create_study(direction="maximize" if higher else "minimize", sampler=optuna.samplers.TPESampler(seed=0))
+        failed = ""
         for number in range(trials):
             trial = study.ask()
-            values = {option: _suggested(table, trial, option, spec) for option, spec in space.items()}
-            study.tell(trial, _measured(table, folder / "trials", f"{method}_trial_{number}", method, values, validator, complete))
+            values = {option: _suggested(table, trial, option, spec) for option, spec in table.search["space"][method].items()}
+            cells = _trial(table, f"{method}_trial_{number}", method, values)
+            failed = next(iter(complete(cells).values()), "")
+            value = math.nan if failed else _measured(cells, folder / "trials", validator)
+            study.tell(trial, value if math.isfinite(value) else None, None if math.isfinite(value) else optuna.trial.TrialState.FAIL)
+        if not any(trial.value is not None for trial in study.trials):
+            raise UserError(f"no trial of {method} has a value of {validator}: {failed or 'it was never finite'}")
         found[method] = {"values": study.best_params, "validator": validator, "value": study.best_value, "trials": trials}
-    write_whole(folder / "tuned.json", json.dumps(found, indent=1) + "\n")
+        write_whole(folder / "tuned.json", json.dumps(found, indent=1) + "\n")
+
+
+def _found(folder: Path) -> dict[str, Any]:
+    """What was found for each method, nothing where there was no search."""
+    path = folder / "tuned.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
 
 
 def with_tuned(table: Table, folder: Path) -> Table:
-    """The table with a row below each method that was tuned."""
-    path = folder / "tuned.json"
-    if not (table.search and path.exists()):
-        return table
-    found = json.loads(path.read_text(encoding="utf-8"))
+    """The table with a row below each method that was tuned, which comes after what that method comes after."""
+    found = _found(folder) if table.search else {}
     methods: dict[str, Any] = {}
     labels = dict(table.labels)
     for name, overlay in table.methods.items():
@@ -59,9 +71,14 @@ def with_tuned(table: Table, folder: Path) -> Table:
         if name in found:
             values = found[name]["values"]
             methods[f"{name}_tuned"] = merge(overlay, _overlay(values))
-            shown = ", ".join(f"{option.rsplit('.', 1)[-1]} {value:.3g}" for option, value in values.items())
+            shown = ", ".join(f"{option.rsplit('.', 1)[-1]} {_printed(value)}" for option, value in values.items())
             labels[f"{name}_tuned"] = f"{table.label(name)}, tuned by {found[name]['validator']} ({shown})"
-    return replace(table, methods=methods, labels=labels)
+    after, translate = ({**stage, **{f"{name}_tuned": stage[name] for name in found if name in stage}} for stage in table.stages)
+    return replace(table, methods=methods, labels=labels, after=after, translate=translate)
+
+
+def _printed(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _validator(table: Table) -> tuple[str, bool]:
@@ -92,22 +109,41 @@ def _nested(part: str, *names: str, value: Any) -> dict[str, Any]:
     return {part: {"init_args": {names[0]: value}}} if len(names) == 1 else {part: {"init_args": _nested(*names, value=value)}}
 
 
-def _measured(table: Table, folder: Path, name: str, method: str, values: dict[str, Any], validator: str, complete: Complete) -> float:
+def _trial(table: Table, name: str, method: str, values: dict[str, Any]) -> list[Cell]:
+    """The cells of ``method`` with other ``values``, as a method ``name`` that comes after what ``method`` comes after."""
+    needed = {table.baseline, *_before(table, method)}
+    methods = {m: overlay for m, overlay in table.methods.items() if m in needed}
+    after, translate = (
+        {**{m: stage[m] for m in methods if m in stage}, **({name: stage[method]} if method in stage else {})} for stage in table.stages
+    )
     trial = replace(
         table,
-        methods={table.baseline: table.methods[table.baseline], name: merge(table.methods[method], _overlay(values))},
+        methods={**methods, name: merge(table.methods[method], _overlay(values))},
         seeds=table.search.get("seeds", [100]),
-        after={},
+        after=after,
+        translate=translate,
     )
-    cells = [cell for cell in trial.cells() if cell.method == name]
-    folder.mkdir(parents=True, exist_ok=True)
-    if failed := complete(cells):
-        raise UserError(f"a trial of {method} with {values} failed: {next(iter(failed.values()))}")
-    return statistics.fmean(_last(read_results(folder, cells), f"val/target/{validator}"))
+    return [cell for cell in trial.cells() if cell.method == name]
 
 
-def _last(results: dict[Any, dict[str, Any]], metric: str) -> Iterator[float]:
+def _before(table: Table, method: str) -> Iterator[str]:
+    """All that ``method`` comes after."""
+    for stage in table.stages:
+        if method in stage:
+            yield stage[method]
+            yield from _before(table, stage[method])
+
+
+def _measured(cells: list[Cell], folder: Path, validator: str) -> float:
+    """The mean of the validator after the last epoch of ``cells``; NaN where it was not finite."""
+    return statistics.fmean(_last(read_results(folder, cells), validator))
+
+
+def _last(results: dict[Any, dict[str, Any]], validator: str) -> Iterator[float]:
     for result in results.values():
         if not result["history"]:
             raise UserError("the runs of the search were not validated: leave trainer.limit_val_batches out")
-        yield float(result["history"][-1][metric])
+        measured = {name.removeprefix("val/target/"): value for name, value in result["history"][-1].items() if "val/target/" in name}
+        if validator not in measured:
+            raise UserError(f"the runs of the search do not measure '{validator}'; they do: {', '.join(measured)}")
+        yield math.nan if (value := measured[validator]) is None else float(value)

@@ -92,7 +92,18 @@ def _key(ranking: Ranking, task: str, candidate: str) -> str:
 def _valid(ranking: Ranking, task: str, known: dict[str, Any]) -> dict[str, Any]:
     """What is ``known`` of the ranking's candidates on a task, made with these settings."""
     found = known.get("tasks", {}).get(task, {})
-    return {name: found[name] for name in ranking.candidates if found.get(name, {}).get("key") == _key(ranking, task, name)}
+    keys = {name: _key(ranking, task, name) for name in ranking.candidates}
+    return {name: _current(ranking, key, found[name]) for name, key in keys.items() if found.get(name, {}).get("key") == key}
+
+
+def _current(ranking: Ranking, key: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """``entry`` without a fine-tuning under other settings."""
+    stale = entry.get("fine_tuned", {}).get("key") != _tuned_key(ranking, key)
+    return {name: value for name, value in entry.items() if not (stale and name == "fine_tuned")}
+
+
+def _tuned_key(ranking: Ranking, key: str) -> str:
+    return digest([key, ranking.fine_tune])
 
 
 def _measured(ranking: Ranking, task: str, candidate: str, entry: dict[str, Any] | None, fine_tune: bool) -> dict[str, Any]:
@@ -101,9 +112,8 @@ def _measured(ranking: Ranking, task: str, candidate: str, entry: dict[str, Any]
 
     overlay, key = ranking.tasks[task], _key(ranking, task, candidate)
     entry = entry or {"key": key, **score(ranking, overlay, candidate)}
-    tuned_key = digest([key, ranking.fine_tune])
-    if fine_tune and entry.get("fine_tuned", {}).get("key") != tuned_key:
-        entry["fine_tuned"] = {"key": tuned_key, **fine_tuned(ranking, overlay, candidate, entry["width"])}
+    if fine_tune and "fine_tuned" not in entry:
+        entry["fine_tuned"] = {"key": _tuned_key(ranking, key), **fine_tuned(ranking, overlay, candidate, entry["width"])}
     return entry
 
 

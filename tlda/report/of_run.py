@@ -47,7 +47,8 @@ def of_run(folder: Path, before: Path | None) -> Report:
     if before is not None:
         runs.insert(0, ("before", BEFORE, load_run(before)))
         require_same_task(run, runs[0][2])
-    sides = [Side(f"{word}: {of.name}", colour, of, of.look(run.data)) for word, colour, of in runs]
+    # Both are measured on the rows that the run of the report has held out.
+    sides = [Side(f"{word}: {of.name}", colour, of, of.look(run.data, run.method.batch_type)) for word, colour, of in runs]
     names = run.data.class_names
     sections = [
         _evidence(sides, names),

@@ -105,6 +105,8 @@ def _verdict(table: Table, results: Results, rows: dict[str, Row], choice: Choic
     compared = {m: Compared(table.label(m), row.gain.mean if row.gain.values else None, row.p) for m, row in rows.items() if not row.oracle}
     if table.select_by:
         return Verdict("cannot tell", f"this table compares settings by {table.select_by}, not methods with {base}")
+    if best is None and any(row.average.complete for row in rows.values() if row.method != table.baseline):
+        return Verdict("cannot tell", "no measure that needs no target label was taken of these runs")
     if best is None:
         return Verdict("cannot tell", f"no method is finished on all tasks and seeds beside {base}")
     others = [row for m, row in compared.items() if m != table.baseline]
@@ -113,7 +115,7 @@ def _verdict(table: Table, results: Results, rows: dict[str, Row], choice: Choic
 
 def _tiles(table: Table, rows: dict[str, Row], best: str | None) -> list[Tile]:
     honest = [row for row in rows.values() if not row.oracle and row.average.complete]
-    tiles = [Tile(str(rows[table.baseline].average), f"{table.label(table.baseline)}, average accuracy in % (oracle)")]
+    tiles = [Tile(str(rows[table.baseline].average), f"{table.label(table.baseline)}, average {table.metric_name} in % (oracle)")]
     if best not in (None, table.baseline):
         tiles.append(Tile(str(rows[str(best)].average), f"{table.label(str(best))}, recommended without labels (oracle)"))
     if honest:
@@ -152,8 +154,9 @@ def _recommendation(table: Table, results: Results, choice: Choice, best: str, t
     found = [shown(results[best, task, s]) for s in table.seeds]
     below = [shown(results[table.baseline, task, s]) for s in table.seeds if (table.baseline, task, s) in results]
     return (
-        f"{choice.label} recommends {table.label(best)} here, with the target's accuracy at {100 * statistics.fmean(found):.1f} % (oracle) "
-        f"beside {100 * statistics.fmean(below):.1f} % of {table.label(table.baseline)}. Below, the runs of all seeds together."
+        f"{choice.label} recommends {table.label(best)} here, with the target's {table.called(task)} at "
+        f"{100 * statistics.fmean(found):.1f} % (oracle) beside {100 * statistics.fmean(below):.1f} % of "
+        f"{table.label(table.baseline)}. Below, the runs of all seeds together."
     )
 
 
@@ -177,7 +180,8 @@ def class_names(table: Table, results: Results, task: str, count: int) -> list[s
 
 
 def _curves(table: Table, results: Results, drawn: Sequence[str], task: str) -> list[Block]:
-    measures = [Rule("target accuracy (oracle)", ORACLE), *(rule for rule in rules() if rule.metric and rule.metric != ORACLE)]
+    oracle = Rule(f"target {table.called(task)} (oracle)", table.shows(task).replace("test/", "oracle/", 1))
+    measures = [oracle, *(rule for rule in rules() if rule.metric and rule.metric != ORACLE)]
     colours = dict(zip(drawn, COLOURS, strict=False))
     plots, legend = [], dict[str, str]()
     for rule in measures:
@@ -185,7 +189,7 @@ def _curves(table: Table, results: Results, drawn: Sequence[str], task: str) -> 
             svg.Series(table.label(m), colours[m], points) for m in drawn if (points := mean_history(table, results, m, task, rule.metric))
         ]
         legend |= {s.colour: s.label for s in series}
-        better = "" if rule.metric == ORACLE else f" ({'higher' if rule.higher_is_better else 'lower'} is better)"
+        better = "" if rule is oracle else f" ({'higher' if rule.higher_is_better else 'lower'} is better)"
         plots += [svg.curves(rule.label + better, series, "epoch")] if series else []
     if not plots:
         return ["These runs were not validated after each epoch, so there are no curves."]
@@ -193,9 +197,9 @@ def _curves(table: Table, results: Results, drawn: Sequence[str], task: str) -> 
 
 
 HISTORY = (
-    "After each epoch, the mean over seeds: the target's accuracy, which an oracle knows, and the measures that need no target label. "
-    "A measure that ranks the methods as the oracle's curves do can be trusted to choose among them; one that improves while accuracy "
-    "falls cannot."
+    "After each epoch, the mean over seeds: what the table shows of the target, which an oracle knows, and the measures that need no "
+    "target label. A measure that ranks the methods as the oracle's curves do can be trusted to choose among them; one that improves "
+    "while accuracy falls cannot."
 )
 
 

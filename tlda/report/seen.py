@@ -60,15 +60,11 @@ class Outcome(NamedTuple):
 class Look(LightningModule):
     """Asks ``method`` about every row that is measured, within a trainer: what adapts at test time needs one to do so."""
 
-    def __init__(self, method: Method) -> None:
+    def __init__(self, method: Method, batch_type: type) -> None:
         super().__init__()
         self.method = method
+        self.batch_type = batch_type  # by which the data know what they hold out
         self.parts: tuple[list[Seen], list[Seen]] = [], []
-
-    @property
-    def batch_type(self) -> type:
-        """What the method may see, by which the data know what they hold out."""
-        return self.method.batch_type
 
     def on_validation_start(self) -> None:
         self.method.on_test_start()
@@ -123,9 +119,9 @@ class FinishedRun:
             rows = list(csv.DictReader(file))
         return {name: _curve(rows, name) for name in (rows[0] if rows else ()) if name not in ("epoch", "step")}
 
-    def look(self, data: DomainPair) -> Outcome:
-        """What the method makes of the measured rows of ``data``."""
-        look = Look(self.method)
+    def look(self, data: DomainPair, batch_type: type) -> Outcome:
+        """What the method makes of those rows of ``data`` that a method of ``batch_type`` is measured on."""
+        look = Look(self.method, batch_type)
         self.trainer.validate(look, data, verbose=False)
         self.method.cpu()
         return look.outcome()
@@ -150,7 +146,7 @@ def load_run(folder: Path) -> FinishedRun:
     made, found = checkpoint.recipe(path), read_yaml(config)
     if not {"model", "data"} <= set(made):
         raise UserError(f"{path} does not say which data it was trained on: train it with `tlda fit`")
-    made["model"]["init_args"]["init_from"] = None
+    made["model"] = checkpoint.without_files(made["model"])
     seed = found.get("seed_everything")
     # The rows that the source holds out are those of the run's seed.
     seed_everything(seed if isinstance(seed, int) else 0, verbose=False)
