@@ -54,11 +54,35 @@ def test_a_backbone_normalises_its_own_input() -> None:
         (lambda: Torchvision("resnet19"), "did you mean"),
         (lambda: Torchvision("resnet18", weights="IMAGENET9"), "IMAGENET9"),
         (lambda: Torchvision("squeezenet1_0", weights=None), "use Timm"),
+        (lambda: Timm("test_resnet", weights=None)(torch.rand(2, 5, 32, 32)), r"takes 3 channel\(s\), the images have 5"),
+        (lambda: Timm("test_resnet", weights=None, channels=1)(torch.rand(2, 3, 32, 32)), r"takes 1 channel\(s\), the images have 3"),
     ],
 )
 def test_errors_say_what_to_do(make: object, says: str) -> None:
     with pytest.raises(UserError, match=says):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("layer", [None, "layer2"])
+def test_other_channels_have_the_mean_of_the_three_statistics(channels: int, layer: str | None) -> None:
+    backbone = Timm("test_resnet", weights=None, channels=channels, layer=layer).eval()
+    mean, std = (sum(backbone.model.pretrained_cfg[name]) / 3 for name in ("mean", "std"))
+    assert (backbone.mean.item(), backbone.std.item()) == (pytest.approx(mean), pytest.approx(std))
+    assert backbone(torch.rand(2, channels, 32, 32)).shape == (2, backbone.num_features)
+
+
+def test_a_network_for_colour_sees_a_grey_image_in_three_channels() -> None:
+    backbone, grey = Timm("test_resnet", weights=None).eval(), torch.rand(2, 1, 32, 32)
+    assert torch.equal(backbone(grey), backbone(grey.repeat(1, 3, 1, 1)))
+
+
+@pytest.mark.parametrize(("name", "size"), [("googlenet", 32), ("inception_v3", 80)])
+@pytest.mark.filterwarnings("ignore:The default weight initialization:FutureWarning")
+def test_a_network_with_auxiliary_classifiers_trains_without_them(name: str, size: int) -> None:
+    backbone = Torchvision(name, weights=None).train()
+    assert backbone(torch.rand(2, 3, size, size)).shape == (2, backbone.num_features)
+    assert not [key for key in backbone.state_dict() if "aux" in key.lower()]
 
 
 def test_reversal_negates_and_scales_the_gradient() -> None:

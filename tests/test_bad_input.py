@@ -100,6 +100,10 @@ COMMANDS = {
     "tensors that are no checkpoint": (["test", "--ckpt_path", "tensors.ckpt"], ["tensors.ckpt is not a checkpoint", "state_dict"]),
     "another's checkpoint": (["test", *TASK, "--ckpt_path", "other.ckpt"], ["other.ckpt was not written by", "--model.init_from"]),
     "another method's checkpoint": (["test", "--ckpt_path", CHECKPOINT, "--model", "CDAN"], ["DANN", "CDAN", "--model.init_from"]),
+    "a checkpoint of classes in another order": (
+        ["test", "--ckpt_path", CHECKPOINT, "--data.classes=[0,1,2,3,4,5,6,7,9,8]"],
+        ["class 8 is '8' in the checkpoint and '9' in the data"],
+    ),
     "a checkpoint of other classes": (["test", "--ckpt_path", CHECKPOINT, "--data.classes=[0,1,2]"], ["10 classes", "the data 3"]),
     "weights of another network": (
         [*FIT, "--model.init_from", CHECKPOINT, "--model.backbone.num_features=9"],

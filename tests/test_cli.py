@@ -14,10 +14,10 @@ import yaml
 
 from tests.conftest import EXPERIMENTS, QUICK, TASK, TINY, Tlda
 from tests.folders import FOLDERS, write_folders
-from tlda import __version__
-from tlda.checkpoint import load
+from tlda import __version__, backbones, build
+from tlda.checkpoint import load, recipe, without_files
 from tlda.cli import COMMANDS
-from tlda.run import Run
+from tlda.run import Run, _with_checkpoint
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -185,6 +185,39 @@ def test_what_the_command_says_wins_over_the_checkpoint(tlda: Tlda, trained: Pat
     used: dict[str, Any] = yaml.safe_load((only_run() / "config.yaml").read_text())
     assert used["data"]["init_args"]["target"] == "fonts"
     assert used["data"]["init_args"]["batch_size"] == 8  # of the checkpoint
+
+
+def test_the_seed_comes_from_the_checkpoint(tlda: Tlda) -> None:
+    own = ["--data=tests.toy.Toy", "--model=Oracle", "--model.backbone=tests.toy.Tiny"]
+    fitted = Run.from_command_line(["fit", *own, *TINY, "--seed_everything=5", "--trainer.logger=false"]).datamodule
+    again = ["--ckpt_path", str(only_run() / "checkpoints" / "last.ckpt")]
+    tested = Run.from_command_line(["test", *again]).datamodule
+    assert tested.evaluation_rows[1].rows.tolist() == fitted.evaluation_rows[1].rows.tolist()
+    assert not set(tested.evaluation_rows[1].rows.tolist()) & set(fitted.training_rows()["oracle"].rows.tolist())
+    args = _with_checkpoint(["fit", *again, "--seed_everything=3"])
+    assert args.index("--seed_everything=5") < args.index("--seed_everything=3"), "what the command says wins"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("Timm", "test_efficientnet"), ("Torchvision", "mobilenet_v3_small")])
+def test_the_weights_that_a_network_began_with_are_not_read_again(kind: str, name: str, tmp_path: Path) -> None:
+    file = tmp_path / "began.pth"
+    torch.save(getattr(backbones, kind)(name, weights=None).model.state_dict(), file)
+    backbone = {"class_path": kind, "init_args": {"name": name, "weights": str(file)}}
+    method, _, run = build.build(
+        {
+            "model": {"class_path": "SourceOnly", "init_args": {"backbone": backbone}},
+            "data": {"class_path": "tests.toy.Toy"},
+            "trainer": {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False},
+        }
+    )
+    run.strategy.connect(method)
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    file.unlink()
+    assert torch.equal(load(tmp_path / "a.ckpt").head.weight, method.head.weight)
+    known = recipe(tmp_path / "a.ckpt")["model"]
+    assert without_files(known)["init_args"]["backbone"]["init_args"]["weights"] is None
+    known["init_args"]["plus"] = [{"class_path": "tlda.losses.CoTuning"}]
+    assert without_files(known)["init_args"]["backbone"]["init_args"]["weights"] == str(file), "its classifier is read from there"
 
 
 def test_predictions_are_the_models_own(tlda: Tlda, trained: Path, tmp_path: Path) -> None:

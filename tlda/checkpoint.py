@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tlda.backbones.weights import PACKAGE, SUFFIXES
 from tlda.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,9 +18,16 @@ KEY = "tlda"
 
 
 def describe(method: Method, checkpoint: dict[str, Any]) -> None:
-    """Write into ``checkpoint`` what it holds: method, classes, and the plain configuration that they were made from."""
+    """Write into ``checkpoint`` what it holds: method, classes, seed, and the plain configuration that they were made from."""
     holds = {"method": type(method).__name__, "num_classes": method.num_classes, "untrained": list(method.untrained)}
-    checkpoint[KEY] = {**holds, **method.recipe}
+    seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+    checkpoint[KEY] = {**holds, "class_names": _class_names(method), "seed": seed, **method.recipe}
+
+
+def _class_names(method: Method) -> list[str] | None:
+    """The names of the classes, where the trainer was given data that name them."""
+    data: Any = getattr(method._trainer, "datamodule", None)
+    return None if data is None else [str(name) for name in data.class_names]
 
 
 def load(path: str | Path) -> Method:
@@ -32,20 +41,45 @@ def load(path: str | Path) -> Method:
         raise UserError(f"{path} does not say how its network was made: build the method and use its load_from_checkpoint")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Method, "model")
-    model = found[KEY]["model"]
-    model["init_args"] |= {"num_classes": found[KEY]["num_classes"], "init_from": None}
+    model = without_files(found[KEY]["model"])
+    model["init_args"]["num_classes"] = found[KEY]["num_classes"]
     method: Method = parser.instantiate_classes(parser.parse_object({"model": model})).model
     method.load_state_dict(found["state_dict"])
     return method.eval()
 
 
+def without_files(model: dict[str, Any]) -> dict[str, Any]:
+    """The configuration ``model`` of a network whose weights are in a checkpoint: those that it began with are not read again.
+
+    Read again are those that say more than weights: torchvision's by name, which decide layers; any under Co-Tuning, whose classifier
+    comes with them; and the folder of a text encoder.
+    """
+    options = {**model["init_args"], "init_from": None}
+    backbone, losses = options.get("backbone") or {}, options.get("plus") or ()
+    if _are_only_weights(backbone) and not any(loss["class_path"] == "tlda.losses.CoTuning" for loss in losses):
+        options["backbone"] = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
+    return {**model, "init_args": options}
+
+
+def _are_only_weights(backbone: dict[str, Any]) -> bool:
+    weights = (backbone.get("init_args") or {}).get("weights") or ""
+    file = weights.startswith(PACKAGE) or weights.lower().endswith(SUFFIXES)
+    return {"tlda.backbones.Timm": True, "tlda.backbones.Torchvision": file}.get(backbone.get("class_path", ""), False)
+
+
 def refuse_other(method: Method, checkpoint: dict[str, Any]) -> None:
-    """Raise :class:`UserError` where ``checkpoint`` holds another method, another number of classes, or a network of other shapes."""
+    """Raise :class:`UserError` where ``checkpoint`` holds another method, other classes, or a network of other shapes."""
     found = checkpoint.get(KEY)
     if found is None:
         raise UserError("the checkpoint was not written by tlda; start from its weights with --model.init_from instead")
     if found["num_classes"] != method.num_classes:
         raise UserError(f"the checkpoint has {found['num_classes']} classes, the data {method.num_classes}: use the data it was trained on")
+    for number, (name, own) in enumerate(zip(found.get("class_names") or (), _class_names(method) or (), strict=False)):
+        if name != own:
+            raise UserError(
+                f"class {number} is '{name}' in the checkpoint and '{own}' in the data: use the data it was trained on, with its classes "
+                "in the same order"
+            )
     if found["method"] != type(method).__name__:
         raise UserError(
             f"the checkpoint holds {found['method']}, the run {type(method).__name__}: name the same method, "

@@ -133,10 +133,10 @@ class Translator(nn.Module):
 
     def build(self, backbone: Backbone, bottleneck: nn.Module, head: nn.Module, num_features: int) -> None:
         """Make the parameters, for images that ``backbone`` is made for, and the judge, a copy of all three, with features so wide."""
-        self.channels, size = backbone.channels, self.size or backbone.size
+        self.channels, self.built_for = backbone.channels, self.size or backbone.size
         for generator in self.generators.values():
-            generator.build(self.channels, size)  # type: ignore[operator]
-        self.critics = nn.ModuleDict({name: PatchCritic(self.channels, size, self.critic_width) for name in self.pools})
+            generator.build(self.channels, self.built_for)  # type: ignore[operator]
+        self.critics = nn.ModuleDict({name: PatchCritic(self.channels, self.built_for, self.critic_width) for name in self.pools})
         self.apply(start).to(memory_format=torch.channels_last)
         self.average = averaged(self.generators, self.decay)
         self.judge = Judge(backbone, bottleneck, head)
@@ -189,6 +189,12 @@ class Translator(nn.Module):
             raise UserError(
                 f"the generators translate images of one shape with {self.channels} channel(s), and these are {found} (channels, height, "
                 "width): give both domains one size, and --model.backbone.channels as they have"
+            )
+        height, width = shapes[0][1:]
+        if self.built_for not in (height, width):
+            raise UserError(
+                f"the generators are for images of {self.built_for} x {self.built_for}, these are {height} x {width}: set "
+                f"--model.translator.size {max(height, width)}"
             )
 
     def make(self, source: Tensor, target: Tensor) -> Made:

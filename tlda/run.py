@@ -198,9 +198,12 @@ def _with_checkpoint(args: list[str]) -> list[str]:
     found = checkpoint.recipe(paths[-1])
     if "model" in found:
         found["model"]["init_args"]["init_from"] = None  # its weights are in the checkpoint, and the file may be gone
-    before = [f"--{part}={json.dumps(found[part])}" for part in ("model", "data") if part in found]
+    if "model" in found and args[0] != "fit":  # a run that goes on says what it began with
+        found["model"] = checkpoint.without_files(found["model"])
+    options = {"model": "model", "data": "data", "seed": "seed_everything"}
+    before = [f"--{option}={json.dumps(found[part])}" for part, option in options.items() if part in found]
     if before:
-        print("tlda: model and data options come from the checkpoint, except those that the command names")
+        print("tlda: options of model and data, and the seed, come from the checkpoint, except those that the command names")
     return [args[0], *before, *args[1:]]
 
 

@@ -74,6 +74,14 @@ def test_damaged_images_are_named_and_end_in_an_error(tlda: Tlda, photos: Path) 
     assert "--data.on_error skip" in sentence
 
 
+def test_an_image_too_large_to_decode_is_named(tlda: Tlda, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photograph(photos / "phone/plant/9.png", 9, (100, 90))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    done = tlda("data", "check", photos)
+    assert done.code == 1
+    assert "phone: 1 images cannot be read: plant/9.png" in done.out
+
+
 def test_images_that_are_there_twice_are_told_by_where(tlda: Tlda, photos: Path) -> None:
     for copy in ("phone/cup/again.jpg", "studio/pen/again.jpg"):
         (photos / copy).write_bytes((photos / "studio/cup/0.jpg").read_bytes())

@@ -17,12 +17,14 @@ from torch import Tensor, nn
 
 from tests.conftest import Tlda
 from tlda.backbones import Backbone, LeNet, Timm, Torchvision
-from tlda.data import DomainPair, Features, Folders, Images
+from tlda.data import DomainPair, Features, Folders, Images, Relabelled, Translated
 from tlda.data.cache import entries, mapped, prune
 from tlda.data.datasets import Datasets
 from tlda.data.folding import folded
 from tlda.data.pair import Domain
 from tlda.errors import UserError
+from tlda.metrics.measures import Measures
+from tlda.metrics.scores import MacroF1
 from tlda.nn import computes_in_bfloat16
 
 SIZE = 8
@@ -417,6 +419,23 @@ def test_folding_takes_every_batchnorm_and_changes_nothing_else(make: Any) -> No
 def test_a_convolution_that_is_used_otherwise_is_not_folded(again: bool) -> None:
     network = scattered(Twice(again))
     assert folded(network, torch.rand(2, 3, 4, 4)) is network
+
+
+def test_features_are_measured_as_their_data_are(root: Path) -> None:
+    class Counted(Split):
+        def measures(self) -> Measures:
+            return Measures(2, {"macro_f1": lambda _: MacroF1(2)})
+
+    assert "macro_f1" in Features(Counted(), Net).measures().scores["test"][1]
+
+
+def test_data_that_features_would_lose_a_part_of_are_refused() -> None:
+    with pytest.raises(UserError, match="cached features have one task, and Relabelled has several"):
+        Features(Relabelled(Split()), Net)
+    with pytest.raises(UserError, match=r"--data.translated is for images themselves, .* not for Features"):
+        Features(Split(), Net, translated=Translated("folder"))
+    with pytest.raises(UserError, match="not for Features"):
+        Features(Split(translated=Translated("folder")), Net)
 
 
 OVERLAY = """

@@ -167,6 +167,18 @@ def test_a_jpeg_cut_short_is_named(root: Path) -> None:
         folders(root).setup("fit")
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_an_image_beyond_pil_s_limit_is_named_or_left_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root / "target" / "cat" / "9.png", size=(100, 90))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    with pytest.raises(UserError, match=r"9.png cannot be read .*9000 pixels.* too large .*--data.on_error skip"):
+        folders(root).setup("fit")
+    data = folders(root, on_error="skip")
+    with pytest.warns(UserWarning, match=r"1 of 7 images are left out; the first: .*target/cat/9.png"):
+        data.setup("fit")
+    assert len(data.loaded[1].train) == 6
+
+
 def test_a_target_without_class_folders_is_predicted_and_not_measured(root: Path) -> None:
     for number in range(5):
         write(root / "new" / f"{number}.png", 10 * number)

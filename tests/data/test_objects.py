@@ -189,6 +189,15 @@ def test_several_sources_are_pooled(tmp_path: Path) -> None:
     assert data.task == "photo+cartoon+sketch_to_art_painting"
 
 
+def test_what_is_named_twice_and_a_target_among_the_sources_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'photo' is in --data.source and in --data.target, whose labels would be trained on"):
+        PACS(str(tmp_path), ["sketch", "photo"], "photo")
+    with pytest.raises(UserError, match=r"--data.source names 'photo' twice"):
+        PACS(str(tmp_path), ["photo", "sketch", "photo"], "cartoon")
+    with pytest.raises(UserError, match=r"--data.classes names 'dog' twice"):
+        PACS(str(tmp_path), "photo", "cartoon", classes=["dog", "dog", "horse"])
+
+
 def test_pooled_sources_need_the_same_classes(tmp_path: Path) -> None:
     fill(tmp_path, "one", "three")
     fill(tmp_path, "two", classes="abc")
@@ -258,6 +267,14 @@ def test_surf_rows_are_drawn_by_the_seed(tmp_path: Path) -> None:
         write_surf(tmp_path / f"{name}.mat", count)
     drawn = OfficeCaltech10SURF("dslr", "webcam", draw="gfk", root=str(tmp_path), seed=0).load()
     assert [len(domain.train) for domain in drawn] == [80, 300]
+
+
+def test_the_fingerprint_of_drawn_surf_rows_does_not_follow_the_seed(tmp_path: Path) -> None:
+    for name, count in (("dslr", 120), ("webcam", 300)):
+        write_surf(tmp_path / f"{name}.mat", count)
+    options = [{"draw": "gfk", "seed": 0}, {"draw": "gfk", "seed": 1}, {"seed": 0}]
+    first, second, whole = (OfficeCaltech10SURF("dslr", "webcam", root=str(tmp_path), **o).fingerprint() for o in options)
+    assert first == second != whole
 
 
 def test_surf_files_that_are_missing_or_damaged_are_named(tmp_path: Path) -> None:

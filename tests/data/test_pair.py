@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning import seed_everything
+from pytorch_lightning.callbacks import ModelCheckpoint
 
+from tests import toy
 from tlda.batch import LabelledBatch, LabelledPair, OracleBatch, Pair, SourceBatch, Unlabelled
 from tlda.data import Domain, DomainPair, Images
 from tlda.data.pair import Augment, Subset, WithoutLabels
 from tlda.errors import UserError
+from tlda.methods import SourceOnly
 
 
 def images(count: int, classes: int = 4, value: int = 0) -> Images:
@@ -148,3 +153,57 @@ def test_what_measures_was_not_trained_on_with_labels(batch_type: type, measured
         held = set(data.evaluation_rows[1].rows.tolist())  # type: ignore[attr-defined]
         assert not held & set(data.training_rows()["oracle"].rows.tolist())
     assert len(data.predict_dataloader().dataset) == 24  # type: ignore[arg-type]
+
+
+def trained_by(batch_type: type) -> Any:
+    """What data know of the trainer of a method."""
+    return SimpleNamespace(lightning_module=SimpleNamespace(batch_type=batch_type), global_rank=0, world_size=1, training=True)
+
+
+def test_the_next_method_has_a_split_of_its_own() -> None:
+    data = Toy(holdout=0.25)
+    for batch_type, measured in ((Pair, 24), (OracleBatch, 6), (Pair, 24)):
+        data.trainer = trained_by(batch_type)
+        data.setup("fit")
+        assert len(data.evaluation_rows[1]) == measured
+    bare = Toy(target=Domain("b", Images(images(24).images, torch.full((24,), -1)), labelled=False))
+    bare.setup("fit")
+    bare.trainer = trained_by(OracleBatch)
+    with pytest.raises(UserError, match="'b' has none"):
+        bare.setup("fit")
+
+
+def test_the_labels_of_the_rows_that_measure_decide_what_is_tested() -> None:
+    bare = Images(images(24).images, torch.full((24,), -1))
+    assert len(ready(target=Domain("b", bare, images(5), labelled=False)).test_dataloader()) == 2
+    assert len(ready(target=Domain("b", images(24), bare)).test_dataloader()) == 1
+    some = images(24)
+    some.labels[3:] = -1
+    data = ready(target=Domain("b", some, labelled=False))
+    assert len(data.test_dataloader()) == 2
+    data.trainer = trained_by(OracleBatch)
+    with pytest.raises(UserError, match="'b' has rows without labels, the first: 3; label them"):
+        data.setup("fit")
+
+
+@pytest.mark.parametrize("limit", [2, 0.5])
+def test_resume_is_exact_where_the_batches_of_an_epoch_are_limited(limit: float, tmp_path: Path) -> None:
+    def fitted(**options: Any) -> SourceOnly:
+        seed_everything(0, verbose=False)
+        method = SourceOnly(backbone=toy.Tiny(), num_classes=toy.CLASSES)
+        toy.trainer(4, limit_train_batches=limit, **options).fit(method, toy.Toy(), ckpt_path=path)
+        return method
+
+    path = None
+    whole = fitted(enable_checkpointing=True, callbacks=[ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)])
+    path = tmp_path / "epoch=1.ckpt"
+    resumed = fitted()
+    assert all(torch.equal(value, resumed.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+def test_what_is_no_image_is_not_augmented() -> None:
+    data = Toy(augment=[Augment()])
+    data.trainer = trained_by(SourceBatch)
+    batch = SourceBatch(Images(torch.zeros(4, 5), torch.zeros(4))[torch.arange(4)])
+    with pytest.raises(UserError, match=r"--data.augment changes images \(n, c, h, w\), and these inputs are \(4, 5\)"):
+        data.on_after_batch_transfer(batch, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch.nn.functional import interpolate, l1_loss
 
 from tests.toy import CLASSES, Tiny, Toy, trainer
 from tests.toys import Washed
-from tlda.backbones import LeNet
+from tlda.backbones import LeNet, Timm
 from tlda.cycle import ImagePool, Translator, averaged
 from tlda.errors import UserError
 from tlda.generators import Generator, PatchCritic, ResNetGenerator, UNetGenerator, WarpedGenerator
@@ -325,12 +326,23 @@ def test_a_checkpoint_in_mid_run_goes_on_as_if_nothing_had_been(tmp_path: Path) 
         assert torch.equal(value, resumed.state_dict()[key]), key
 
 
+def test_generators_are_for_the_images_that_a_pretrained_network_was_trained_at() -> None:
+    vit = Timm("test_vit", weights=None)  # at 160 x 160
+    translator = small()
+    translator.build(vit, nn.Identity(), nn.Linear(vit.num_features, 3), vit.num_features)
+    assert len(translator.generators["to_target"].downs) == math.ceil(math.log2(160 / 4)) - 1  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"for images of 160 x 160, these are 32 x 32: set --model.translator.size 32"):
+        translator.make(images(2, 32, 3), images(2, 32, 3))
+
+
 def test_images_that_no_generator_was_made_for_are_named() -> None:
     method = method_of()
     with pytest.raises(UserError, match=r"one shape with 1 channel\(s\), and these are \(1, 4, 4\) and \(1, 5, 5\)"):
         method.translator.make(images(2, 4), images(2, 5))
     with pytest.raises(UserError, match=r"with 1 channel\(s\), and these are \(3, 4, 4\)"):
         method.translator.make(images(2, 4, 3), images(2, 4, 3))
+    with pytest.raises(UserError, match=r"for images of 4 x 4, these are 8 x 6: set --model.translator.size 8"):
+        method.translator.make(torch.rand(2, 1, 8, 6), torch.rand(2, 1, 8, 6))
     with pytest.raises(UserError, match="width is 0"):
         UNetGenerator(0)
 
@@ -344,3 +356,14 @@ def test_a_checkpoint_of_another_generator_is_told_in_a_sentence(tmp_path: Path)
         UserError, match=r"another network: 'translator.generators.to_target.first.0.weight' is \(4, 1, 3, 3\) in it, not \(6"
     ):
         trainer().fit(other, Toy(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+
+
+def test_the_first_stage_of_cycada_shows_the_target_to_no_batchnorm() -> None:
+    statistics = []
+    backbone = Tiny(dropout=0.0)
+    for cls, options in ((CycleGAN, {}), (CyCADA, {"pixel": 1.0})):
+        method = method_of(cls, backbone=copy.deepcopy(backbone), pretrain=1.0, **options)
+        trainer(1, limit_val_batches=0).fit(method, Toy(shift=100.0))
+        statistics.append([buffer for name, buffer in method.backbone.named_buffers() if "running" in name])
+    assert statistics[0]
+    assert all(torch.equal(one, other) for one, other in zip(*statistics, strict=True))

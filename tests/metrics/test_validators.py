@@ -14,10 +14,11 @@ from scipy.stats import multivariate_normal
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from tlda.batch import Output
+from tlda.batch import Output, Sample
 from tlda.losses import entropy
 from tlda.metrics import VALIDATORS, Validators
 from tlda.metrics import validators as v
+from tlda.metrics.measures import Measures
 
 OF_PREDICTIONS = {
     "entropy": entropy,
@@ -404,3 +405,30 @@ def test_each_says_its_direction_and_its_name_in_print():
     better = {name: validator.higher_is_better for name, validator in VALIDATORS.items()}
     assert [name for name in better if not better[name]] == ["entropy", "iwcv", "dev"]
     assert [validator.label for validator in VALIDATORS.values()] == ["Entropy", "IM", "SND", "BNM", "IWCV", "DEV", "MixVal"]
+
+
+# Rows without a label
+
+
+def test_rows_without_a_label_are_left_out_of_every_measure_and_no_others_are():
+    logits, x = logits_of(8).float(), torch.zeros(8, 1, 2, 2)
+    labels = torch.tensor([0, -1, 2, 3, -1, 1, 0, 2])
+    known = labels >= 0
+
+    def measured(rows):
+        measures = Measures(4)
+        for batch in torch.split(rows, 3):
+            sample = Sample(x[batch], labels[batch], batch)
+            measures.score("test", 1, logits[batch], sample)
+            measures.test_target(logits[batch], labels[batch])
+            measures.validate(None, sample, Output(logits[batch], logits[batch]), 0)
+        return measures
+
+    found, wanted = measured(torch.arange(8)), measured(torch.arange(8)[known])
+    assert found.scores["test"][1]["accuracy"].compute() == (logits.argmax(1) == labels)[known].float().mean()
+    assert found.matrix() == wanted.matrix()
+    assert torch.equal(torch.cat(found.validators.risk), torch.cat(wanted.validators.risk))
+    assert torch.equal(torch.cat(found.validators.source), logits[known])
+    none = measured(torch.tensor([1, 4]))
+    assert none.score("test", 1, logits[:0], Sample(x[:0], labels[:0], labels[:0])) == {}
+    assert (none.matrix(), len(none.validators.risk)) == (None, 0)

@@ -170,3 +170,38 @@ def test_answers_that_are_cut_off_are_not_trained_on(tmp_path: Path, model: str)
         source = data.load()[0]
     assert len(source.train) + len(source.test or []) in (9, 10)
     assert (source.train[torch.arange(len(source.train))].y >= 0).all()
+
+
+@pytest.mark.parametrize("content", [squad(1), {"data": [*squad(1)["data"], {"paragraphs": []}]}])
+def test_a_file_without_articles_to_train_and_to_measure_on_is_named(tmp_path: Path, model: str, content: Any) -> None:
+    data = questions(tmp_path, model)
+    write(tmp_path / "en.json", content)
+    with pytest.raises(UserError, match=r"en.json' has too few articles to train on some and measure others: it needs two"):
+        data.load()
+
+
+def test_a_question_that_leaves_no_room_for_its_text_is_named(tmp_path: Path, model: str) -> None:
+    content = squad()
+    for article in content["data"]:
+        article["paragraphs"][0]["qas"][0]["question"] = "is the book good ? " * 2
+    data = questions(tmp_path, model, max_length=15)
+    write(tmp_path / "en.json", content)
+    with pytest.warns(UserWarning, match="are cut"):
+        assert len(data.load()[0].train)
+    with pytest.raises(
+        UserError, match=r"'is the book good .*' of '.*en.json' has 10 tokens, which leaves none of 13 to its text: raise --data"
+    ):
+        Questions(str(tmp_path / "en.json"), str(tmp_path / "es.json"), max_length=13, tokenizer=model).load()
+
+
+def test_a_question_whose_answer_is_cut_off_counts_and_is_wrong(tmp_path: Path, model: str) -> None:
+    data = questions(tmp_path, model)
+    data.setup("fit")
+    measures = data.measures()
+    sample = data.evaluation_rows[1][torch.tensor([0, 1])]
+    logits = torch.full((4, sample.x.shape[1]), NOWHERE)
+    logits[torch.arange(4), sample.y] = 1.0
+    logits[2:] = NOWHERE
+    logits[2:, 1] = 1.0
+    found = measures.score("test", 1, logits, sample._replace(y=torch.tensor([*sample.y[:2].tolist(), -1, -1])))
+    assert float(found["test/target/exact_match"].compute()) == 0.5

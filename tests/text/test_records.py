@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tlda.data import Records
+from tests.toy import trainer
+from tlda.backbones import Text
+from tlda.data import Features, Records
 from tlda.errors import UserError
+from tlda.methods import SourceOnly
 
 ROWS = [("good book", "pos"), ('a "bad", plot', "neg"), ("fine\nfilm", "pos"), ("awful lens", "neg")]
 
@@ -86,6 +91,26 @@ def test_bad_rows_are_named(tmp_path: Path, model: str, text: str, sentence: str
         data.setup("fit")
 
 
+def test_a_long_text_is_read_and_a_quote_that_nothing_closes_is_named(tmp_path: Path, model: str) -> None:
+    data = records(tmp_path, model)
+    write_csv(tmp_path / "shop.csv", [("book " * 30_000, "pos"), ("bad", "neg")])
+    assert len(data.records[0]["train"][0].text) == 149_999
+    data = records(tmp_path, model)
+    (tmp_path / "shop.csv").write_text("review,stars\nfine,pos\n" + 'bad,"neg\n' + "good,pos\n" * 1_200_000)
+    with pytest.raises(
+        UserError, match=r"shop.csv, line 3, cannot be read \(field larger than field limit \(10000000\)\): close its quote"
+    ):
+        data.load()
+
+
+def test_a_class_of_minus_one_is_no_label(tmp_path: Path, model: str) -> None:
+    import datasets
+
+    features = datasets.Features({"review": datasets.Value("string"), "stars": datasets.ClassLabel(names=["neg", "pos"])})
+    datasets.Dataset.from_dict({"review": ["good", "bad"], "stars": [-1, -1]}, features).save_to_disk(str(tmp_path / "bare"))
+    assert not records(tmp_path, model, target=str(tmp_path / "bare")).load()[1].labelled
+
+
 def test_bytes_and_files_that_cannot_be_read(tmp_path: Path, model: str) -> None:
     data = records(tmp_path, model)
     (tmp_path / "shop.csv").write_bytes(b"review,stars\ngood,pos\nb\xe9d,neg\n")
@@ -103,3 +128,26 @@ def test_bytes_and_files_that_cannot_be_read(tmp_path: Path, model: str) -> None
     (tmp_path / "mails.csv").write_text("review,stars\na,posi\n")
     with pytest.raises(UserError, match=r"mails.csv, line 2, has the label 'posi', which the source has not; did you mean 'pos'"):
         data.load()
+
+
+def test_test_rows_with_labels_are_tested_beside_training_rows_without(tmp_path: Path, model: str) -> None:
+    bare = write_csv(tmp_path / "bare.csv", [(text,) for text, _ in ROWS], "review")
+    data = records(tmp_path, model, target=bare, target_test=write_csv(tmp_path / "held.csv", ROWS[:2]))
+    data.setup("fit")
+    assert len(data.test_dataloader()) == 2
+
+
+def test_the_tokenizer_is_that_of_the_encoder(tmp_path: Path, model: str) -> None:
+    def fit(tokenizer: Path) -> None:
+        trainer(1).fit(SourceOnly(backbone=Text(model), num_classes=2), records(tmp_path, str(tokenizer), batch_size=2, seed=0))
+
+    same, other = (Path(shutil.copytree(model, tmp_path / name)) for name in ("same", "other"))
+    fit(same)
+    vocabulary = json.loads((other / "tokenizer.json").read_text())
+    words = vocabulary["model"]["vocab"]
+    words["good"], words["bad"] = words["bad"], words["good"]
+    (other / "tokenizer.json").write_text(json.dumps(vocabulary))
+    with pytest.raises(UserError, match=r"tokens of '.*other', and the encoder '.*tiny' .* --data.tokenizer and --model.backbone.name"):
+        fit(other)
+    with pytest.raises(UserError, match=r"tokens of '.*other'"):
+        Features(records(tmp_path, str(other)), partial(Text, model)).load()

@@ -56,6 +56,13 @@ def test_domains_can_be_joined(root: Path, model: str) -> None:
         reviews(model, target="dvds").load()
 
 
+def test_a_target_among_the_sources_is_refused(model: str) -> None:
+    with pytest.raises(UserError, match=r"'dvd' is in --data.source and in --data.target"):
+        reviews(model, source="books+dvd")
+    with pytest.raises(UserError, match=r"--data.source names 'books' twice"):
+        reviews(model, source="books+books")
+
+
 def test_tokens_are_made_once(root: Path, model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TLDA_CACHE", str(tmp_path / "cache"))
     first = reviews(model).load()[0].train[torch.arange(24)].x

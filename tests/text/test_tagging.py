@@ -7,16 +7,18 @@ import pytest
 import torch
 from seqeval.metrics import f1_score
 
-from tests.toy import trainer
+from tests.toy import Tiny, trainer
 from tlda.backbones import Text
-from tlda.batch import Sample
+from tlda.batch import Sample, TargetBatch
 from tlda.data import Tagging
 from tlda.errors import UserError
 from tlda.heads import arranged, joined, split
 from tlda.losses import DomainAdversarial
+from tlda.method import Method
 from tlda.methods import DANN, MCC, MCD, SourceOnly
 from tlda.metrics.scores import SpanF1
 from tlda.optim import Adam
+from tlda.parsing import subclasses
 
 NOUNS, VERBS = ("book", "film", "plot", "lens"), ("was", "is", "ran", "saw")
 
@@ -110,6 +112,24 @@ def test_the_joint_forward_is_that_of_each_domain(tmp_path: Path, model: str) ->
     DomainAdversarial(hidden=8).build(16, 17)
 
 
+def test_the_target_is_the_source_or_no_part_of_it(tmp_path: Path, model: str) -> None:
+    for names in ("email", "email+reviews"):
+        source, target = tagging(tmp_path, model, source=names, target=names).load()
+        assert len(source.train) == len(target.train)
+    with pytest.raises(UserError, match=r"'email' is in --data.source and in --data.target, whose labels would be trained on"):
+        tagging(tmp_path, model, source="reviews+email", target="email")
+
+
+def test_what_trains_is_never_what_measures(tmp_path: Path, model: str) -> None:
+    data = tagging(tmp_path, model)
+    (tmp_path / "ewt" / "en-test.conllu").unlink()
+    with pytest.raises(UserError, match=r"ewt has no \*test\*.conllu: put the file of its test sentences there"):
+        data.load()
+    (tmp_path / "ewt" / "en-dev.conllu").rename(tmp_path / "ewt" / "en-test.conllu")
+    with pytest.raises(UserError, match=r"ewt has no \*train\*.conllu or \*dev\*.conllu: put the file of its train sentences there"):
+        tagging_of(tmp_path / "ewt", model).load()
+
+
 def test_entities_of_types_that_are_not_shared_are_no_entities(tmp_path: Path, model: str) -> None:
     data = entities(tmp_path, model)
     assert data.class_names == ["O", "B-person", "I-person", "B-place", "I-place"]
@@ -190,3 +210,30 @@ def test_bad_conllu_is_named(tmp_path: Path, model: str) -> None:
 
 def tagging_of(folder: Path, model: str) -> Tagging:
     return Tagging(root=str(folder), tokenizer=model)
+
+
+METHODS = {name: cls for name, cls in subclasses(Method).items() if cls.__module__.startswith("tlda.methods")}
+
+
+def encoder(model: str) -> Text:
+    """The tiny encoder, with the BatchNorm that AdaBN asks for beside it."""
+    made = Text(model)
+    made.norm = torch.nn.BatchNorm1d(made.num_features)
+    return made
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_trains_on_words_or_says_that_it_does_not(tmp_path: Path, model: str, name: str) -> None:
+    cls, data, run = METHODS[name], tagging(tmp_path, model, steps=1, batch_size=5), trainer(1, limit_val_batches=0)
+    backbone = encoder(model) if "texts" in cls.inputs else Tiny()
+    method = cls(backbone=backbone, num_classes=17)
+    if "words" not in cls.inputs:
+        with pytest.raises(UserError, match=f"{name} trains on .*, and Tagging gives words"):
+            run.fit(method, data)
+        return
+    if method.batch_type is TargetBatch:  # it goes on from a network of the source
+        run.fit(SourceOnly(backbone=backbone, num_classes=17), data)
+        run.save_checkpoint(tmp_path / "source.ckpt")
+        method = cls(backbone=encoder(model), num_classes=17, init_from=str(tmp_path / "source.ckpt"))
+    trainer(1, limit_val_batches=0).fit(method, data)
+    assert all(value.isfinite().all() for value in method.state_dict().values())

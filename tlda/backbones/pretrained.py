@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from tlda.backbones.base import Backbone, require_shape
 from tlda.backbones.weights import SUFFIXES, load_file, weights_file
 from tlda.errors import UserError, near
+
+AUXILIARY = ("aux1", "aux2", "AuxLogits")
+"""The classifiers beside the last one that torchvision's GoogLeNet and Inception v3 are trained with."""
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's images, which torchvision's weights were trained with."""
@@ -30,11 +34,11 @@ class Pretrained(Backbone):
     Args:
         model: the network, without its classifier.
         num_features: the width of what it returns.
-        channels: the input's channels.
-        input_size: the height and width of the images that it was trained at.
+        channels: the input's channels; a network for three takes grey images too, as three channels alike.
+        size: the height and width of the images that it was trained at.
         fixed_size: whether it takes no others.
         layer: the name of the module whose output are the features; by default the input of the classifier.
-        mean: the input's mean per channel.
+        mean: the input's mean per channel, or one for all.
         std: the input's standard deviation, alike.
     """
 
@@ -43,7 +47,7 @@ class Pretrained(Backbone):
         model: nn.Module,
         num_features: int,
         channels: int,
-        input_size: int,
+        size: int,
         fixed_size: bool,
         layer: str | None,
         mean: Sequence[float],
@@ -51,7 +55,7 @@ class Pretrained(Backbone):
     ) -> None:
         super().__init__(num_features, mean, std)
         self.model, self.channels, self.layer = model, channels, layer
-        self.input_size, self.fixed_size = input_size, fixed_size
+        self.size, self.fixed_size = size, fixed_size
         # Swin and its like have the channels last.
         self.places = (1, 2) if getattr(model, "output_fmt", None) == "NHWC" else (2, 3)
         if layer is not None:
@@ -72,7 +76,7 @@ class Pretrained(Backbone):
         layer.register_forward_hook(_stop)
         training = self.training
         with torch.no_grad():
-            width = int(self.eval()(torch.zeros(1, self.channels, self.input_size, self.input_size)).shape[1])
+            width = int(self.eval()(torch.zeros(1, self.channels, self.size, self.size)).shape[1])
         self.train(training)
         for watch in watching:
             watch.remove()
@@ -85,8 +89,13 @@ class Pretrained(Backbone):
             raise UserError(f"the network has no layer '{layer}'{few_near(layer, [name for name in names if name])}")
         return names[layer]
 
+    def forward(self, x: Tensor) -> Tensor:
+        grey_for_colour = x.ndim == 4 and x.shape[1] == 1 and len(self.mean) == 3
+        # Before the normalisation, which fails on other channels than the means have.
+        require_shape(x, self, 1 if grey_for_colour else self.channels, self.size if self.fixed_size else None)
+        return super().forward(x)
+
     def features(self, x: Tensor) -> Tensor:
-        require_shape(x, self, self.channels, self.input_size if self.fixed_size else None)
         try:
             return self._pooled(self.model(x))
         except _Reached as reached:
@@ -143,7 +152,9 @@ class Timm(Pretrained):
             load_file(model, file, [classifier] if isinstance(classifier, str) else classifier)
         fixed = bool(config.get("fixed_input_size"))
         width = getattr(model, "head_hidden_size", model.num_features)
-        super().__init__(model, width, channels, config["input_size"][-1], fixed, layer, config["mean"], config["std"])
+        # Other channels than the weights were trained with have one mean and one deviation for all.
+        mean, std = (values if len(values) == channels else (fmean(values),) for values in (config["mean"], config["std"]))
+        super().__init__(model, width, channels, config["input_size"][-1], fixed, layer, mean, std)
         self.name, self.weights, self.file = name, weights, file
 
     def classifier(self) -> nn.Linear:
@@ -184,13 +195,14 @@ class Torchvision(Pretrained):
         with _explained(f"torchvision's weights '{weights}' for '{name}'"):
             model = torchvision.models.get_model(name, weights=None if file else weights)
             size = torchvision.models.get_model_weights(name).DEFAULT.transforms().crop_size[0]
+        _drop_auxiliary(model)
         last = next((key for key, module in reversed(list(model.named_modules())) if isinstance(module, nn.Linear)), None)
         if last is None:
             raise UserError(f"torchvision's '{name}' does not end in a linear layer; use Timm for it")
         width = model.get_submodule(last).in_features
         model.set_submodule(last, nn.Identity())
         if file is not None:
-            load_file(model, file, [last])
+            load_file(model, file, [last, *AUXILIARY])
         super().__init__(model, width, 3, size, hasattr(model, "image_size"), layer, *IMAGENET)
         self.name, self.weights, self.file, self.last = name, weights, file, last
 
@@ -202,10 +214,18 @@ class Torchvision(Pretrained):
         with _explained(f"torchvision's weights '{self.weights}' for '{self.name}'"):
             model = torchvision.models.get_model(self.name, weights=None if self.file else self.weights)
         if self.file is not None:
-            load_file(model, self.file, [])
+            load_file(model, self.file, AUXILIARY)
         classifier = model.get_submodule(self.last)
         assert isinstance(classifier, nn.Linear)
         return classifier
+
+
+def _drop_auxiliary(model: Any) -> None:
+    """Leave out what gives several outputs in training."""
+    for name in AUXILIARY:
+        if hasattr(model, name):
+            setattr(model, name, None)
+            model.aux_logits = False
 
 
 def _file(weights: str) -> Path:

@@ -14,9 +14,11 @@ from tlda.batch import Sample
 from tlda.data.arrays import digest, runs
 from tlda.data.cache import mapped, slug
 from tlda.data.extractor import Extractor
-from tlda.data.pair import Domain, DomainPair, Rows, content, lengths_of
+from tlda.data.pair import Domain, DomainPair, Rows, content, lengths_of, refuse_translated
 from tlda.data.progress import progress
+from tlda.data.tasks import Relabelled, Tasks
 from tlda.errors import UserError
+from tlda.metrics.measures import Measures, require_tokenizer
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Features(DomainPair):
         **kwargs: see :class:`DomainPair`.
 
     Raises:
-        UserError: augmentations; features that half precision does not hold.
+        UserError: augmentations; translations; data with several tasks; features that half precision does not hold.
     """
 
     def __init__(
@@ -81,6 +83,9 @@ class Features(DomainPair):
         super().__init__(**kwargs)
         if self.augment or data.augment:
             raise UserError("cached features are of images as they are: leave augment out, or train on the images with a backbone")
+        if isinstance(data, (Relabelled, Tasks)):
+            raise UserError(f"cached features have one task, and {type(data).__name__} has several: train on it with a backbone")
+        refuse_translated("Features", self, data)
         self.data, self.extractor, self.standardise = data, extractor, standardise
 
     @property
@@ -96,6 +101,9 @@ class Features(DomainPair):
 
     def fingerprint(self) -> str:
         return self.data.fingerprint()
+
+    def measures(self) -> Measures:
+        return self.data.measures()
 
     def load(self) -> tuple[Domain, Domain]:
         extractor = Extractor(self.extractor, self._device)
@@ -113,7 +121,7 @@ class Features(DomainPair):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def _computed(self, domain: Domain, extractor: Extractor) -> Domain:
-        return _changed(domain, lambda rows: FeatureRows(self._features(domain.name, rows, extractor), rows.labels))
+        return domain.map(lambda rows: FeatureRows(self._features(domain.name, rows, extractor), rows.labels))
 
     def _features(self, name: str, rows: Rows, extractor: Extractor) -> Tensor:
         if not len(rows):
@@ -122,6 +130,7 @@ class Features(DomainPair):
         return mapped(f"features/{slug(name)}-{slug(extractor.name)}-{key}", len(rows), lambda: self._extract(name, rows, extractor))
 
     def _extract(self, name: str, rows: Rows, extractor: Extractor) -> Iterable[Tensor]:
+        require_tokenizer(extractor.network, self.data)
         lengths = lengths_of(rows)
         # Texts of like lengths together, or most of a batch would be padding.
         order = torch.arange(len(rows)) if lengths is None else lengths.argsort(stable=True)
@@ -130,16 +139,10 @@ class Features(DomainPair):
         yield from computed if lengths is None else [torch.cat(list(computed))[order.argsort()]]
 
 
-def _changed(domain: Domain, change: Callable[[Any], Any]) -> Domain:
-    """``domain`` with each of its sets of rows changed."""
-    names = ("train", "test", "unlabelled")
-    return replace(domain, **{name: change(rows) for name in names if (rows := getattr(domain, name)) is not None})
-
-
 def _scale(domain: Domain) -> Scale:
     training: list[Any] = [rows for rows in (domain.train, domain.unlabelled) if rows is not None]
     return Scale.of([rows.features for rows in training])
 
 
 def _scaled(domain: Domain, scale: Scale) -> Domain:
-    return _changed(domain, lambda rows: replace(rows, scale=scale))
+    return domain.map(lambda rows: replace(rows, scale=scale))

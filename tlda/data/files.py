@@ -23,15 +23,20 @@ from tlda.errors import UserError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 """The endings of image files; other files among them are left alone."""
 
+DAMAGED = (OSError, EOFError, ValueError, LookupError, SyntaxError, TypeError, struct.error, zlib.error, tarfile.TarError)
+"""What readers raise where a file is damaged."""
+
 
 @contextmanager
 def reading(path: Path, advice: str = "get it again") -> Iterator[None]:
-    """Whatever a damaged file raises becomes one sentence with its name and ``advice``."""
+    """Whatever a damaged file, or an image too large to decode, raises becomes one sentence with its name and ``advice``."""
+    from PIL import Image
+
     try:
         yield
-    except (OSError, EOFError, ValueError, LookupError, SyntaxError, TypeError, struct.error, zlib.error, tarfile.TarError) as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be read ({reason}): it is cut short or not what its name says; {advice}") from error
+        raise UserError(f"{path} cannot be read ({reason}): it is cut short, too large or not what its name says; {advice}") from error
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from tlda.data.cache import mapped, size_limit, slug
 from tlda.data.files import decode, image_files, pixels, reading
 from tlda.data.layouts import Classes, Found, Layout, few
 from tlda.data.pair import Domain, DomainPair
+from tlda.data.pooling import require_apart, require_distinct
 from tlda.data.progress import progress
 from tlda.errors import UserError, near
 
@@ -122,7 +123,8 @@ class Folders(DomainPair):
         **kwargs: see :class:`DomainPair`.
 
     Raises:
-        UserError: a folder that is missing or empty; domains whose classes differ; a damaged image.
+        UserError: a folder that is missing or empty; domains whose classes differ; a damaged image; the target among several sources;
+            a source or a class that is named twice.
     """
 
     layout: ClassVar[Layout] = Layout("Folders", places=("{}",))
@@ -146,7 +148,9 @@ class Folders(DomainPair):
         usual, usual_target = self.layout.usual
         self.sources = [self.layout.require(name) for name in ([source] if isinstance(source, str) else source or [usual])]
         self.source, self.target = "+".join(self.sources), self.layout.require(target or usual_target)
+        require_apart(self.sources, [self.target])
         self.classes = None if classes is None else [str(c) for c in classes]
+        require_distinct(self.classes or (), "--data.classes")
         self.size, self.on_error, self.in_memory = size, on_error, in_memory
 
     @cached_property

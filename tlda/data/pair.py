@@ -39,9 +39,9 @@ class Rows(Protocol):
 
 @dataclass
 class Domain:
-    """One domain: its training rows, its test rows where its distributor keeps some apart, and whether labels are known.
+    """One domain: its training rows, its test rows where its distributor keeps some apart, and whether all training rows have labels.
 
-    Rows without labels beside those with them are ``unlabelled``: adaptation to the domain trains on both.
+    A label of -1 is none. Rows without labels beside those with them are ``unlabelled``: adaptation to the domain trains on both.
     """
 
     name: str
@@ -54,6 +54,12 @@ class Domain:
     def splits(self) -> list[Rows]:
         """All rows that there are."""
         return [split for split in (self.train, self.test, self.unlabelled) if split is not None]
+
+    def map(self, change: Callable[[Any], Rows]) -> Domain:
+        """The domain with each of its sets of rows changed."""
+        parts = {"train": self.train, "test": self.test, "unlabelled": self.unlabelled}
+        changed: dict[str, Any] = {name: change(rows) for name, rows in parts.items() if rows is not None}
+        return replace(self, **changed)
 
     @property
     def without_labels(self) -> WithoutLabels:
@@ -232,6 +238,11 @@ class DomainPair(LightningDataModule):
     inputs: ClassVar[str] = "values"
     """What the rows are: ``values`` (images or vectors), ``texts``, ``words`` (texts, each word of which has a class), or ``spans``."""
 
+    @property
+    def tokenizers(self) -> list[str]:
+        """The models whose tokenizers make the tokens, where the rows are texts."""
+        return []
+
     def measures(self) -> Measures:
         """What a run on these data measures."""
         from tlda.metrics.measures import Measures
@@ -254,16 +265,29 @@ class DomainPair(LightningDataModule):
         return len(self.class_names)
 
     def setup(self, stage: str) -> None:
-        if self.domains is None:
-            source, target = self.loaded
-            for domain in (source, target):
-                if not len(domain.train):
-                    raise UserError(f"the domain '{domain.name}' is empty")
-            assert self.num_classes
-            seen = {"labelled", "oracle"} & set(self.batch_type._fields)
-            if seen and not target.labelled:
-                raise UserError(f"the method trains on labels of the target, and '{target.name}' has none")
-            self.domains = self._hold_out(mixed(source, self.translated)), self._hold_out(target) if seen else target
+        target = self.loaded[1]
+        for domain in self.loaded:
+            if not len(domain.train):
+                raise UserError(f"the domain '{domain.name}' is empty")
+        assert self.num_classes
+        seen = {"labelled", "oracle"} & set(self.batch_type._fields)
+        if seen and not target.labelled:
+            raise UserError(f"the method trains on labels of the target, and '{target.name}' has {self._lacking(target)}")
+        # Each time: the next method may see labels that this one did not.
+        self.domains = self._training_source, self._hold_out(target) if seen else target
+
+    @cached_property
+    def _training_source(self) -> Domain:
+        """The source with its translations, and its held-out rows apart."""
+        return self._hold_out(mixed(self.loaded[0], self.translated))
+
+    def _lacking(self, domain: Domain) -> str:
+        """Which of the labels of the training rows are missing."""
+        unknown = (domain.train.labels < 0).nonzero().flatten().tolist()
+        if len(unknown) in (0, len(domain.train)):
+            return "none"
+        first = self.describe_row(unknown[0]) if domain.test is None else f"row {unknown[0]}"
+        return f"rows without labels, the first: {first}; label them or leave them out"
 
     @property
     def batch_type(self) -> Any:
@@ -309,7 +333,7 @@ class DomainPair(LightningDataModule):
         samplers = [self.sampler(d, steps, 2 * self.seed + i, rank, world_size) for i, d in enumerate(data.values())]
         for sampler in samplers:
             # A resumed run draws its first rows before Lightning tells the sampler its epoch.
-            sampler.set_epoch(self._batches_done // steps)
+            sampler.set_epoch(self._batches_done // self._within_limit(steps))
         loaders = [self.loader(d, sampler) for d, sampler in zip(data.values(), samplers, strict=True)]
         return CombinedLoader(batch_type(*loaders), "min_size")
 
@@ -324,6 +348,11 @@ class DomainPair(LightningDataModule):
     def _batches_done(self) -> int:
         loop = getattr(self.trainer, "fit_loop", None)
         return loop.epoch_loop.batch_progress.total.ready if loop else 0
+
+    def _within_limit(self, steps: int) -> int:
+        """So many of the batches of an epoch as the trainer takes."""
+        limit = getattr(self.trainer, "limit_train_batches", 1.0)
+        return max(1, min(steps, limit) if isinstance(limit, int) else int(steps * limit))
 
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -353,13 +382,17 @@ class DomainPair(LightningDataModule):
         assert source.test is not None
         return source.test, target.test if target.test is not None else target.train
 
+    @property
+    def measures_target(self) -> bool:
+        """Whether any of the target's rows that are measured has a label."""
+        return bool((self.evaluation_rows[1].labels >= 0).any())
+
     def val_dataloader(self) -> list[DataLoader[Any]]:
         return [self._evaluation(data) for data in self.evaluation_rows]
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
         # A target without labels comes last, and is left out: it is validated without them, and predicted.
-        labelled = [domain.labelled for domain in self.loaded]
-        return [loader for loader, known in zip(self.val_dataloader(), labelled, strict=True) if known]
+        return self.val_dataloader()[: 2 if self.measures_target else 1]
 
     def predict_dataloader(self) -> DataLoader[Any]:
         target = self.loaded[1]
@@ -376,6 +409,8 @@ class DomainPair(LightningDataModule):
         augment = self.augment if self.trainer is not None and self.trainer.training else []
         images = [domain.x for domain in domains]
         for change in augment:
+            if images[0].ndim != 4:
+                raise UserError(f"--data.augment changes images (n, c, h, w), and these inputs are {tuple(images[0].shape)}: leave it out")
             images = change.domains(images)
         return type(batch)(*(domain._replace(x=x) for domain, x in zip(domains, images, strict=True)))
 
@@ -390,6 +425,12 @@ class DomainPair(LightningDataModule):
 
 def _as_is(batch: Any) -> Any:
     return batch
+
+
+def refuse_translated(name: str, *parts: DomainPair) -> None:
+    """Raise :class:`UserError` where one of ``parts`` has translations, which data called ``name`` do not mix in."""
+    if any(part.translated is not None and part.translated.folder is not None for part in parts):
+        raise UserError(f"--data.translated is for images themselves, such as those of Digits or Folders, not for {name}: leave it out")
 
 
 def content(data: Rows) -> str:

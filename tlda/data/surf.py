@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tlda.data.arrays import Images
+from tlda.data.arrays import Images, digest
 from tlda.data.files import matlab, reading
 from tlda.data.objects import OFFICE_CALTECH_10, OfficeCaltech10
 from tlda.data.pair import Domain, DomainPair
@@ -46,8 +47,18 @@ class OfficeCaltech10SURF(DomainPair):
     def class_names(self) -> list[str]:
         return list(OFFICE_CALTECH_10["amazon"])
 
+    @cached_property
+    def whole(self) -> list[Images]:
+        """All rows of the source and of the target."""
+        return [self._read(name) for name in (self.source, self.target)]
+
+    def fingerprint(self) -> str:
+        # Not of the drawn rows: which they are depends on the seed.
+        parts = (self.draw, *(rows.digest for rows in self.whole))
+        return super().fingerprint() if self.draw == "all" else digest(part.encode() for part in parts)
+
     def load(self) -> tuple[Domain, Domain]:
-        source, target = (self._read(name) for name in (self.source, self.target))
+        source, target = self.whole
         if self.draw == "gfk":
             rows = draw_rows(source.labels, 8 if self.source == "dslr" else 20, self.seed)
             source = Images(source.images[rows], source.labels[rows])

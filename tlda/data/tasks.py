@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from keyword import iskeyword
 from typing import Any
 
 import torch
@@ -14,10 +15,10 @@ from torch.utils.data import DataLoader
 
 from tlda.batch import Sample, Unlabelled
 from tlda.data.arrays import digest
-from tlda.data.pair import Domain, DomainPair, Joined, Rows, digest_of, lengths_of
+from tlda.data.pair import Domain, DomainPair, Joined, Rows, digest_of, lengths_of, refuse_translated
 from tlda.errors import UserError, near
 from tlda.metrics.measures import Measures
-from tlda.tasks import TaskMeasures
+from tlda.tasks import TaskMeasures, require_task_names
 
 
 @dataclass
@@ -63,7 +64,8 @@ class Relabelled(DomainPair):
         **kwargs: see :class:`DomainPair`.
 
     Raises:
-        UserError: a class that the data have not, with the near name; two tasks of one name.
+        UserError: a class that the data have not, with the near name; a task of one class; a name that can be none, or is two tasks';
+            translations.
     """
 
     def __init__(
@@ -77,18 +79,28 @@ class Relabelled(DomainPair):
         super().__init__(**kwargs)
         self.data, self.name, self.tasks, self.origin = data, name, tasks or {}, origin
         self.inputs = data.inputs  # type: ignore[misc]
-        names = [name, *self.tasks, *([origin] if origin else [])]
-        if len(set(names)) < len(names):
-            raise UserError(f"--data.tasks: two tasks have one name: {', '.join(names)}")
+        refuse_translated("Relabelled", self, data)
+        require_task_names(self.task_names)
         for task, classes in self.tasks.items():
             for old in (old for group in classes.values() for old in group if old not in data.class_names):
                 raise UserError(f"--data.tasks.{task} names the class '{old}', which the data have not{near(old, data.class_names)}")
+            if len(classes) < 2:
+                raise UserError(f"--data.tasks.{task} has only the classes {list(classes)}: a task needs two")
         if data.inputs not in ("values", "texts"):
             raise UserError(f"Relabelled has one label a row, and {type(data).__name__} gives {data.inputs}: use Tasks")
 
     @property
+    def task_names(self) -> list[str]:
+        """The names of the tasks, in the order of the labels."""
+        return [name for name in (self.name, *self.tasks, self.origin) if name]
+
+    @property
     def class_names(self) -> list[str]:
         return self.data.class_names
+
+    @property
+    def tokenizers(self) -> list[str]:
+        return self.data.tokenizers
 
     @property
     def num_classes(self) -> Any:
@@ -102,17 +114,16 @@ class Relabelled(DomainPair):
     def describe_row(self, row: int) -> str:
         return self.data.describe_row(row)
 
+    def fingerprint(self) -> str:
+        # Not of the rows: which of them are held out depends on the seed.
+        return digest([self.data.fingerprint().encode(), self.table(0), self.table(1)])
+
     def load(self) -> tuple[Domain, Domain]:
-        source, target = self._hold_out(self.data.loaded[0]), self.data.loaded[1]
-        assert source.test is not None
-        train: Rows = Columns(source.train, self.table(0))
+        held, target = self._hold_out(self.data.loaded[0]), self.data.loaded[1]
+        source = held.map(lambda rows: Columns(rows, self.table(0)))
         if self.origin:
-            train = Joined([train, Columns(target.train, self.hidden(1))])
-        test = None if target.test is None else Columns(target.test, self.table(1))
-        return (
-            replace(source, train=train, test=Columns(source.test, self.table(0))),
-            replace(target, train=Columns(target.train, self.table(1)), test=test),
-        )
+            source = replace(source, train=Joined([source.train, Columns(target.train, self.hidden(1))]))
+        return source, target.map(lambda rows: Columns(rows, self.table(1)))
 
     def measures(self) -> Any:
         return TaskMeasures({task: self.data.measures() if task == self.name else Measures(n) for task, n in self.num_classes.items()})
@@ -141,14 +152,19 @@ class Tasks(DomainPair):
         **kwargs: see :class:`DomainPair`; what is not said of a task is said by its own data.
 
     Raises:
-        UserError: no tasks, or one whose target has no labels to measure with.
+        UserError: no tasks, or one whose target has no labels to measure with; a name that can be none, or is two tasks'; translations.
     """
 
     def __init__(self, tasks: dict[str, DomainPair], steps: int | None = None, **kwargs: Any) -> None:
         super().__init__(steps=steps, **kwargs)
         if not tasks:
             raise UserError("--data.tasks is empty: name the data of each task")
+        refuse_translated("Tasks", self)
         self.tasks = dict(sorted(tasks.items()))
+        require_task_names([task for name, data in self.tasks.items() for task in _tasks_of(name, data)])
+        for name in self.tasks:
+            if not name.isidentifier() or name.startswith("_") or iskeyword(name):
+                raise UserError(f"--data.tasks: '{name}' can name no field of a batch: take letters, digits and _, and no word of Python's")
         self.inputs = next(iter(self.tasks.values())).inputs  # type: ignore[misc]
 
     @property
@@ -160,6 +176,10 @@ class Tasks(DomainPair):
         return {
             name: data.num_classes if isinstance(data.num_classes, dict) else {name: data.num_classes} for name, data in self.tasks.items()
         }
+
+    @property
+    def tokenizers(self) -> list[str]:
+        return [name for data in self.tasks.values() for name in data.tokenizers]
 
     @property
     def task(self) -> str:
@@ -186,7 +206,7 @@ class Tasks(DomainPair):
         for name, data in self.tasks.items():
             data.trainer = self.trainer
             data.setup(stage)
-            if not data.loaded[1].labelled:
+            if not data.measures_target:
                 raise UserError(f"the target of the task '{name}' has no labels, and several tasks are measured together: give it some")
 
     def train_dataloader(self) -> CombinedLoader:
@@ -214,3 +234,8 @@ class Tasks(DomainPair):
         if isinstance(batch, (Sample, Unlabelled)):
             return super().on_after_batch_transfer(batch, dataloader_idx)
         return self.batch(data.on_after_batch_transfer(part, dataloader_idx) for data, part in zip(self.tasks.values(), batch, strict=True))
+
+
+def _tasks_of(name: str, data: DomainPair) -> list[str]:
+    """The tasks of the data set ``name``: one of that name, or those that it was relabelled with."""
+    return data.task_names if isinstance(data, Relabelled) else [name]

@@ -96,6 +96,9 @@ class AnswerMeasures(Measures):
             if isinstance(metrics, nn.ModuleDict) and "accuracy" in metrics:
                 del metrics["accuracy"]
 
+    def counted(self, logits: Tensor, batch: Sample) -> tuple[Tensor, Sample]:
+        return logits, batch  # a question whose answer is cut off counts too, and none answers it
+
     def test_target(self, logits: Tensor, labels: Tensor) -> dict[str, Metric]:
         return {}
 

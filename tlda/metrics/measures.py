@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from tlda.backbones.text import Text, load_tokenizer
 from tlda.batch import Output, Sample
 from tlda.errors import UserError
 from tlda.metrics.scores import Accuracy
@@ -42,17 +43,25 @@ class Measures(nn.Module):
         self.validators, self.mixval = Validators(), MixVal()
 
     def score(self, stage: str, domain: int, logits: Tensor, batch: Sample) -> dict[str, Metric]:
-        """Count a batch of ``domain`` (0 source, 1 target) in every metric; where a label is -1, which is none, it is left out."""
-        if (batch.y < 0).any():
+        """Count a batch of ``domain`` (0 source, 1 target) in every metric."""
+        logits, batch = self.counted(logits, batch)
+        if not len(batch.y):
             return {}
         metrics: Any = self.scores[stage][domain]  # type: ignore[index]
         for metric in metrics.values():
             metric.update(logits, batch)
         return {self.name(PLACES[stage][domain], name): metric for name, metric in metrics.items()}
 
+    def counted(self, logits: Tensor, batch: Sample) -> tuple[Tensor, Sample]:
+        """What the metrics count of a batch: the rows that have a label, which -1 is not."""
+        known = batch.y >= 0
+        return (logits, batch) if known.all() else (logits[known], Sample(*(part[known] for part in batch)))
+
     def test_target(self, logits: Tensor, labels: Tensor) -> dict[str, Metric]:
-        """Count a batch of the target in its confusion and in what needs no label."""
-        self.confusion.update(logits, labels)
+        """Count a batch of the target in its confusion, where its rows have labels, and in what needs none."""
+        known = labels >= 0
+        if known.any():
+            self.confusion.update(logits[known], labels[known])
         self.certainty.update(logits)
         return {self.name("test/target", "information_maximization"): self.certainty}
 
@@ -84,7 +93,7 @@ def measures_of(method: Any) -> Measures:
     """What a run of ``method`` measures: what its data say, or accuracy where the trainer was given loaders.
 
     Raises:
-        UserError: the method cannot train on data of that kind.
+        UserError: the method cannot train on data of that kind, or its encoder has another tokenizer than they.
     """
     data = getattr(method.trainer, "datamodule", None)
     if data is None:
@@ -93,5 +102,26 @@ def measures_of(method: Any) -> Measures:
         raise UserError(
             f"{type(method).__name__} trains on {' or '.join(method.inputs)}, and {type(data).__name__} gives {data.inputs}: see tlda list"
         )
+    require_tokenizer(method.backbone, data)
     made: Measures = data.measures()
     return made
+
+
+def require_tokenizer(encoder: Any, data: Any) -> None:
+    """Raise :class:`UserError` where an ``encoder`` of texts comes with another tokenizer than that which made the tokens of ``data``."""
+    for tokenizer in data.tokenizers if isinstance(encoder, Text) else ():
+        if tokenizer != encoder.name and _tokens_of(encoder.name) not in (None, _tokens_of(tokenizer)):
+            raise UserError(
+                f"the texts are tokens of '{tokenizer}', and the encoder '{encoder.name}' was trained on others: "
+                "name one model for both, as by --data.tokenizer and --model.backbone.name"
+            )
+
+
+def _tokens_of(model: str) -> str | None:
+    """What decides the tokens that a model's tokenizer makes; None where the model comes without one."""
+    try:
+        # As it is loaded: two files may differ in how they pad.
+        tokens: str = load_tokenizer(model).to_str()
+    except UserError:
+        return None
+    return tokens

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from tlda.errors import UserError, near
 
+LONGEST = 10_000_000
+"""The most characters of a field of a CSV: what is longer is no text, but the rest of a file after a quote that nothing closes."""
+
 
 class Record(NamedTuple):
     """A text, its label or None, and where it stands, for errors."""
@@ -143,16 +146,22 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(LONGEST)
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t" if path.suffix == ".tsv" else ",")
-    start = 2
-    for row in reader:
-        place = f"{path}, line {start},"
-        if None in row or None in row.values():
-            raise UserError(
-                f"{place} has not as many fields as the header, {len(reader.fieldnames or ())}: put quotes around commas in a text"
-            )
-        yield place, row
-        start = reader.line_num + 1
+    start = 1
+    try:
+        width = len(reader.fieldnames or ())
+        start = 2
+        for row in reader:
+            place = f"{path}, line {start},"
+            if None in row or None in row.values():
+                raise UserError(
+                    f"{place} has not as many fields as the header, {width}: put quotes around commas in a text, and close each quote"
+                )
+            yield place, row
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"{path}, line {start}, cannot be read ({error}): close its quote") from error
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -182,7 +191,12 @@ def _dataset_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"{path} has several splits{near('', data)}: name the folder of one, such as {path / next(iter(data))}")
     names = {column: kind.names for column, kind in data.features.items() if hasattr(kind, "names")}
     for number, row in enumerate(data):
-        yield f"{path}, row {number},", {c: names[c][v] if c in names and v is not None and v >= 0 else v for c, v in row.items()}
+        yield f"{path}, row {number},", {c: _class_name(names[c], v) if c in names else v for c, v in row.items()}
+
+
+def _class_name(names: Sequence[str], value: int | None) -> str | None:
+    """The name of a class; None where there is no label, which a data set without any gives as -1."""
+    return None if value is None or value < 0 else names[value]
 
 
 # Tags

@@ -43,6 +43,10 @@ class TextPair(DomainPair):
             raise UserError(f"--data.max_length is {max_length}: a text needs at least 8 tokens")
         self.tokenizer, self.max_length = tokenizer, max_length
 
+    @property
+    def tokenizers(self) -> list[str]:
+        return [self.tokenizer]
+
 
 def few_rows(data: Rows, shots: int | None, seed: int) -> Rows:
     """So many rows of ``data``, or all, where a row has no class of which there could be ``shots``."""

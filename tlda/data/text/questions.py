@@ -61,7 +61,8 @@ class Questions(TextPair):
         **kwargs: see :class:`TextPair`.
 
     Raises:
-        UserError: a file that is not SQuAD's JSON; an answer that is not where it is said to be.
+        UserError: a file that is not SQuAD's JSON, or has fewer than two articles with questions; an answer that is not where it is said
+            to be; a question that leaves no room for its text.
     """
 
     inputs: ClassVar[str] = "spans"
@@ -113,6 +114,8 @@ class Questions(TextPair):
         return found
 
     def _domain(self, name: str, questions: dict[str, list[Question]]) -> Domain:
+        if not all(questions.values()):
+            raise UserError(f"'{name}' has too few articles to train on some and measure others: it needs two with questions, or more")
         train, test = (self._spans(part, f"'{name}'") for part in (questions["train"], questions["test"]))
         answered = (train.labels >= 0).all(1).nonzero().flatten()
         if not len(answered):

@@ -23,8 +23,9 @@ class Records(Labelled):
         label: the column of the labels.
         file: the file of both domains.
         domain: the column of ``file`` that names the domain of a row.
-        source_test: the file of the source's test rows; by default a part is held out.
-        target_test: the file of the target's test rows; by default all rows measure.
+        source_test: the file of the source's test rows, or, with ``file`` and ``domain``, the value of that column that they have; by
+            default a part is held out.
+        target_test: that of the target's test rows, alike; by default all rows measure.
         **kwargs: see :class:`TextPair`.
 
     Raises:

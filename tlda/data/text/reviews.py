@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tlda.data.pooling import require_apart
 from tlda.data.text.files import Record, reviews
 from tlda.data.text.pair import Labelled, data_path
 from tlda.errors import UserError, near
@@ -26,11 +27,12 @@ class Reviews(Labelled):
         **kwargs: see :class:`TextPair`.
 
     Raises:
-        UserError: an unknown domain, with the near name; a line without a label; an empty text.
+        UserError: an unknown domain, with the near name; the target among several sources; a line without a label; an empty text.
     """
 
     def __init__(self, source: str = "books", target: str = "dvd", root: str | None = None, unlabelled: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        require_apart(source.split("+"), target.split("+"))
         self.source, self.target, self.root, self.unlabelled = source, target, root, unlabelled
 
     def read(self) -> tuple[dict[str, list[Record]], dict[str, list[Record]]]:

@@ -11,6 +11,7 @@ import torch
 from torchmetrics import Metric
 
 from tlda.data.pair import Domain, Rows
+from tlda.data.pooling import require_apart
 from tlda.data.text.files import Sentence, columns, conllu, require_bio
 from tlda.data.text.pair import TextPair, data_path, few_rows
 from tlda.data.text.tokens import Words, encode
@@ -20,6 +21,9 @@ from tlda.metrics.scores import MacroF1, SpanF1
 
 UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X")
 """The universal parts of speech."""
+
+CONLLU = {"train": ("*train*.conllu", "*dev*.conllu"), "test": ("*test*.conllu",)}
+"""The CoNLL-U files of each part: the first of these names that there are."""
 
 
 class Tagging(TextPair):
@@ -38,7 +42,8 @@ class Tagging(TextPair):
         **kwargs: see :class:`TextPair`.
 
     Raises:
-        UserError: an unknown domain or tag, with the near name; words and tags that do not align; BIO tags in which I- begins an entity.
+        UserError: an unknown domain or tag, with the near name; the target among several sources; no file to train or to measure on;
+            words and tags that do not align; BIO tags in which I- begins an entity.
     """
 
     inputs: ClassVar[str] = "words"
@@ -52,6 +57,7 @@ class Tagging(TextPair):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        require_apart(source.split("+"), target.split("+"))
         self.source, self.target, self.root, self.types = source, target, root, types
 
     @cached_property
@@ -121,12 +127,14 @@ class Tagging(TextPair):
         return 0
 
     def _genres(self, names: str, part: str) -> list[Sentence]:
-        files = sorted(self.folder.glob(f"*{part}*.conllu")) or sorted(self.folder.glob("*dev*.conllu"))
+        files = next((paths for pattern in CONLLU[part] if (paths := sorted(self.folder.glob(pattern)))), [])
+        if not files:
+            raise UserError(f"{self.folder} has no {' or '.join(CONLLU[part])}: put the file of its {part} sentences there")
         found = [item for path in files for item in conllu(path)]
         known = {genre for genre, _ in found}
         for name in names.split("+"):
             if name not in known:
-                raise UserError(f"there is no genre '{name}' in {', '.join(map(str, files)) or self.folder}{near(name, known)}")
+                raise UserError(f"there is no genre '{name}' in {', '.join(map(str, files))}{near(name, known)}")
         return [sentence for genre, sentence in found if genre in names.split("+")]
 
     def _domains(self, names: str, part: str) -> list[Sentence]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from tlda.backbones.text import TOKENIZER, load_tokenizer, model_file
 from tlda.batch import PAD, Sample
 from tlda.data.arrays import digest
 from tlda.data.cache import stored
+from tlda.errors import UserError
 
 VERSION = b"1"
 """Part of the names of what is kept. Raise it when a change of this file changes what is made."""
@@ -102,9 +104,12 @@ def encode(texts: Sequence[Any], model: str, max_length: int, what: str, kind: s
     Returns:
         ``tokens`` and ``ends``, see :class:`Texts`; for words and spans ``origin`` too: the word of each first token, or the two character
         offsets of each token; and how many texts were ``cut``.
+
+    Raises:
+        UserError: a question that is too long for any of its text to be read.
     """
     parts = (VERSION, kind.encode(), str(max_length).encode(), model_file(model, TOKENIZER).read_bytes(), *_bytes(texts))
-    found = stored(f"tokens/{digest(parts)}", lambda: _encode(load_tokenizer(model), texts, max_length, kind))
+    found = stored(f"tokens/{digest(parts)}", lambda: _encode(load_tokenizer(model), texts, max_length, what, kind))
     if cut := int(found["cut"]):
         warnings.warn(
             f"{cut} of {len(texts)} texts of {what} have more than {max_length} tokens and are cut: see --data.max_length", stacklevel=3
@@ -122,7 +127,9 @@ def _bytes(texts: Sequence[Any]) -> list[bytes]:
     return [total.digest()]
 
 
-def _encode(tokenizer: Any, texts: Sequence[Any], max_length: int, kind: str) -> dict[str, Tensor]:
+def _encode(tokenizer: Any, texts: Sequence[Any], max_length: int, what: str, kind: str) -> dict[str, Tensor]:
+    if kind == "spans":
+        _require_room(tokenizer, [question for question, _ in texts], max_length, what)
     strategy = "only_second" if kind == "spans" else "longest_first"
     tokenizer.enable_truncation(max_length, strategy=strategy)
     encodings = tokenizer.encode_batch(list(texts), is_pretokenized=kind == "words")
@@ -135,6 +142,17 @@ def _encode(tokenizer: Any, texts: Sequence[Any], max_length: int, kind: str) ->
         flat["origin"] = torch.tensor([offsets for e in encodings for offsets in e.offsets], dtype=torch.int32)
     lengths = torch.tensor([len(e.ids) for e in encodings])
     return flat | {"ends": lengths.cumsum(0), "cut": torch.tensor(sum(bool(e.overflowing) for e in encodings))}
+
+
+def _require_room(tokenizer: Any, questions: list[str], max_length: int, what: str) -> None:
+    """Raise :class:`UserError` where a question, which is never cut, leaves no token of ``max_length`` to its text."""
+    room = max_length - tokenizer.num_special_tokens_to_add(is_pair=True)
+    for question, encoding in zip(questions, tokenizer.encode_batch(questions, add_special_tokens=False), strict=True):
+        if len(encoding) >= room:
+            raise UserError(
+                f"the question '{shorten(question, 60, placeholder='…')}' of {what} has {len(encoding)} tokens, which leaves none of "
+                f"{max_length} to its text: raise --data.max_length, or leave the question out"
+            )
 
 
 def first_tokens(encoding: Any) -> dict[int, int]:

@@ -27,7 +27,8 @@ VALIDATORS: dict[str, type[Validator]] = {**OF_PREDICTIONS, **OF_RISK, "mixval":
 class Validators(Metric):
     """Every one of :data:`VALIDATORS` but MixVal, which asks the network again, from rows that are kept once.
 
-    Update with the output of a batch, and its labels where it is the source's. The risk of IWCV and DEV is the error rate.
+    Update with the output of a batch, and its labels where it is the source's; a row without one, which -1 is, counts for nothing. The
+    risk of IWCV and DEV is the error rate.
     ``compute()`` gives a value by name: of the predictions where rows of the target came, of the risk where rows of both did.
     """
 
@@ -49,9 +50,9 @@ class Validators(Metric):
         if labels is None:
             self.target.append(output.features)
             self.logits.append(output.logits)
-        else:
-            self.source.append(output.features)
-            self.risk.append(errors(output.logits, labels))
+        elif len(known := (labels >= 0).nonzero().flatten()):
+            self.source.append(output.features[known])
+            self.risk.append(errors(output.logits[known], labels[known]))
 
     def compute(self) -> dict[str, Tensor]:
         """The values by name over all rows kept."""
