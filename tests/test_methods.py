@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import json
 import os
 import subprocess
@@ -17,14 +18,17 @@ import pytest
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.plugins import MixedPrecision
+from torch import Tensor
 
 import tlda.methods
 from tests.toy import CLASSES, Tiny, Toy, backbone_of, toy_of, trainer
 from tlda.batch import OracleBatch, Output, Pair, SourceBatch, TargetBatch
 from tlda.errors import UserError
-from tlda.losses import DomainAdversarial
+from tlda.finite import FiniteWatch
+from tlda.losses import BSS, CORAL, MMD, DeepJDOT, DomainAdversarial, Loss
 from tlda.method import Method
-from tlda.optim import Adam
+from tlda.optim import SGD, Adam
 from tlda.parsing import subclasses
 
 METHODS = {name: cls for name, cls in subclasses(Method).items() if cls.__module__.startswith("tlda.methods")}
@@ -163,6 +167,107 @@ def test_resume_equals_uninterrupted(name: str, tmp_path: Path) -> None:
         assert torch.equal(value, resumed.state_dict()[key]), key
 
 
+class Counted(Loss):
+    """A loss of nothing that counts its calls."""
+
+    calls = 0
+
+    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+        self.calls += 1
+        return 0.0 * (source.features.sum() + target.features.sum())
+
+
+class CountedOnSource(Counted):
+    sees_target = False
+
+
+@every_method
+@pytest.mark.parametrize("kind", [Counted, CountedOnSource])
+def test_an_added_loss_is_asked_in_every_batch_or_refused(name: str, kind: type[Counted]) -> None:
+    # One that looks at the target is asked from the stage on in which the method does, so that stage is the whole run here.
+    stages = {"pretrain", "pixel"} & set(inspect.signature(VARIANTS[name][0]).parameters) if kind.sees_target else ()
+    loss = kind()
+    if VARIANTS[name][0].takes_no_loss:  # type: ignore[attr-defined]
+        with pytest.raises(UserError, match=r"--model\.plus"):
+            make(name, plus=[loss])
+        return
+    method = make(name, plus=[loss], **dict.fromkeys(stages, 0.0))
+    trainer(limit_val_batches=0).fit(method, toy_of(type(method)))
+    assert loss.calls == 2 * 6
+
+
+@pytest.mark.parametrize("name", ["FineTune", "Oracle"])
+def test_a_loss_that_compares_domains_is_refused_where_there_is_one_at_a_time(name: str) -> None:
+    for loss in (MMD(), CORAL(), DomainAdversarial(), DeepJDOT()):
+        with pytest.raises(UserError, match=rf"{name} trains on one domain at a time.*'{loss.short_name()}' compares two.*--model\.plus"):
+            make(name, plus=[loss])
+    assert "bss" in make(name, plus=[BSS()]).losses
+
+
+def progress_seen(**options: Any) -> list[float]:
+    """The progress of each batch of a run, of which an epoch has six."""
+    seen: list[float] = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+            seen.append(pl_module.progress)
+
+    trainer(-1, callbacks=[Watch()], limit_val_batches=0, **options).fit(make("SourceOnly"), Toy())
+    return seen
+
+
+@pytest.mark.parametrize(("steps", "batches"), [(1, 4), (5, 16), (6, 18)])
+def test_progress_counts_batches_where_a_step_takes_several(steps: int, batches: int) -> None:
+    # Of an epoch's six batches four make its first step, and two its second.
+    assert progress_seen(max_steps=steps, accumulate_grad_batches=4) == pytest.approx([i / batches for i in range(batches)])
+
+
+def test_steps_of_a_methods_own_give_no_length() -> None:
+    with pytest.raises(UserError, match=r"MCD makes optimizer steps of its own.*--trainer\.max_epochs"):
+        trainer(-1, max_steps=42).fit(make("MCD"), Toy())
+    trainer(1, fast_dev_run=True).fit(make("MCD"), Toy())
+
+
+class Gradients(Callback):
+    """The gradients before they are clipped, and those that the step is made with."""
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
+        self.weights = [parameter.detach().clone() for parameter in pl_module.parameters()]
+        self.whole = [parameter.grad.clone() for parameter in pl_module.parameters()]
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.clipped = [parameter.grad.clone() for parameter in pl_module.parameters()]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_gradients_are_clipped_as_by_hand(precision: str) -> None:
+    # On a processor Lightning takes bfloat16 for float16, unless it is given the plugin; the scale is one that does not overflow.
+    scaled = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=256.0))  # type: ignore[attr-defined]
+    options: dict[str, Any] = {"plugins": scaled} if precision == "16-mixed" else {"precision": precision}
+    method, seen = make("DANN", optimizer=SGD(0.5, weight_decay=0.0, momentum=0.0, nesterov=False)), Gradients()
+    trainer(1, gradient_clip_val=0.1, callbacks=[seen], **options).fit(method, Toy(steps=1))
+    by_hand = [torch.nn.Parameter(torch.zeros_like(gradient)) for gradient in seen.whole]
+    for parameter, gradient in zip(by_hand, seen.whole, strict=True):
+        parameter.grad = gradient.clone()
+    assert torch.nn.utils.clip_grad_norm_(by_hand, 0.1) > 0.2
+    after = list(method.parameters())
+    for parameter, clipped, before, now in zip(by_hand, seen.clipped, seen.weights, after, strict=True):
+        torch.testing.assert_close(clipped, parameter.grad)
+        torch.testing.assert_close(now.detach(), before - 0.5 * clipped)
+
+
+def test_the_term_that_was_not_finite_first_is_named_among_those_of_several_optimizers() -> None:
+    class OnAccelerator:
+        device = torch.device("meta")  # anything but a processor, where nothing is remembered
+
+    watch, good, bad = FiniteWatch(), torch.tensor(1.0), torch.tensor(float("nan"))
+    total: Any = OnAccelerator()
+    watch.check({"critic": good, "penalty": good}, total, False, "step 0")
+    watch.check({"task": bad, "wasserstein": good}, total, False, "step 0")
+    with pytest.raises(UserError, match=r"the loss 'task' is not finite at step 1"):
+        watch.check({"critic": bad, "penalty": bad}, total, True, "step 1")
+
+
 def test_progress_follows_the_length_of_the_run_and_the_ramp_resumes() -> None:
     seen: list[float] = []
 
@@ -178,7 +283,7 @@ def test_progress_follows_the_length_of_the_run_and_the_ramp_resumes() -> None:
 
 
 def test_learning_rates_follow_schedule_and_multipliers() -> None:
-    from tlda.optim import SGD, InverseDecay
+    from tlda.optim import InverseDecay
 
     method = make("DANN", optimizer=SGD(lr=0.1), schedule=InverseDecay(), lr_multipliers={"backbone": 0.1})
     run = trainer(2)

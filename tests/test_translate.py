@@ -37,7 +37,13 @@ SMALL = {
     },
 }
 DATA: dict[str, Any] = {"class_path": "tests.toy.Toy", "init_args": {"n": 300}}
-QUIET: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+QUIET: dict[str, Any] = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+}
 
 
 def fit(path: Path, model: dict[str, Any] = SMALL, **trainer: Any) -> Path:
@@ -47,7 +53,7 @@ def fit(path: Path, model: dict[str, Any] = SMALL, **trainer: Any) -> Path:
         "data": DATA,
         "trainer": {"max_epochs": 1, "accelerator": "cpu", "devices": 1, "use_distributed_sampler": False},
     }
-    method, data, run = build(config, enable_checkpointing=False, **QUIET, **trainer)
+    method, data, run = build(config, **QUIET, **trainer)
     run.fit(method, data)
     run.save_checkpoint(path)
     return path
@@ -153,7 +159,7 @@ def test_what_cannot_be_translated_is_told_in_a_sentence(tlda: Tlda, tmp_path: P
     assert "ended before it began to translate" in error(early, "--out", tmp_path / "a")
     assert "there is no checkpoint at nowhere.ckpt" in error("nowhere.ckpt", "--out", tmp_path / "a")
     assert "Toy has no option 'source'" in error(checkpoint, "--source", "x", "--out", tmp_path / "a")
-    again = fit(tmp_path / "again.ckpt", SMALL, max_steps=9)
+    again = fit(tmp_path / "again.ckpt", SMALL, limit_train_batches=3)
     assert "holds another translation" in error(again, "--out", translated)
     assert "holds other files" in error(checkpoint, "--out", tmp_path)
     assert "the following arguments are required: --out" in error(checkpoint)

@@ -52,7 +52,7 @@ def test_uncertainty_converges_to_the_closed_form() -> None:
 
 def test_random_weights_sum_to_one_and_change() -> None:
     weighting = built(RLW(), 3)
-    torch.manual_seed(0)
+    weighting.generator.manual_seed(0)
     first, second = (weighting(torch.ones(3)) for _ in range(2))
     assert first.sum().item() == pytest.approx(1.0)
     assert not torch.equal(first, second)
@@ -98,8 +98,9 @@ def pcgrad_of_the_paper(rows: np.ndarray, orders: list[list[int]]) -> np.ndarray
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_pcgrad_is_its_algorithm(size: int, seed: int) -> None:
     rows = gradients(size, seed)
-    torch.manual_seed(seed)
-    coefficients = built(PCGrad(), size).coefficients(rows @ rows.T, torch.ones(size, dtype=torch.float64))
+    weighting = built(PCGrad(), size)
+    weighting.generator.manual_seed(seed)
+    coefficients = weighting.coefficients(rows @ rows.T, torch.ones(size, dtype=torch.float64))
     torch.manual_seed(seed)
     orders = [torch.randperm(size).tolist() for _ in range(size)]
     np.testing.assert_allclose((coefficients @ rows).numpy(), pcgrad_of_the_paper(rows.numpy(), orders), rtol=1e-9, atol=1e-12)
@@ -197,11 +198,11 @@ def test_the_shared_layer_gets_the_combined_gradient_and_each_head_its_own(weigh
     found = losses()
     rows = torch.stack(plain_gradients(shared, found))
     own = {task: torch.autograd.grad(found[task], heads.tasks[task].weight, retain_graph=True)[0] for task in found}
-    torch.manual_seed(7)
+    weighting.generator.manual_seed(7)
     sum(heads.weigh(found, (shared,), lambda x: x).values()).backward()  # type: ignore[union-attr]
     gradient = torch.cat([p.grad.flatten() for p in shared.parameters() if p.grad is not None])
     if weighting.gradients == "all":
-        torch.manual_seed(7)
+        weighting.generator.manual_seed(7)
         wanted = weighting.coefficients(rows @ rows.T, torch.stack(list(found.values())).detach())
         assert not torch.allclose(wanted, torch.ones(2))
     else:

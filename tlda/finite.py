@@ -14,7 +14,8 @@ class FiniteWatch:
     """Remembers the first terms that were not finite. On an accelerator it stays there until it is read, so that no step waits."""
 
     def __init__(self) -> None:
-        self.first_bad: Tensor | None = None
+        self.first_bad: dict[tuple[str, ...], Tensor] = {}
+        self.found: Tensor | None = None
 
     def check(self, terms: dict[str, Tensor], total: Tensor, read: bool, when: str) -> None:
         """Raise :class:`UserError` with the names of the ``terms`` that were not finite first, found at ``when``."""
@@ -28,10 +29,12 @@ class FiniteWatch:
         """The names, if ``total`` is on the CPU or it is time to ``read``; else none."""
         if total.device.type == "cpu" and math.isfinite(total.item()):
             return []
-        bad = ~torch.stack([value.detach().float() for value in terms.values()]).isfinite()
-        if self.first_bad is None or len(self.first_bad) != len(bad):
-            self.first_bad = bad
-        self.first_bad = torch.where(self.first_bad.any(), self.first_bad, bad)
+        names, bad = tuple(terms), ~torch.stack([value.detach().float() for value in terms.values()]).isfinite()
+        found = bad.new_zeros(()) if self.found is None else self.found
+        # By their names: a step of several optimizers has an objective for each.
+        self.first_bad[names] = self.first_bad.get(names, torch.zeros_like(bad)) | (bad & ~found)
+        self.found = found | bad.any()
         if total.device.type != "cpu" and not read:
             return []
-        return [name for name, is_bad in zip(terms, self.first_bad.tolist(), strict=True) if is_bad]
+        pairs = [pair for names, flags in self.first_bad.items() for pair in zip(names, flags.tolist(), strict=True)]
+        return [name for name, is_bad in pairs if is_bad]

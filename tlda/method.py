@@ -23,7 +23,7 @@ from tlda.light import QuickNotes
 from tlda.losses import Loss
 from tlda.metrics.measures import Measures, measures_of
 from tlda.optim import Adam, Optim, Schedule, named_groups, set_learning_rates
-from tlda.trainers import expect_unused_parameters, logs_this_step, progress_of, refuse_float16
+from tlda.trainers import expect_unused_parameters, let_clip, logs_this_step, progress_of, refuse_float16, refuse_max_steps
 from tlda.tuning import Full, Tuning
 
 
@@ -85,6 +85,12 @@ class Method(QuickNotes, LightningModule):
     untrained: ClassVar[tuple[str, ...]] = ()
     """What the method leaves as it was made, of ``bottleneck`` and ``head``: another that starts from its checkpoint makes its own."""
 
+    takes_no_loss: ClassVar[str] = ""
+    """Why no loss can be added, where none can: the end of a sentence that begins with the method's name."""
+
+    one_domain: ClassVar[bool] = False
+    """Whether a step has the outputs of one domain alone, so that no loss can be added that compares two."""
+
     # What a method's author uses and overrides
 
     @property
@@ -96,6 +102,12 @@ class Method(QuickNotes, LightningModule):
         """Add ``loss`` to the objective, logged as ``train/name``; its parameters are made here."""
         if name in self.losses:
             raise UserError(f"{type(self).__name__} already has a loss named '{name}'; leave it out of --model.plus")
+        if self.takes_no_loss:
+            raise UserError(f"{type(self).__name__} {self.takes_no_loss}: leave the loss '{name}' out of --model.plus")
+        if self.one_domain and loss.compares_domains:
+            raise UserError(
+                f"{type(self).__name__} trains on one domain at a time, and the loss '{name}' compares two: leave it out of --model.plus"
+            )
         loss.build(self.num_features, self.num_classes)
         loss.attach(self)
         self.losses[name] = loss
@@ -119,10 +131,15 @@ class Method(QuickNotes, LightningModule):
         """The terms by name, whose sum is minimised: the task loss on the first domain's labels, and every added loss."""
         return {"task": cross_entropy(source.logits, batch[0].y), **self.added(batch, source, target)}
 
-    def added(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
-        """The terms of the added losses by name."""
+    def source_objective(self, batch: Any, source: Output) -> dict[str, Tensor]:
+        """The terms of a step that sees no target: the task loss, and every added loss that does not look at one."""
+        return {"task": cross_entropy(source.logits, batch[0].y), **self.added(batch, source, None)}
+
+    def added(self, batch: Any, source: Output, target: Output | None) -> dict[str, Tensor]:
+        """The terms of the added losses by name; without a ``target``, of those that do not look at it."""
         losses: Any = self.losses.items()
-        return {name: loss.term(batch, source, target, self.progress) for name, loss in losses}
+        seen = {name: loss for name, loss in losses if target or not loss.sees_target}
+        return {name: loss.term(batch, source, target or source, self.progress) for name, loss in seen.items()}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Named groups of all parameters, each with its learning-rate multiplier."""
@@ -143,6 +160,8 @@ class Method(QuickNotes, LightningModule):
 
     def on_fit_start(self) -> None:
         refuse_float16(self)
+        refuse_max_steps(self)
+        let_clip(self)
         self._watch = FiniteWatch()
         for loss in self.losses.values():
             loss.begin(self)  # type: ignore[operator]

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize, one_hot, pad
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from tlda.batch import Unlabelled
+from tlda.data.pair import Subset, WithoutLabels
 from tlda.data.samplers import Once
 from tlda.errors import UserError
 from tlda.losses.numerics import full_precision
@@ -42,6 +43,11 @@ def training_batches(method: Method, field: str) -> Iterator[Any]:
     rows = data.training_rows()[field]
     for batch in data.loader(rows, Once(len(rows), data.eval_batch_size)):
         yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, method.device, 0), 0)
+
+
+def numbered(data: Any) -> int:
+    """How many numbers the rows of ``data`` may have: a subset keeps those of the whole."""
+    return numbered(data.data) if isinstance(data, Subset | WithoutLabels) else len(data)
 
 
 @contextmanager

@@ -33,6 +33,17 @@ def first_of(parts: Parts) -> int:
     return next(count for tasks in parts.values() for count in tasks.values())
 
 
+def require_one_count(losses: nn.ModuleDict, parts: Parts) -> None:
+    """Raise :class:`UserError` where the data sets' first tasks differ in their classes, and one of the ``losses`` is made for them."""
+    counts = {part: next(iter(tasks.values())) for part, tasks in parts.items()}
+    for name, loss in losses.items():
+        if loss.made_for_classes and len(set(counts.values())) > 1:
+            known = ", ".join(f"{part} {count}" for part, count in counts.items())
+            raise UserError(
+                f"the loss '{name}' is made for one number of classes, and the data sets have {known}: leave it out of --model.plus"
+            )
+
+
 class TaskMeasures(nn.ModuleDict):
     """The measures of each task, by its name."""
 
@@ -44,6 +55,15 @@ class TaskMeasures(nn.ModuleDict):
     def matrix(self) -> Any:
         """That of the first task."""
         return measured(self).matrix()
+
+
+def require_task_names(names: Sequence[str]) -> None:
+    """Raise :class:`UserError` where two tasks have one name, or where a name is none that a part of a network can have."""
+    if len(set(names)) < len(names):
+        raise UserError(f"--data.tasks: two tasks have one name: {', '.join(names)}")
+    for name in names:
+        if not name or "." in name or hasattr(TaskMeasures({}), name):
+            raise UserError(f"--data.tasks: '{name}' can name no part of a network: take another word, without a dot")
 
 
 def measured(measures: Measures | TaskMeasures, task: str | None = None) -> Measures:
@@ -142,6 +162,12 @@ class TaskHeads(nn.Module):
             found[task] = (Output(features, logits), batch._replace(y=y))
         return found
 
+    def first(self, part: str, outputs: Sequence[Output], pair: Any) -> Iterator[Output]:
+        """The ``outputs`` of the first and the last domain of ``pair``, with the logits of the first task of their data set."""
+        layer = self.tasks[next(iter(self.parts[part]))]
+        for output, domain in zip(outputs, (pair[0], pair[-1]), strict=True):
+            yield Output(output.features, arranged(layer(output.features), domain.x))
+
     def losses(self, part: str, features: Tensor, batch: Sample) -> dict[str, Tensor]:
         """By task of a data set, the loss of a batch."""
         return {task: task_loss(output.logits, own.y) for task, (output, own) in self.answers(part, features, batch).items()}
@@ -164,9 +190,12 @@ class TaskHeads(nn.Module):
         return dict(zip(losses, self.weighting(values).unbind(), strict=True))
 
 
-def scored(method: Any, stage: str, batch: Sample, loader: int) -> Iterator[tuple[Measures, Output, Sample]]:
-    """By task, its measures, outputs and labels, once the ``method`` has logged its scores: each data set has a loader a domain."""
+def score(method: Any, stage: str, batch: Sample, loader: int) -> None:
+    """Log the scores of each task of ``method``, and measure what its first one is validated by: each data set has a loader a domain."""
     for task, (output, sample) in method.head.answers(list(method.head.parts)[loader // 2], method(batch.x).features, batch).items():
         own = measured(method.measures, task)
         method.log_epoch(own.score(stage, loader % 2, output.logits, sample))
-        yield own, output, sample
+        if stage == "val" and own is measured(method.measures):
+            own.validate(method, sample, output, loader)
+        if stage == "test" and loader % 2 == 1:
+            method.log_epoch(own.test_target(output.logits, sample.y))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.strategies import DDPStrategy
@@ -15,9 +17,23 @@ if TYPE_CHECKING:
 def progress_of(trainer: Any) -> float:
     """The share of its training batches that ``trainer`` has done, in 0..1."""
     # Batches, not global_step, which counts every optimizer's steps under manual optimization.
-    limits = (trainer.max_epochs or -1) * trainer.num_training_batches, trainer.max_steps
+    batches = trainer.num_training_batches
+    limits = (trainer.max_epochs or -1) * batches, batches_of(trainer.max_steps, batches, trainer.accumulate_grad_batches)
     total = min((limit for limit in limits if limit > 0), default=1)
     return float(min(1.0, trainer.fit_loop.total_batch_idx / total))
+
+
+def batches_of(steps: int, batches: float, accumulated: int) -> float:
+    """The training batches of so many optimizer ``steps``, each after ``accumulated`` batches, or at the end of an epoch of ``batches``."""
+    if steps * accumulated <= batches:  # within the first epoch, which may have no end
+        return steps * accumulated
+    epochs, rest = divmod(steps, math.ceil(batches / accumulated))
+    return epochs * batches + rest * accumulated
+
+
+def batch_seed(trainer: Any) -> int:
+    """What the random numbers of a training batch follow where all processes are to draw the same."""
+    return 1_000_003 * int(os.environ.get("PL_GLOBAL_SEED", 0)) + int(trainer.fit_loop.total_batch_idx)
 
 
 def logs_this_step(trainer: Any) -> bool:
@@ -39,3 +55,24 @@ def refuse_float16(method: Method) -> None:
     if method.trainer.precision == "16-mixed" and len(method.trainer.optimizers) > 1:
         # One loss scale for several optimizers: each change of it would halve the gradient of the next one unseen.
         raise UserError(f"{type(method).__name__} has several optimizers, which 16-mixed breaks; use --trainer.precision bf16-mixed")
+
+
+def refuse_max_steps(method: Method) -> None:
+    """Raise :class:`UserError` where a run's length is given in optimizer steps, and ``method`` makes some of its own."""
+    trainer: Any = method.trainer
+    if not method.automatic_optimization and trainer.max_steps > 0 and not trainer.fast_dev_run:
+        raise UserError(
+            f"{type(method).__name__} makes optimizer steps of its own, of which --trainer.max_steps would count every one: "
+            "give the length of the run by --trainer.max_epochs"
+        )
+
+
+def let_clip(method: Method) -> None:
+    """Let the trainer clip the gradients of ``method``, if it is told to.
+
+    It refuses to where an optimizer says, as fused ones do, that its step undoes the scaling of the loss. Where one does not say so, the
+    gradients are clipped after that, and a step is the same.
+    """
+    if method.trainer.gradient_clip_val:
+        for optimizer in method.trainer.optimizers:
+            optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]

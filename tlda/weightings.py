@@ -16,7 +16,8 @@ class Weighting(nn.Module):
     """The base of every weighting: equal weights, unless a subclass says otherwise.
 
     :meth:`build` tells it the number of tasks; :meth:`forward` gives the losses (t,), weighted, whose sum is minimised. Where
-    ``gradients`` is not ``none``, :meth:`coefficients` is called first, with the dot products (t, t) of the tasks' gradients there.
+    ``gradients`` is not ``none``, :meth:`coefficients` is called first, with the dot products (t, t) of the tasks' gradients there. What
+    is random is drawn from its ``generator``, which is seeded before each batch, alike in all processes.
     """
 
     gradients: str = "none"
@@ -25,6 +26,8 @@ class Weighting(nn.Module):
     def build(self, num_tasks: int) -> None:
         """Make what it keeps, for ``num_tasks`` tasks."""
         self.num_tasks = num_tasks
+        # Not the global one, which is another in each process, as dropout's noise is.
+        self.generator = torch.Generator()
 
     def forward(self, losses: Tensor) -> Tensor:
         """The weighted losses, (t,) to (t,)."""
@@ -89,8 +92,7 @@ class RLW(Weighting):
     """Random weights at each step, the softmax of normal numbers (random loss weighting, Lin et al., TMLR 2022)."""
 
     def forward(self, losses: Tensor) -> Tensor:
-        # Drawn on the processor, whose generator is the one that a resumed run sets anew.
-        return torch.randn(self.num_tasks).softmax(0).to(losses) * losses
+        return torch.randn(self.num_tasks, generator=self.generator).softmax(0).to(losses) * losses
 
 
 class DWA(Weighting):
@@ -178,7 +180,7 @@ class PCGrad(Weighting):
         rows = torch.eye(size, dtype=products.dtype)
         table = products.cpu()
         for i in range(size):
-            for j in torch.randperm(size).tolist():
+            for j in torch.randperm(size, generator=self.generator).tolist():
                 opposed = rows[i] @ table[:, j]
                 if i != j and opposed < 0:
                     rows[i, j] -= opposed / table[j, j]

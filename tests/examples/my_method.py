@@ -12,6 +12,8 @@ from tlda.method import Method
 class Moments(Loss):
     """The squared distance of the features' means, and of their standard deviations."""
 
+    compares_domains = True
+
     def forward(self, batch: Pair, source: Output, target: Output, progress: float) -> Tensor:
         means = source.features.mean(0) - target.features.mean(0)
         spreads = source.features.std(0) - target.features.std(0)

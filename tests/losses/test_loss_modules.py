@@ -172,3 +172,30 @@ def test_the_command_line_names_it_by_its_class(kind):
     loss = instantiate(parser.parse_args([f"--loss={kind.__name__}", "--loss.trade_off=0.25"])).loss
     assert type(loss) is kind
     assert loss.trade_off == 0.25
+
+
+@every_module
+def test_a_loss_that_compares_domains_says_so(kind):
+    loss = make(kind)
+    batch, source, target, _ = example()
+    # To what looks at each domain by itself, and learns nothing of their difference, it is all the same who is paired with whom.
+    alike, crossed = (
+        [loss.term(batch, *pair, 0.9) for pair in pairs]
+        for pairs in (((source, source), (target, target)), ((source, target), (target, source)))
+    )
+    compares = not torch.allclose(sum(alike), sum(crossed)) or any(True for _ in loss.parameters())
+    assert kind.compares_domains == compares
+
+
+def test_a_loss_that_does_not_look_at_the_target_compares_nothing():
+    assert not [cls for cls in discover(Loss) if cls.compares_domains and not cls.sees_target]
+
+
+@every_module
+def test_a_loss_that_is_made_for_classes_says_so(kind):
+    def shapes(classes):
+        loss = kind()
+        loss.build(FEATURES, classes)
+        return [value.shape for value in loss.state_dict().values()]
+
+    assert kind.made_for_classes == (shapes(CLASSES) != shapes(CLASSES + 1))

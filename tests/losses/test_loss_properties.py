@@ -209,7 +209,7 @@ def test_a_diverged_run_is_not_hidden(loss):
         (lambda x: losses.mmd(x, x[:1], biased=False), "mmd needs at least 2 rows"),
         (lambda x: losses.joint_mmd((x, x, x), (x, x, x)), "as many multipliers and bandwidths as layers"),
         (lambda x: losses.adaptive_feature_norm(x, "soft"), "has no variant 'soft'"),
-        (lambda x: losses.deep_jdot(x, x[:3], x.argmax(1), x[:3]), "batches of one size, got .* use method 'sinkhorn'"),
+        (lambda x: losses.deep_jdot(x, x[:3], x.argmax(1), x[:3]), "batches of one size, got .* the loss DeepJDOT has 'sinkhorn'"),
         (lambda x: losses.deep_jdot(x, x, x.argmax(1), x, method="sinkhron"), "did you mean 'sinkhorn'"),
         (lambda x: losses.gradient_penalty(torch.sum, x, x[:3]), "inputs of one shape"),
         (lambda x: losses.gradient_penalty(torch.sum, x, x, variant="wgan"), "has no variant 'wgan'"),

@@ -20,6 +20,7 @@ from tlda.data import Domain, Images
 from tlda.errors import UserError
 from tlda.method import Prediction
 from tlda.methods import TENT, AdaBN
+from tlda.tuning import StochNorm
 
 both = pytest.mark.parametrize("name", ["TENT", "AdaBN"])
 
@@ -69,6 +70,20 @@ def test_adabn_normalises_by_all_training_rows_of_the_target() -> None:
     norm.running_mean, norm.running_var = x.mean(0).detach(), x.var(0).detach()
     expected = network(images(data)[found.row]).softmax(1).max(1).values.detach()
     torch.testing.assert_close(found.confidence, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_adabn_of_a_network_with_noise_in_its_normalisation_has_none() -> None:
+    class Two(Tiny):
+        """A second BatchNorm, whose statistics are those of what the first one gives."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers.insert(3, nn.BatchNorm1d(16))
+
+    method, data = AdaBN(backbone=Two(), num_classes=CLASSES, tuning=StochNorm()), Toy()
+    trainer(1).test(method, data, verbose=False)
+    first, second = ([buffer for name, buffer in method.adapt().named_buffers() if "running" in name] for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
 def test_adabn_knows_no_order_of_the_rows() -> None:

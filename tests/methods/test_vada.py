@@ -16,6 +16,7 @@ from tlda.batch import Pair
 from tlda.losses import domain_adversarial, entropy, vat
 from tlda.methods import VADA
 from tlda.nn import without_noise, without_statistics
+from tlda.tuning import StochNorm
 
 RADIUS = 0.05 * 16**0.5
 """The norm of a perturbation with a root mean square of 0.05 over 4 x 4 values."""
@@ -118,3 +119,12 @@ def test_what_is_switched_off_comes_back_after_an_error_and_no_more_than_that() 
         raise ZeroDivisionError
     assert [module.training for module in method.modules()] == modes
     assert all(module.track_running_stats for module in method.modules() if isinstance(module, nn.BatchNorm1d))
+
+
+def test_without_a_perturbation_nothing_changes_under_noise_of_normalisation_either() -> None:
+    torch.manual_seed(0)
+    method = VADA(backbone=Tiny(dropout=0.5), num_classes=CLASSES, perturbation=0.0, tuning=StochNorm()).train()
+    x = torch.rand(16, 1, 4, 4)
+    method(x)  # the running statistics are then not those of the batch
+    assert method.sensitivity(x).item() == 0.0
+    assert not torch.equal(method(x).logits, method(x).logits)

@@ -50,7 +50,8 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
             study.tell(trial, value if math.isfinite(value) else None, None if math.isfinite(value) else optuna.trial.TrialState.FAIL)
         if not any(trial.value is not None for trial in study.trials):
             raise UserError(f"no trial of {method} has a value of {validator}: {failed or 'it was never finite'}")
-        found[method] = {"values": study.best_params, "validator": validator, "value": study.best_value, "trials": trials}
+        tried = [{"values": trial.params, "value": trial.value} for trial in study.trials]
+        found[method] = {"values": study.best_params, "validator": validator, "value": study.best_value, "trials": tried}
         write_whole(folder / "tuned.json", json.dumps(found, indent=1) + "\n")
 
 

@@ -27,6 +27,12 @@ class Loss(nn.Module):
     sees_target: ClassVar[bool] = True
     """Whether the loss looks at the target. With one that does not, a method that trains on the source alone still does."""
 
+    compares_domains: ClassVar[bool] = False
+    """Whether the loss compares the source with the target, so that it says nothing where a method has one domain at a time."""
+
+    made_for_classes: ClassVar[bool] = False
+    """Whether its parameters are made for a number of classes, so that all logits that it sees must have as many."""
+
     def __init__(self, trade_off: float = 1.0) -> None:
         super().__init__()
         self.trade_off = trade_off

@@ -51,6 +51,7 @@ class CoTuning(Loss):
     """
 
     sees_target: ClassVar[bool] = False
+    made_for_classes: ClassVar[bool] = True
     relationship: Tensor
     taken: Tensor
 

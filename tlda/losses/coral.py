@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -71,6 +71,8 @@ class CORAL(Loss):
         trade_off: the weight of the term.
         variant: ``paper`` or ``domainbed``.
     """
+
+    compares_domains: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 1.0, variant: Variant = "paper") -> None:
         super().__init__(trade_off)

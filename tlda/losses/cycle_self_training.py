@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -55,6 +55,8 @@ class CycleSelfTraining(Loss):
         trade_off: the weight of the term; the default is that of both commands which the authors published.
         ridge: the weight of the squared norm of the fitted head.
     """
+
+    compares_domains: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 2.0, ridge: float = 1e-3) -> None:
         super().__init__(trade_off)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -57,7 +57,7 @@ def exact_plan(cost: Tensor) -> Tensor:
     from scipy.optimize import linear_sum_assignment  # a quarter of a second that no other loss needs
 
     if len(cost) != cost.shape[1]:
-        raise UserError(f"exact transport needs batches of one size, got {tuple(cost.shape)}; use method 'sinkhorn'")
+        raise UserError(f"exact transport needs batches of one size, got {tuple(cost.shape)}; for others the loss DeepJDOT has 'sinkhorn'")
     # Of a diverged cost any plan will do: the loss is not finite, and the trainer says so.
     pairs = linear_sum_assignment(cost.nan_to_num().double().cpu().numpy())
     plan = torch.zeros_like(cost)
@@ -95,6 +95,8 @@ class DeepJDOT(Loss):
         label_weight: of the cross-entropy of source labels and target predictions.
         method: ``emd`` or ``sinkhorn``.
     """
+
+    compares_domains: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 1.0, feature_weight: float = 1e-3, label_weight: float = 1e-4, method: Solver = "emd") -> None:
         super().__init__(trade_off)

@@ -51,6 +51,7 @@ class DomainAdversarial(Loss):
     """
 
     mixed_precision: ClassVar[bool] = True
+    compares_domains: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 1.0, hidden: int = 1024, dropout: float = 0.0, gamma: float = 10.0) -> None:
         super().__init__(trade_off)
@@ -87,6 +88,8 @@ class ConditionalAdversarial(DomainAdversarial):
         entropy: weigh certain examples more (CDAN+E).
         max_features: above this many products, a random projection of that size takes their place.
     """
+
+    made_for_classes: ClassVar[bool] = True
 
     def __init__(
         self,

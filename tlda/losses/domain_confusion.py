@@ -38,6 +38,7 @@ class DomainConfusion(Loss):
     """
 
     mixed_precision: ClassVar[bool] = True
+    compares_domains: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 0.01, hidden: int = 1024) -> None:
         super().__init__(trade_off)

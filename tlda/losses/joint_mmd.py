@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -59,6 +59,8 @@ class JointMMD(Loss):
         biased: never negative; otherwise 0 in expectation for one distribution.
         gamma: the steepness of the ramp.
     """
+
+    compares_domains: ClassVar[bool] = True
 
     def __init__(
         self,

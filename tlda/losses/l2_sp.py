@@ -11,6 +11,7 @@ from torch import Tensor
 from tlda.batch import Output
 from tlda.losses.anchored import Anchored
 from tlda.losses.numerics import full_precision
+from tlda.weightings import Weighting
 
 
 def l2_sp(weights: Iterable[Tensor], start: Iterable[Tensor], new: Iterable[Tensor] = (), decay: float = 1.0) -> Tensor:
@@ -29,7 +30,7 @@ def l2_sp(weights: Iterable[Tensor], start: Iterable[Tensor], new: Iterable[Tens
 
 
 class L2SP(Anchored):
-    """:func:`l2_sp` of the backbone, and of bottleneck and head as the new layers.
+    """:func:`l2_sp` of the backbone, and of bottleneck and head as the new layers, without what weighs tasks.
 
     Args:
         trade_off: the weight of the term; the paper's alpha.
@@ -42,5 +43,6 @@ class L2SP(Anchored):
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
         (method,) = self.method
-        new = [*method.bottleneck.parameters(), *method.head.parameters()]
+        layers = [layer for part in (method.bottleneck, method.head) for layer in part.modules() if not isinstance(layer, Weighting)]
+        new = [weight for layer in layers for weight in layer.parameters(recurse=False)]
         return l2_sp(self.backbone.parameters(), self.start.parameters(), new, self.decay)

@@ -53,6 +53,8 @@ class MarginDisparity(Loss):
     """
 
     mixed_precision: ClassVar[bool] = True
+    compares_domains: ClassVar[bool] = True
+    made_for_classes: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 0.1, margin: float = 4.0, hidden: int = 1024, dropout: float = 0.5, gamma: float = 10.0) -> None:
         super().__init__(trade_off)

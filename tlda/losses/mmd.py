@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -101,6 +101,8 @@ class MMD(Loss):
         bandwidth: a number, or ``median`` or ``mean`` of the batch's squared distances.
         biased: never negative; otherwise 0 in expectation for one distribution.
     """
+
+    compares_domains: ClassVar[bool] = True
 
     def __init__(
         self,

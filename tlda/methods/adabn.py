@@ -34,7 +34,7 @@ class AdaBN(Method):
         for layer in batch_norms(copied):
             layer.reset_running_stats()
             layer.momentum = None  # a cumulative average
-            layer.train()
+            layer.training = True  # by itself, so that what is random in it stays off
         for batch in target_batches(self):
             copied(batch.x)
         return copied.eval()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy, softplus
+from torch.nn.functional import softplus
 from torch.optim import Optimizer
 
 from tlda.batch import Output, Pair
@@ -43,7 +43,7 @@ class ADDA(Method):
         if self.progress >= self.pretrain and not self.source_network.taken:
             self.source_network.take(self.backbone, self.bottleneck)
         if not self.source_network.taken:
-            self.step({"task": cross_entropy(self(batch.source.x).logits, batch.source.y)}, pretraining)
+            self.step(self.source_objective(batch, self(batch.source.x)), pretraining)
             return
         source, target = self.forward_pair(batch)
         logits = (self.critic(output.features.detach()).float() for output in (source, target))

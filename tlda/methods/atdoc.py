@@ -1,16 +1,15 @@
 """An auxiliary target-domain-oriented classifier."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from tlda.batch import Output, Pair, Unlabelled
-from tlda.data.pair import Subset, WithoutLabels
 from tlda.errors import UserError
 from tlda.losses import MemoryBank, neighborhood_aggregation
 from tlda.losses.neighborhood_aggregation import sharpened
 from tlda.method import Method
-from tlda.target import evaluating
+from tlda.target import evaluating, numbered
 
 
 class ATDOC(Method):
@@ -24,6 +23,8 @@ class ATDOC(Method):
         neighbours: how many rows make a pseudo-label.
         temperature: sharpens the predictions in the bank; 1 leaves them.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = ("values", "texts")  # its processes gather rows, of which each has as many, but not of words
 
     def __init__(self, trade_off: float = 0.2, neighbours: int = 5, temperature: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,7 +40,7 @@ class ATDOC(Method):
         if stage == "fit":
             if (data := getattr(self.trainer, "datamodule", None)) is None:
                 raise UserError("ATDOC must know how many target rows there are: fit it on a DomainPair, not on loaders")
-            self.bank.clear(_numbered(data.training_rows()["target"]))
+            self.bank.clear(numbered(data.training_rows()["target"]))
 
     def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
         bank = self.bank.features, self.bank.predictions
@@ -53,8 +54,3 @@ class ATDOC(Method):
             seen: Any = self.all_gather((target.row, *self(target.x)))
         rows, features, logits = (part.flatten(0, -dims) for part, dims in zip(seen, (1, 2, 2), strict=True))
         self.bank.update(rows, features, sharpened(logits, self.temperature))
-
-
-def _numbered(data: Any) -> int:
-    """How many numbers the rows of ``data`` may have: a subset keeps those of the whole."""
-    return _numbered(data.data) if isinstance(data, Subset | WithoutLabels) else len(data)

@@ -3,9 +3,8 @@
 from typing import Any
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from tlda.batch import Output, Pair
+from tlda.batch import Output, Pair, SourceBatch
 from tlda.cycle import Made
 from tlda.losses import DomainAdversarial, semantic_consistency
 from tlda.methods.cyclegan import CycleGAN
@@ -37,6 +36,9 @@ class CyCADA(CycleGAN):
             classifier, *_ = self.optimizers()  # type: ignore[attr-defined]
             self.step(self.objective(batch, *self.forward_pair(batch)), classifier)
 
+    def forward_pair(self, batch: Any) -> tuple[Output, Output]:
+        return super().forward_pair(batch if self.progress >= self.pixel else SourceBatch(batch.source))
+
     def translation_terms(self, made: Made) -> dict[str, Tensor]:
         judge = self.translator.judge
         pairs = ((made.source, made.to_target), (made.target, made.to_source))
@@ -45,5 +47,5 @@ class CyCADA(CycleGAN):
 
     def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
         if self.progress < self.pixel:
-            return {"task": cross_entropy(source.logits, batch.source.y)}
+            return self.source_objective(batch, source)
         return super().objective(batch, source, target)

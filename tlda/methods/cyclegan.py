@@ -1,9 +1,8 @@
 """Cycle-consistent translation, and a classifier of what is translated."""
 
-from typing import Any
+from typing import Any, ClassVar
 
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, optim
 
 from tlda.batch import Output, Pair, Sample, SourceBatch
 from tlda.cycle import Made, Translator
@@ -16,10 +15,11 @@ class CycleGAN(Method):
 
     Args:
         translator: generators, critics and their losses; :class:`Translator` where none is given.
-        pretrain: the share of the run in which the classifier learns from the source as it is; after it, it judges translations. 0
-            where ``init_from`` names a checkpoint of such a run.
+        pretrain: the share of the run in which the classifier learns the source as it is, before it judges; 0 where ``init_from`` did so.
         gan: the optimizer of generators and critics; :class:`GanAdam` where none is given.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = ("values",)  # it makes images
 
     def __init__(self, translator: Translator | None = None, pretrain: float = 0.1, gan: Optim | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -31,7 +31,7 @@ class CycleGAN(Method):
     def batch_type(self) -> type:
         return Pair
 
-    def configure_optimizers(self) -> list[Optimizer]:  # type: ignore[override]
+    def configure_optimizers(self) -> list[optim.Optimizer]:  # type: ignore[override]
         return [self.optimizer(self.parameter_groups()), *(self.gan([group]) for group in self.translator.groups())]
 
     def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
@@ -48,7 +48,7 @@ class CycleGAN(Method):
         """What the generators minimise."""
         return self.translator.generator_terms(made)
 
-    def forward_pair(self, batch: Pair) -> tuple[Output, Output]:
+    def forward_pair(self, batch: Any) -> tuple[Output, Output]:
         source = batch.source._replace(x=self.translator(batch.source.x))
         return super().forward_pair(batch._replace(source=source) if self.losses else SourceBatch(source))
 

@@ -1,6 +1,6 @@
 """Joint distribution optimal transport."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda import losses
 from tlda.method import Method
@@ -14,6 +14,8 @@ class DeepJDOT(Method):
         feature_weight: the cost of the features' squared distance.
         label_weight: the cost of the labels' cross-entropy.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = ("values", "texts")  # its exact plan pairs rows, and domains have as many texts, but not words
 
     def __init__(self, trade_off: float = 1.0, feature_weight: float = 1e-3, label_weight: float = 1e-4, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -16,6 +16,7 @@ class FineTune(Method):
     """
 
     inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
+    one_domain: ClassVar[bool] = True
 
     def __init__(self, pretrain: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)

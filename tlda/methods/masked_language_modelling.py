@@ -15,8 +15,7 @@ class MLM(Method):
     """Masked-language modelling on the target's texts, and the source's: a start for any other method, by its ``init_from``.
 
     A share of the tokens is masked, and the encoder learns to tell them (Devlin et al., NAACL 2019), of the target's texts before the task
-    (Gururangan et al., ACL 2020). Neither head nor bottleneck is trained: what a test measures of them is chance, and other methods make
-    their own.
+    (Gururangan et al., ACL 2020). Neither head nor bottleneck is trained: a test measures chance, and other methods make their own.
 
     Args:
         share: the share of the tokens that are told.
@@ -25,6 +24,7 @@ class MLM(Method):
 
     inputs: ClassVar[tuple[str, ...]] = ("texts", "words", "spans")
     untrained: ClassVar[tuple[str, ...]] = ("bottleneck", "head")
+    takes_no_loss: ClassVar[str] = "trains no features or predictions that a loss could look at"
 
     def __init__(self, share: float = 0.15, source: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,12 +1,12 @@
 """Maximum classifier discrepancy."""
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from tlda.batch import Pair
+from tlda.batch import Output, Pair, SourceBatch
 from tlda.losses import classifier_discrepancy
 from tlda.method import Method
 from tlda.nn import TwoHeads
@@ -20,6 +20,7 @@ class MCD(Method):
         hidden: the width of the heads' hidden layers.
     """
 
+    batchnorm: ClassVar[Literal["joint", "separate"]] = "separate"
     head: TwoHeads
 
     def __init__(self, feature_steps: int = 4, hidden: int = 100, **kwargs: Any) -> None:
@@ -38,14 +39,15 @@ class MCD(Method):
 
     def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
         features, heads = self.optimizers()  # type: ignore[attr-defined]
-        self.step({"task": self.task(batch)}, features, heads)  # step A of the paper's algorithm
-        self.step({"task": self.task(batch), "disagreement": -self.discrepancy(batch)}, heads)  # step B
+        source, target = self.forward_pair(batch if self.losses else SourceBatch(batch.source))
+        self.step({"task": self.task(batch, source), **self.added(batch, source, target)}, features, heads)  # the paper's step A
+        self.step({"task": self.task(batch, self(batch.source.x)), "disagreement": -self.discrepancy(batch)}, heads)  # step B
         for _ in range(self.feature_steps):
             self.step({"discrepancy": self.discrepancy(batch)}, features)  # step C
 
-    def task(self, batch: Pair) -> Tensor:
+    def task(self, batch: Pair, source: Output) -> Tensor:
         """The cross-entropy of both heads on the source."""
-        first, second = self.head.both(self.bottleneck(self.backbone(batch.source.x)))
+        first, second = self.head.both(source.features)
         return cross_entropy(first, batch.source.y) + cross_entropy(second, batch.source.y)
 
     def discrepancy(self, batch: Pair) -> Tensor:

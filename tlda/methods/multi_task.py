@@ -7,7 +7,8 @@ from torch import Tensor
 
 from tlda.batch import Sample
 from tlda.method import Method
-from tlda.tasks import TaskHeads, first_of, measured, parts_of, scored
+from tlda.tasks import TaskHeads, first_of, measured, parts_of, require_one_count, score
+from tlda.trainers import batch_seed
 from tlda.weightings import Equal, Weighting
 
 
@@ -27,17 +28,20 @@ class MultiTask(Method):
     head: TaskHeads
 
     def __init__(self, num_classes: int | Mapping[str, Any], weighting: Weighting | None = None, **kwargs: Any) -> None:
-        super().__init__(num_classes=first_of(parts_of(num_classes)), **kwargs)
+        parts = parts_of(num_classes)
+        super().__init__(num_classes=first_of(parts), **kwargs)
         self.num_classes = num_classes  # type: ignore[assignment]
-        self.head = TaskHeads(self.num_features, parts_of(num_classes), weighting or Equal())
+        self.head = TaskHeads(self.num_features, parts, weighting or Equal())
+        require_one_count(self.losses, parts)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         losses: dict[str, Tensor] = {}
         added: dict[str, Tensor] = {}
         for part, pair in ({"": batch} if "" in self.head.parts else batch._asdict()).items():
-            source, target = self.forward_pair(pair)
+            source, target = self.head.first(part, self.forward_pair(pair), pair)
             losses |= self.head.losses(part, source.features, pair[0])
             added |= {f"{name}_{part}".rstrip("_"): value for name, value in self.added(pair, source, target).items()}
+        self.head.weighting.generator.manual_seed(batch_seed(self.trainer))
         reduce = self.trainer.strategy.reduce
         return self.total({**self.head.weigh(losses, (self.backbone, self.bottleneck), lambda x: reduce(x, reduce_op="mean")), **added})
 
@@ -45,14 +49,10 @@ class MultiTask(Method):
         self.head.weighting.end_epoch()
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        for own, output, sample in scored(self, "val", batch, dataloader_idx):
-            if own is measured(self.measures):
-                own.validate(self, sample, output, dataloader_idx)
+        score(self, "val", batch, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
         self.log_epoch(measured(self.measures).validated())
 
     def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        for own, output, sample in scored(self, "test", batch, dataloader_idx):
-            if dataloader_idx % 2 == 1:
-                self.log_epoch(own.test_target(output.logits, sample.y))
+        score(self, "test", batch, dataloader_idx)

@@ -10,6 +10,7 @@ class Oracle(Method):
     """The upper bound, not a method: cross-entropy on every label of the target's training part."""
 
     inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
+    one_domain: ClassVar[bool] = True
 
     @property
     def batch_type(self) -> type:

@@ -24,7 +24,7 @@ class SDAT(Method):
         rho: the length of the move up, in the L2 norm of all weights together; 0.02 in most of the authors' runs.
         trade_off: the coefficient of the reversed gradient at full ramp.
         hidden: the width of the critic's hidden layers.
-        entropy: weigh certain examples more, as in CDAN+E.
+        entropy: weigh certain examples more, as in CDAN+E; the commands that the authors published do not.
     """
 
     def __init__(self, rho: float = 0.02, trade_off: float = 1.0, hidden: int = 500, entropy: bool = True, **kwargs: Any) -> None:

@@ -1,13 +1,13 @@
 """Source hypothesis transfer."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, empty
 from torch.nn.functional import cross_entropy
 
 from tlda.batch import Output, TargetBatch
 from tlda.errors import UserError
-from tlda.losses import Loss, information_maximization
+from tlda.losses import information_maximization
 from tlda.method import Method
 from tlda.target import pseudo_labels_by_row
 
@@ -21,6 +21,8 @@ class SHOT(Method):
         trade_off: the weight of the cross-entropy to the pseudo-labels, the paper's beta; 0.1 in its digits.
     """
 
+    takes_no_loss: ClassVar[str] = "sees no source, which a loss could compare the target with"
+
     def __init__(self, trade_off: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.trade_off = trade_off
@@ -30,9 +32,6 @@ class SHOT(Method):
     @property
     def batch_type(self) -> type:
         return TargetBatch
-
-    def add_loss(self, name: str, loss: Loss) -> None:
-        raise UserError(f"SHOT sees no source, which the loss '{name}' could compare the target with: leave --model.plus out")
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [group for group in super().parameter_groups() if group["name"] != "head"]

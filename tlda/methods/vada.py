@@ -14,12 +14,13 @@ from tlda.nn import without_noise, without_statistics
 class VADA(Method):
     """Adversarial alignment, certain predictions on the target, and none that a small perturbation changes (Shu et al., ICLR 2018, eq. 8).
 
+    The authors' moving average of the weights (of decay 0.998) is left out.
+
     Args:
         trade_off: the coefficient of the reversed gradient at full ramp; the paper's lambda_d.
         source_trade_off: the weight of virtual adversarial training on the source; the paper's lambda_s.
         target_trade_off: the weight of it and of the entropy on the target; the paper's lambda_t.
-        perturbation: the root mean square of the perturbation of an image in 0..1, over its values: 0.0316 is the authors' norm of
-            3.5 on 3 x 32 x 32 values in -1..1, and at 28 x 28 a norm of 0.88.
+        perturbation: its root mean square over the values of an image in 0..1; 0.0316 is the authors' norm of 3.5 on 3 x 32 x 32 in -1..1.
         hidden: the width of the critic's hidden layers.
     """
 

@@ -1,6 +1,6 @@
 """Wasserstein distance guided representation learning."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -20,6 +20,8 @@ class WDGRL(Method):
         critic_steps: the steps of the critic per batch.
         hidden: the width of the critic's hidden layers.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = ("values", "texts")  # its penalty pairs rows, and domains have as many texts, but not words
 
     def __init__(self, trade_off: float = 1.0, penalty: float = 10.0, critic_steps: int = 5, hidden: int = 100, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -76,9 +76,11 @@ class StochNorm(Tuning):
         for layer in layers:
             # A hook, so that layers keep their names and kinds, such as those of timm that hold their activation too.
             layer.register_forward_hook(self._mixed)
+            # What is without noise has its mode off, and BatchNorm's own says what it normalises by.
+            layer.noise = nn.Identity()
 
     def _mixed(self, layer: Any, inputs: tuple[Tensor], output: Tensor) -> Tensor | None:
-        if not layer.training:
+        if not (layer.training and layer.noise.training):
             return None
         chosen = torch.rand(output.shape[1], device=output.device) < self.probability
         return torch.where(chosen.view(-1, *[1] * (output.ndim - 2)), moving(layer, inputs), output)
