@@ -16,6 +16,9 @@ from tlda.protocol import digest
 MARKERS = "osD^vP*Xph"
 """Of the lines in turn, so that colours are not all that tells them apart."""
 
+DASHES = ("-", "--", ":")
+"""Of ten lines each, which is as many as there are colours."""
+
 
 def groups(table: Table) -> list[tuple[str, dict[float, str]]]:
     """The tasks that differ by the option alone, by its value, with what their labels have in common.
@@ -62,7 +65,14 @@ def figure(table: Table, results: Results) -> Any:
     axes = drawn.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, (title, tasks) in zip(axes, panels, strict=True):
         for place, (row, marker) in enumerate(zip(rows, cycle(MARKERS), strict=False)):
-            _line(panel, table, row, tasks, {"marker": marker, "color": f"C{place % 10}"}, place / max(1, len(rows) - 1) - 0.5)
+            _line(
+                panel,
+                table,
+                row,
+                tasks,
+                {"marker": marker, "color": f"C{place % 10}", "linestyle": DASHES[place // 10 % 3]},
+                place / max(1, len(rows) - 1) - 0.5,
+            )
         panel.set(title=title, xlabel=table.plot["label"], xticks=sorted(tasks))
         panel.grid(axis="y", alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
