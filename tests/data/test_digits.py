@@ -129,6 +129,8 @@ def test_unknown_names_are_refused() -> None:
         Digits("mnits", "usps")
     with pytest.raises(UserError, match=r"no digit domain 'usp\+photos'; did you mean 'usps'"):
         Digits("mnist", "usp+photos")
+    with pytest.raises(UserError, match=r"--data.classes names '3' twice"):
+        Digits("mnist", "usps", classes=[3, "3", 5])
     with pytest.raises(UserError, match=r"'10', which is no digit"):
         Digits("mnist", "usps", classes=[1, 10])
 

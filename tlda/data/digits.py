@@ -16,6 +16,7 @@ from tlda.data.files import idx_images, mnist_m, svhn, usps_hdf5, usps_libsvm
 from tlda.data.fonts import fonts
 from tlda.data.pair import Domain, DomainPair
 from tlda.data.photos import blend, photographs
+from tlda.data.pooling import require_distinct
 from tlda.errors import UserError, near
 
 PHOTOS = "+photos"
@@ -106,6 +107,7 @@ class Digits(DomainPair):
                 raise UserError(f"there is no digit domain '{name}'{near(name.removesuffix(PHOTOS), READERS)}")
         self.source, self.target, self.size, self.photos = source, target, size, photos
         self.classes = [str(c) for c in (range(10) if classes is None else classes)]
+        require_distinct(self.classes, "--data.classes")
         if unknown := [c for c in self.classes if c not in set("0123456789")]:
             raise UserError(f"--data.classes has '{unknown[0]}', which is no digit; it takes some of 0 to 9, as in [0,1,2]")
         self.store = Store(Path(root or os.environ.get("TLDA_DATA") or "data"), download)
