@@ -65,15 +65,20 @@ def bench(args: list[str]) -> None:
     failed = {} if options.render else _complete(cells, folder, options)
     shown = _show(whole, folder, every, options.into)
     if options.wandb:
-        from tlda.tracking import log_summary
-
-        tables = {block.name: (block.header, block.rows) for block in shown if isinstance(block, Grid)}
-        log_summary(folder / "logs" / "summary", whole.path.stem, tables, folder / "table.html")
+        _log(whole, folder, shown)
     if failed:
         sentences = "\n".join(f"  {name}: {error}" for name, error in failed.items())
         raise UserError(
             f"{len(failed)} of {len(cells)} cells failed; the others are kept, the same command tries these again:\n{sentences}"
         )
+
+
+def _log(table: Table, folder: Path, shown: Document) -> None:
+    """Log the tables that are ``shown`` to W&B, in a summary run."""
+    from tlda.tracking import log_summary
+
+    tables = {block.name: (block.header, block.rows) for block in shown if isinstance(block, Grid)}
+    log_summary(folder / "logs" / "summary", table.path.stem, tables, folder / "table.html")
 
 
 def _complete(cells: list[Cell], folder: Path, options: argparse.Namespace) -> dict[str, str]:
