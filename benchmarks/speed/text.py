@@ -43,10 +43,10 @@ def to_maximum(x: Tensor) -> Tensor:
     return pad(x, (0, LONGEST - x.shape[1]), value=PAD)
 
 
-def seconds(batches: list[Tensor], tuning: Tuning | None = None, attention: str = "eager") -> float:
+def seconds(batches: list[Tensor], tuning: Tuning | None = None, attention: str = "eager", dropout: float | None = None) -> float:
     """The processor's seconds of a training step, the mean over ``batches``."""
     torch.manual_seed(0)
-    backbone = Text(MODEL)
+    backbone = Text(MODEL, attention_dropout=dropout)
     backbone.model.set_attn_implementation(attention)
     method = SourceOnly(backbone=backbone, num_classes=2, tuning=tuning)
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad])
@@ -74,6 +74,7 @@ def measured(source: str, target: str, steps: int) -> dict[str, Any]:
         "dynamic": seconds(plain[::every]),
         "bucketed": seconds(bucketed[::every]),
         "bucketed_fused_attention": seconds(bucketed[::every], attention="sdpa"),
+        "bucketed_fused_attention_without_dropout": seconds(bucketed[::every], attention="sdpa", dropout=0.0),
         "bucketed_lora": seconds(bucketed[::every], LoRA(rank=8, alpha=16.0)),
     }
     tokens = {"dynamic": sum(x.numel() for x in plain), "bucketed": sum(x.numel() for x in bucketed)}

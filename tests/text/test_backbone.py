@@ -56,6 +56,21 @@ def test_gradient_checkpointing_gives_the_same_gradient(model: str) -> None:
         torch.testing.assert_close(plain, again)
 
 
+def test_the_dropout_of_the_attention_is_as_given(model: str) -> None:
+    given, own = (Text(model, attention_dropout=dropout).model for dropout in (0.0, None))
+    assert {layer.attention.self.dropout.p for layer in given.encoder.layer} == {0.0}
+    assert {layer.attention.self.dropout.p for layer in own.encoder.layer} == {own.config.attention_probs_dropout_prob} != {0.0}
+    torch.testing.assert_close(Text(model, attention_dropout=0.0).eval()(IDS), Text(model).eval()(IDS))
+
+
+def test_an_attention_without_dropout_is_refused(tmp_path: Path) -> None:
+    from transformers import FNetConfig, FNetModel
+
+    FNetModel(FNetConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, intermediate_size=16)).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"\(fnet\) has no dropout to set: leave attention_dropout out"):
+        Text(str(tmp_path), attention_dropout=0.0)
+
+
 @pytest.mark.parametrize(
     ("x", "sentence"),
     [

@@ -72,6 +72,11 @@ class Text(Backbone):
         name: ``package:NAME`` of an installed package that holds the model, the path of its folder, or its name on the hub.
         pooling: the features of a text: the mean over its tokens, or those of its first token.
         gradient_checkpointing: compute activations again in the backward pass, which takes less memory and more time.
+        attention_dropout: the share of attention weights that training drops, None for the model's own. 0 lets a processor use fused
+            attention, and a step of long texts there takes half the time.
+
+    Raises:
+        UserError: there is no such model, it cannot be loaded, or its attention has no dropout to set.
     """
 
     def __init__(
@@ -79,8 +84,9 @@ class Text(Backbone):
         name: str = "sentence-transformers/all-MiniLM-L6-v2",
         pooling: Literal["mean", "cls"] = "mean",
         gradient_checkpointing: bool = False,
+        attention_dropout: float | None = None,
     ) -> None:
-        model = _encoder(name)
+        model = _encoder(name, attention_dropout)
         super().__init__(model.config.hidden_size)
         self.name, self.pooling = name, pooling
         self.pad = model.config.pad_token_id or 0
@@ -121,24 +127,38 @@ class Text(Backbone):
             raise UserError(f"the texts have token ids that '{self.name}' ({size} tokens) has not: give --data.tokenizer the same model")
 
 
-def _encoder(name: str) -> Any:
+def _encoder(name: str, attention_dropout: float | None) -> Any:
     """The encoder of the model ``name``, without its pooler, which no feature here goes through."""
     folder = model_file(name, "config.json").parent if name.startswith(PACKAGE) or Path(name).is_dir() else name
     try:
-        from transformers import AutoModel
+        from transformers import AutoConfig, AutoModel
         from transformers.utils import logging
     except ImportError as error:
         raise missing() from error
     quiet: Any = logging
     quiet.set_verbosity_error()
     quiet.disable_progress_bar()
-    # On a processor the fused attention has no dropout of its own and is slower than the plain one, see benchmarks/speed/text.json.
-    attention = "sdpa" if torch.cuda.is_available() else "eager"
     try:
-        model = AutoModel.from_pretrained(str(folder), attn_implementation=attention)
+        config = AutoConfig.from_pretrained(str(folder))
+        if attention_dropout is not None:
+            _set_attention_dropout(config, name, attention_dropout)
+        model = AutoModel.from_pretrained(str(folder), config=config, attn_implementation=_attention(attention_dropout))
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot load the encoder '{name}' ({reason}): {KINDS}") from error
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model.train()
+
+
+def _attention(dropout: float | None) -> str:
+    """The quickest attention: on a processor the fused one has no dropout of its own and then loses, see benchmarks/speed/text.json."""
+    return "sdpa" if torch.cuda.is_available() or dropout == 0.0 else "eager"
+
+
+def _set_attention_dropout(config: Any, name: str, dropout: float) -> None:
+    # BERT and its kin have the first name, DistilBERT, ModernBERT and others the second.
+    names = [option for option in ("attention_probs_dropout_prob", "attention_dropout") if hasattr(config, option)]
+    if not names:
+        raise UserError(f"the attention of '{name}' ({config.model_type}) has no dropout to set: leave attention_dropout out")
+    setattr(config, names[0], dropout)
