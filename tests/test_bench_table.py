@@ -19,6 +19,7 @@ from tlda.bench.plot import figure, groups, plot
 from tlda.bench.summary import Entry, paired_p
 from tlda.bench.table import load_table, merge
 from tlda.errors import UserError
+from tlda.protocol import differing
 
 TABLE: dict[str, Any] = {
     "title": "Golden",
@@ -368,3 +369,11 @@ def test_a_document_is_filled_at_its_mark_and_nowhere_else(tmp_path: Path) -> No
     assert document.read_text() == filled
     with pytest.raises(UserError, match="<!-- table absent -->"):
         fill(document, "absent", "# Title\n\nnew\n")
+
+
+def test_a_part_that_one_row_lacks_is_named_alone() -> None:
+    base = {"data.tasks.words": "Tagging", "data.batch_size": 16}
+    more = {**base, "data.tasks.names": "Tagging", "data.tasks.names.source": "politics", "data.tasks.names_too": 1}
+    assert differing(more, base) == "data.tasks.names Tagging, not off; data.tasks.names_too 1, not off"
+    assert differing(base, more) == "data.tasks.names off, not Tagging; data.tasks.names_too off, not 1"
+    assert differing({"a": "SGD", "a.momentum": 0.9}, {"a": "Adam"}) == "a SGD, not Adam; a.momentum 0.9, not off"

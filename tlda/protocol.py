@@ -94,8 +94,10 @@ def digest(found: Any) -> str:
 
 
 def differing(found: Lines, wanted: Lines) -> str:
-    """The lines in which ``found`` is not ``wanted``, as ``trainer.max_epochs 10, not 18``."""
+    """The lines in which ``found`` is not ``wanted``, as ``trainer.max_epochs 10, not 18``; of a part that one lacks the name alone."""
     names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    lacking = tuple(f"{name}." for name in names if name not in found or name not in wanted)
+    names = [name for name in names if not name.startswith(lacking)]
     return "; ".join(f"{name} {found.get(name, 'off')}, not {wanted.get(name, 'off')}" for name in names)
 
 
