@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from pytorch_lightning.loggers import CSVLogger
 
@@ -19,7 +21,9 @@ from tests.conftest import QUICK, TASK, TINY, Tlda
 from tests.test_bad_input import OWN, refused
 from tests.test_bench import TABLE, Here
 from tests.wandb_file import config, history, records
+from tlda.batch import Output
 from tlda.bench import launch
+from tlda.method import Method
 from tlda.tracking import loggers, wandb_mode
 
 needs_wandb = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
@@ -168,3 +172,17 @@ def test_a_bench_groups_its_runs_by_table(tlda: Tlda, monkeypatch: pytest.Monkey
     assert shown["columns"][:2] == ["method", "fh"]
     assert [row[0] for row in shown["data"]] == ["source_only", "dann"]
     assert list(Path("results/tiny/logs/summary").rglob("page_*.html"))
+
+
+def test_pictures_are_drawn_at_the_precision_that_is_measured(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, forward = [], Method.forward
+
+    def watched(self: Method, x: torch.Tensor) -> Output:
+        output = forward(self, x)
+        seen.append(("collect" in (frame.function for frame in inspect.stack(0)), output.logits.dtype))
+        return output
+
+    monkeypatch.setattr(Method, "forward", watched)
+    assert tlda("fit", *TASK, *TINY, "--trainer.precision=bf16-mixed").code == 0
+    assert {dtype for _, dtype in seen} == {torch.bfloat16}
+    assert {drawn for drawn, _ in seen} == {True, False}

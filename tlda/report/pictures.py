@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from tlda.report.translation import translation_figure, translation_grid, translator_of
+from tlda.target import evaluating
 
 ROWS = 300
 """The rows of each domain in the picture of the features: more take longer than they tell."""
@@ -44,17 +45,14 @@ class Pictures(Callback):
                     logger.log_image(f"pictures/{name}", [str(self.folder / f"{name}.png")])
 
 
-@torch.no_grad()
 def collect(method: Any, data: Any, loader: Iterable[Any]) -> tuple[Tensor, Tensor, Tensor]:
-    """Features (n, d), predicted classes (n,) and labels (n,) of a loader's rows, on the CPU."""
-    training = method.training
-    method.eval()
+    """Features (n, d), predicted classes (n,) and labels (n,) of a loader's rows, on the CPU, at the precision of what is measured."""
     parts = []
-    for batch in loader:
-        batch = data.on_after_batch_transfer(type(batch)(*(part.to(method.device) for part in batch)), 0)
-        output = method(batch.x)
-        parts.append((output.features.float().cpu(), output.logits.argmax(1).cpu(), first_task(batch.y).cpu()))
-    method.train(training)
+    with evaluating(method), method.trainer.precision_plugin.forward_context():
+        for batch in loader:
+            batch = data.on_after_batch_transfer(type(batch)(*(part.to(method.device) for part in batch)), 0)
+            output = method(batch.x)
+            parts.append((output.features.float().cpu(), output.logits.argmax(1).cpu(), first_task(batch.y).cpu()))
     features, predicted, labels = (torch.cat(column) for column in zip(*parts, strict=True))
     return features, predicted, labels
 
