@@ -74,6 +74,7 @@ def measured(source: str, target: str, steps: int) -> dict[str, Any]:
         "dynamic": seconds(plain[::every]),
         "bucketed": seconds(bucketed[::every]),
         "bucketed_fused_attention": seconds(bucketed[::every], attention="sdpa"),
+        "bucketed_without_dropout": seconds(bucketed[::every], dropout=0.0),
         "bucketed_fused_attention_without_dropout": seconds(bucketed[::every], attention="sdpa", dropout=0.0),
         "bucketed_lora": seconds(bucketed[::every], LoRA(rank=8, alpha=16.0)),
     }

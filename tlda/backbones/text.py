@@ -72,8 +72,8 @@ class Text(Backbone):
         name: ``package:NAME`` of an installed package that holds the model, the path of its folder, or its name on the hub.
         pooling: the features of a text: the mean over its tokens, or those of its first token.
         gradient_checkpointing: compute activations again in the backward pass, which takes less memory and more time.
-        attention_dropout: the share of attention weights that training drops, None for the model's own. 0 lets a processor use fused
-            attention, and a step of long texts there takes half the time.
+        attention_dropout: the share of attention weights that training drops, None for the model's own. Drawing them is half of a step of
+            long texts on a processor.
 
     Raises:
         UserError: there is no such model, it cannot be loaded, or its attention has no dropout to set.
@@ -138,22 +138,19 @@ def _encoder(name: str, attention_dropout: float | None) -> Any:
     quiet: Any = logging
     quiet.set_verbosity_error()
     quiet.disable_progress_bar()
+    # On a processor the fused attention has no dropout of its own, and its gradient takes longer: see benchmarks/speed/text.json.
+    attention = "sdpa" if torch.cuda.is_available() else "eager"
     try:
         config = AutoConfig.from_pretrained(str(folder))
         if attention_dropout is not None:
             _set_attention_dropout(config, name, attention_dropout)
-        model = AutoModel.from_pretrained(str(folder), config=config, attn_implementation=_attention(attention_dropout))
+        model = AutoModel.from_pretrained(str(folder), config=config, attn_implementation=attention)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot load the encoder '{name}' ({reason}): {KINDS}") from error
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model.train()
-
-
-def _attention(dropout: float | None) -> str:
-    """The quickest attention: on a processor the fused one has no dropout of its own and then loses, see benchmarks/speed/text.json."""
-    return "sdpa" if torch.cuda.is_available() or dropout == 0.0 else "eager"
 
 
 def _set_attention_dropout(config: Any, name: str, dropout: float) -> None:
