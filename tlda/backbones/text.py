@@ -72,8 +72,8 @@ class Text(Backbone):
         name: ``package:NAME`` of an installed package that holds the model, the path of its folder, or its name on the hub.
         pooling: the features of a text: the mean over its tokens, or those of its first token.
         gradient_checkpointing: compute activations again in the backward pass, which takes less memory and more time.
-        attention_dropout: the share of attention weights that training drops, None for the model's own. Drawing them is half of a step of
-            long texts on a processor.
+        attention_dropout: the share of attention weights that training drops, None for the model's own. A processor is slow to draw them,
+            for long texts above all.
 
     Raises:
         UserError: there is no such model, it cannot be loaded, or its attention has no dropout to set.
@@ -138,7 +138,7 @@ def _encoder(name: str, attention_dropout: float | None) -> Any:
     quiet: Any = logging
     quiet.set_verbosity_error()
     quiet.disable_progress_bar()
-    # On a processor the fused attention has no dropout of its own, and its gradient takes longer: see benchmarks/speed/text.json.
+    # On a processor the fused attention has no dropout of its own and is slower than the plain one, see benchmarks/speed/text.py.
     attention = "sdpa" if torch.cuda.is_available() else "eager"
     try:
         config = AutoConfig.from_pretrained(str(folder))
