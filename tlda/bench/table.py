@@ -224,6 +224,11 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
     )
 
 
+def tuned(method: str) -> str:
+    """The name of the row of ``method`` with the values that a search found."""
+    return f"{method}_tuned"
+
+
 MAPPINGS = ("after", "translate", "labels", "notes", "search", "plot")
 """The entries of a declaration that are mappings, beside methods and tasks."""
 
@@ -269,12 +274,24 @@ def _require_entries(path: Path, declared: dict[str, Any]) -> None:
         raise UserError(
             f"{path}: 'plot' needs an 'option' that the tasks differ by, such as data.init_args.shots, and a 'label' for its axis"
         )
-    labels = [declared.get("labels", {}).get(task, task) for task in tasks]
-    if twice := [label for label in labels if labels.count(label) > 1]:
-        raise UserError(f"{path}: two tasks have the label '{twice[0]}': each needs one of its own")
     _require_metric(path, declared.get("metric", METRIC), tasks)
     _require_search(path, declared.get("search", {}), methods)
+    _require_texts(path, declared, methods, tasks)
     _require_stages(path, declared, methods)
+
+
+def _require_texts(path: Path, declared: dict[str, Any], methods: list[str], tasks: list[str]) -> None:
+    """Raise :class:`UserError` where a label or a note is of no row and no task, or is no text, or two tasks have one label."""
+    names = [*methods, *map(tuned, declared.get("search", {}).get("space", {})), *tasks]
+    labels, notes = (declared.get(key, {}) for key in ("labels", "notes"))
+    for name, text in (*labels.items(), *notes.items()):
+        if name not in names:
+            raise UserError(f"{path}: '{name}' has a label or a note, and is neither a method nor a task{near(name, names)}")
+        if not isinstance(text, str):
+            raise UserError(f"{path}: the label or note of '{name}' must be a text, and is {text!r}; one with a comma needs quotes")
+    shown = [labels.get(task, task) for task in tasks]
+    if twice := [label for label in shown if shown.count(label) > 1]:
+        raise UserError(f"{path}: two tasks have the label '{twice[0]}': each needs one of its own")
 
 
 def _require_search(path: Path, search: dict[str, Any], methods: list[str]) -> None:

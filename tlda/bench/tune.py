@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.results import read_results, write_whole
-from tlda.bench.table import Cell, Table, merge
+from tlda.bench.table import Cell, Table, merge, tuned
 from tlda.errors import UserError, near
 
 Complete = Callable[[list[Cell]], dict[str, str]]
@@ -71,10 +71,10 @@ def with_tuned(table: Table, folder: Path) -> Table:
         methods[name] = overlay
         if name in found:
             values = found[name]["values"]
-            methods[f"{name}_tuned"] = merge(overlay, _overlay(values))
+            methods[tuned(name)] = merge(overlay, _overlay(values))
             shown = ", ".join(f"{option.rsplit('.', 1)[-1]} {_printed(value)}" for option, value in values.items())
-            labels[f"{name}_tuned"] = f"{table.label(name)}, tuned by {found[name]['validator']} ({shown})"
-    after, translate = ({**stage, **{f"{name}_tuned": stage[name] for name in found if name in stage}} for stage in table.stages)
+            labels[tuned(name)] = f"{table.label(name)}, tuned by {found[name]['validator']} ({shown})"
+    after, translate = ({**stage, **{tuned(name): stage[name] for name in found if name in stage}} for stage in table.stages)
     return replace(table, methods=methods, labels=labels, after=after, translate=translate)
 
 
