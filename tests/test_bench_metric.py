@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from tests.conftest import EXPERIMENTS
+from tlda.bench.cell import try_cell
 from tlda.bench.grid import markdown
 from tlda.bench.render import document
-from tlda.bench.results import read_result, read_results, shown, twin, write_result
+from tlda.bench.results import claim, read_result, read_results, shown, twin, write_result
 from tlda.bench.selection import BEST, LAST, selected
 from tlda.bench.table import Table, load_table
 from tlda.errors import UserError
@@ -72,6 +73,8 @@ def test_a_run_that_two_tasks_share_is_done_once(tmp_path: Path) -> None:
     first, second = table.cells()
     write(table)
     (table.results / f"{second.name}.json").unlink()
+    with claim(table.results, first, 0):
+        assert try_cell(table.results, second) is None, "the first is running, and its result will be this one's"
     found = twin(table.results, second)
     assert found is not None
     assert (found["task"], shown(found)) == ("b", 0.25)
@@ -98,5 +101,7 @@ def test_two_folders_are_two_runs_though_a_key_does_not_say_where_data_lie(tmp_p
     first, second = table.cells()
     assert first.key == second.key
     write(table)
+    with claim(table.results, first, 0), claim(table.results, second, 0):
+        assert read_result(table.results, second) is not None
     (table.results / f"{second.name}.json").unlink()
     assert twin(table.results, second) is None

@@ -76,7 +76,7 @@ def test_what_another_bench_runs_is_waited_for_and_run_where_that_gave_no_result
     told: dict[str, Any] = {}
     assert launch.run_cells([CELL], tmp_path, Shared(), lambda cell, result: told.update({cell.name: result})) == {}
     assert told == {CELL.name: {"mine": True}}
-    assert "waiting for 1 cells that another `tlda bench` runs" in capsys.readouterr().err
+    assert "waiting for 1 cells that another task or another `tlda bench` runs" in capsys.readouterr().err
 
 
 class Shared:

@@ -20,7 +20,7 @@ ATTEMPTS = 2
 """How often a cell is tried whose worker died, as one does that runs out of memory."""
 
 Outcome = dict[str, Any] | Failed | None
-"""The result of a cell, how it failed, or None where another `tlda bench` runs it now."""
+"""The result of a cell, how it failed, or None where another `tlda bench`, or a twin of it, runs now."""
 
 
 class Options(NamedTuple):
@@ -145,7 +145,7 @@ def launcher(name: str, options: Options, cells: int) -> Launcher:
 def run_cells(cells: list[Cell], folder: Path, launcher: Launcher, done: Callable[[Cell, dict[str, Any] | None], None]) -> dict[str, str]:
     """Run ``cells``, calling ``done(cell, result)`` as each ends; returns what failed: the cell's name and its error.
 
-    Cells that another `tlda bench` runs are waited for, and run here where it ended without their result.
+    Cells that another `tlda bench` or a twin runs are waited for, and run here where that ended without their result.
     """
     failed: dict[str, str] = {}
     threads = ThreadPoolExecutor(launcher.slots)
@@ -171,7 +171,7 @@ def run_cells(cells: list[Cell], folder: Path, launcher: Launcher, done: Callabl
 def _wait_for_others(cells: list[Cell], folder: Path) -> None:
     """Return once no other process runs one of ``cells``."""
     if cells:
-        print(f"tlda: waiting for {len(cells)} cells that another `tlda bench` runs", file=sys.stderr)
+        print(f"tlda: waiting for {len(cells)} cells that another task or another `tlda bench` runs", file=sys.stderr)
     for cell in cells:
         with claim(folder, cell, -1):
             pass

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from tlda.bench.table import METRIC, Cell
 from tlda.folders import write_bytes
-from tlda.protocol import differing, lines, without_nulls
+from tlda.protocol import differing, digest, lines, without_nulls
 
 Results = dict[tuple[str, str, int], dict[str, Any]]
 
@@ -27,9 +27,13 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def claim(folder: Path, cell: Cell, timeout: float) -> FileLock:
-    """The lock of ``cell``, which whoever runs it holds, and which a killed process lets go; waits ``timeout`` seconds, -1 for ever."""
+    """The lock of ``cell`` and its twins, which whoever runs one holds, and which a killed process lets go.
+
+    Waits ``timeout`` seconds, -1 for ever.
+    """
     (folder / "locks").mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / "locks" / f"{cell.name}.lock", timeout=timeout)
+    run = digest([cell.key, without_nulls(cell.resolved.get("data"))])
+    return FileLock(folder / "locks" / f"{cell.method}-{cell.seed}-{run}.lock", timeout=timeout)
 
 
 def read_result(folder: Path, cell: Cell) -> dict[str, Any] | None:
