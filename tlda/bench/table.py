@@ -98,9 +98,10 @@ class Table:
     @property
     def metric_name(self) -> str:
         """What the table shows, by task where that differs, in print."""
-        names = {task: self.called(task) for task in self.tasks}
-        same = len(set(names.values())) == 1
-        return next(iter(names.values())) if same else ", ".join(f"{name} ({self.label(task)})" for task, name in names.items())
+        tasks: dict[str, list[str]] = {}
+        for task in self.tasks:
+            tasks.setdefault(self.called(task), []).append(self.label(task))
+        return next(iter(tasks)) if len(tasks) == 1 else ", ".join(f"{name} ({', '.join(labels)})" for name, labels in tasks.items())
 
     def config(self, method: str, task: str) -> dict[str, Any]:
         """The declared configuration of a method on a task."""
