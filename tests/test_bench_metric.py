@@ -49,6 +49,7 @@ def write(table: Table) -> None:
         ({}, (90.0, 90.0), "Accuracy on the target"),
         ({"metric": "test/target/f1"}, (25.0, 25.0), "F1 on the target"),
         ({"metric": {"a": "test/target/accuracy", "b": "test/target/entities/f1"}}, (90.0, 50.0), "Accuracy (a), F1 (b) on the target"),
+        ({"metric": {"a": "test/target/entities/f1", "b": "test/target/f1"}}, (50.0, 25.0), "F1 on the target"),
     ],
 )
 def test_what_is_shown(tmp_path: Path, metric: dict[str, Any], values: tuple[float, float], words: str) -> None:
@@ -59,6 +60,11 @@ def test_what_is_shown(tmp_path: Path, metric: dict[str, Any], values: tuple[flo
     text = markdown(document(table, results))
     assert words in text
     assert f"| {values[0]:.1f} | {values[1]:.1f} |" in text
+
+
+def test_a_metric_of_several_tasks_is_named_once(tmp_path: Path) -> None:
+    metric = {"a": "test/target/f1", "b": "test/target/accuracy", "c": "test/target/f1"}
+    assert declared(tmp_path, tasks=dict.fromkeys("abc", TASK), metric=metric).metric_name == "F1 (a, c), accuracy (b)"
 
 
 def test_the_oracle_looks_at_what_is_shown(tmp_path: Path) -> None:
