@@ -191,7 +191,7 @@ def test_a_class_in_a_later_overlay_keeps_the_options_that_it_has_too() -> None:
         ({"after": ["a"]}, "'after' must be a mapping, and is ['a']"),
         ({"protocol": ["a"]}, "'protocol' must be a text"),
         ({"baseline": 3}, "'baseline' must be a text, and is 3"),
-        ({"labels": {"bass": "source only"}}, "'bass' has a label or a note, and is neither a method nor a task; did you mean 'base'"),
+        ({"notes": {"bass": "It is the baseline."}}, "there is a note on 'bass', which is not one of its methods; did you mean 'base'"),
         ({"notes": {"base": None}}, "the label or note of 'base' must be a text, and is None; one with a comma needs quotes"),
         ({"labels": dict.fromkeys(TASKS, "same")}, "two tasks have the label 'same'"),
         ({"search": {"validator": "entropy"}}, "the search needs a 'space'"),

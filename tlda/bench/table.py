@@ -282,14 +282,15 @@ def _require_entries(path: Path, declared: dict[str, Any]) -> None:
 
 
 def _require_texts(path: Path, declared: dict[str, Any], methods: list[str], tasks: list[str]) -> None:
-    """Raise :class:`UserError` where a label or a note is of no row and no task, or is no text, or two tasks have one label."""
-    names = [*methods, *map(tuned, declared.get("search", {}).get("space", {})), *tasks]
+    """Raise :class:`UserError` where a label or a note is no text, a note is of no row, or two tasks have one label."""
     labels, notes = (declared.get(key, {}) for key in ("labels", "notes"))
     for name, text in (*labels.items(), *notes.items()):
-        if name not in names:
-            raise UserError(f"{path}: '{name}' has a label or a note, and is neither a method nor a task{near(name, names)}")
         if not isinstance(text, str):
             raise UserError(f"{path}: the label or note of '{name}' must be a text, and is {text!r}; one with a comma needs quotes")
+    rows = [*methods, *map(tuned, declared.get("search", {}).get("space", {}))]
+    for name in notes:
+        if name not in rows:
+            raise UserError(f"{path}: there is a note on '{name}', which is not one of its methods{near(name, rows)}")
     shown = [labels.get(task, task) for task in tasks]
     if twice := [label for label in shown if shown.count(label) > 1]:
         raise UserError(f"{path}: two tasks have the label '{twice[0]}': each needs one of its own")
