@@ -79,6 +79,31 @@ def test_what_another_bench_runs_is_waited_for_and_run_where_that_gave_no_result
     assert "waiting for 1 cells that another task or another `tlda bench` runs" in capsys.readouterr().err
 
 
+def test_a_cell_that_comes_after_others_leaves_its_worker_to_what_is_ready(tmp_path: Path) -> None:
+    source, other = (Cell(name, "t", 0, {}, {}, name) for name in ("source", "other"))
+    translator = Cell("translator", "t", 0, {}, {}, "translator", first=source)
+    last = Cell("last", "t", 0, {}, {}, "last", translator=translator)
+    events: list[str] = []
+
+    class Slow:
+        """A launcher of two slots where the first stages take long."""
+
+        slots = 2
+
+        def run(self, folder: Path, cell: Cell) -> launch.Outcome:
+            events.append(f"{cell.method} starts")
+            time.sleep(0.1 if cell is other else 0.3)
+            events.append(f"{cell.method} ends")
+            return {}
+
+        def close(self) -> None:
+            self.slots = 0
+
+    assert launch.run_cells([source, translator, last, other], tmp_path, Slow(), lambda cell, result: None) == {}
+    assert set(events[:2]) == {"source starts", "other starts"}
+    assert events[2:] == ["other ends", "source ends", "translator starts", "translator ends", "last starts", "last ends"]
+
+
 class Shared:
     """A launcher that finds a cell taken where another holds it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from queue import SimpleQueue
@@ -148,24 +148,35 @@ def run_cells(cells: list[Cell], folder: Path, launcher: Launcher, done: Callabl
     Cells that another `tlda bench` or a twin runs are waited for, and run here where that ended without their result.
     """
     failed: dict[str, str] = {}
+    running: dict[Future[Outcome], Cell] = {}
+    left, elsewhere = list(cells), list[Cell]()
     threads = ThreadPoolExecutor(launcher.slots)
     try:
-        while cells:
-            running = {threads.submit(launcher.run, folder, cell): cell for cell in cells}
-            cells = []
-            for future in as_completed(running):
+        while left or running or elsewhere:
+            while len(running) < launcher.slots and (ready := _ready(left, [*running.values(), *elsewhere])):
+                left.remove(ready)
+                running[threads.submit(launcher.run, folder, ready)] = ready
+            if not running:
+                _wait_for_others(elsewhere, folder)
+                left, elsewhere = elsewhere + left, []
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
                 cell, outcome = running.pop(future), future.result()
                 if outcome is None:
-                    cells.append(cell)
+                    elsewhere.append(cell)
                     continue
                 if isinstance(outcome, Failed):
                     failed[cell.name] = _record(outcome, folder, cell)
                 done(cell, None if isinstance(outcome, Failed) else outcome)
-            _wait_for_others(cells, folder)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         launcher.close()
     return failed
+
+
+def _ready(left: list[Cell], unfinished: list[Cell]) -> Cell | None:
+    """The first cell of ``left`` that comes after none which is still to end, there or among ``unfinished``: it would only wait for it."""
+    names = {cell.name for cell in (*left, *unfinished)}
+    return next((cell for cell in left if not any(first and first.name in names for first in (cell.first, cell.translator))), None)
 
 
 def _wait_for_others(cells: list[Cell], folder: Path) -> None:
