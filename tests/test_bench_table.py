@@ -152,7 +152,7 @@ def test_a_row_of_the_baseline_s_class_with_other_options_is_no_baseline(tlda: T
 
 
 def test_what_comes_after_an_oracle_is_one(tlda: Tlda, golden: Path) -> None:
-    order = {name: TABLE["methods"][name] for name in ("base", "top", "a", "b")}
+    order = {name: TABLE["methods"][name] for name in ("base", "top", "a", "b")} | {"a": {"model": {"class_path": "CycleGAN"}}}
     rekeyed(golden, methods=order, after={"a": "top"}, translate={"b": "a"})
     assert tlda("bench", "golden.yaml", "--render").code == 0
     assert [row[0] for row in table_rows(golden)[1:]] == ["source only", "top (oracle)", "a (oracle)", "b (oracle)"]

@@ -425,3 +425,5 @@ def test_several_optimizers_train_in_two_processes(tmp_path: Path) -> None:
         before = make(name).state_dict()
         assert all(torch.isfinite(value).all() for value in after.values()), name
         assert any(not torch.equal(before[key], after[key]) for key in before if key.startswith("backbone")), name
+        first, second = (json.loads((tmp_path / f"sums-{name}-{rank}.json").read_text()) for rank in (0, 1))
+        assert first == second, f"{name}: the gradients of the processes were not averaged"

@@ -141,6 +141,18 @@ def test_the_offline_run_has_the_whole_of_it(tlda: Tlda) -> None:
 
 @needs_wandb
 @pytest.mark.usefixtures("offline")
+def test_what_a_run_translated_is_in_the_dashboard(tlda: Tlda) -> None:
+    cyclegan = [arg.replace("dann.yaml", "cyclegan.yaml") for arg in TASK]
+    done = tlda("fit", *cyclegan, *TINY, "--model.pretrain=0", "--model.translator.generator.generator.width=4")
+    assert done.code == 0, done.err
+    values = history(read(Path("runs")))
+    ((name,),) = values["pictures/translation/filenames"]
+    assert next(Path("runs").rglob(name)).stat().st_size > 1000
+    assert {f"val/translation/{measure}" for measure in ("frechet", "kernel", "semantic")} <= set(values)
+
+
+@needs_wandb
+@pytest.mark.usefixtures("offline")
 def test_a_run_that_fails_is_closed_as_failed(tlda: Tlda) -> None:
     Path("own_tracked.py").write_text(OWN)
     done = tlda("fit", *TASK, *QUICK, "--model.plus+=own_tracked.Late", "--data.steps=4")

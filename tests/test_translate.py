@@ -18,6 +18,7 @@ import tlda.translate
 from tests.conftest import EXPERIMENTS, TINY, Tlda
 from tests.toy import Toy
 from tlda.bench.cell import run_cell
+from tlda.bench.results import left_out
 from tlda.bench.table import load_table
 from tlda.build import build
 from tlda.checkpoint import load
@@ -162,6 +163,9 @@ def test_what_cannot_be_translated_is_told_in_a_sentence(tlda: Tlda, tmp_path: P
     again = fit(tmp_path / "again.ckpt", SMALL, limit_train_batches=3)
     assert "holds another translation" in error(again, "--out", translated)
     assert "holds other files" in error(checkpoint, "--out", tmp_path)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / PROTOCOL).write_text("{")
+    assert f"{PROTOCOL} cannot be read" in error(checkpoint, "--out", tmp_path / "damaged")
     assert "the following arguments are required: --out" in error(checkpoint)
     blocked = tmp_path / "file"
     blocked.touch()
@@ -186,7 +190,7 @@ def test_any_method_trains_on_translated_images(translated: Path, method: str) -
     assert data.fingerprint() == Toy(n=300).fingerprint(), "the task is the same: a table compares them"
 
 
-@pytest.mark.parametrize(("share", "count"), [(1.0, 10), (0.3, 3), (0.01, 0)])
+@pytest.mark.parametrize(("share", "count"), [(1.0, 10), (0.3, 3), (0.07, 1)])
 def test_a_share_of_each_batch_is_translated(translated: Path, share: float, count: int) -> None:
     source, images = Toy(n=300).loaded[0].train, read_splits(translated).train
     rows = torch.randperm(300)[:10]
@@ -217,6 +221,13 @@ def test_a_wrong_folder_or_a_damaged_image_is_named(translated: Path, checkpoint
         train(translated, n=301)
     with pytest.raises(UserError, match="share is 0"):
         Translated(None, 0.0)
+    with pytest.raises(UserError, match=r"share 0.01 of 16 source images in a batch is less than one"):
+        train(translated, share=0.01)
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer" / MANIFEST).touch()
+    (tmp_path / "newer" / PROTOCOL).write_text('{"version": 2}')
+    with pytest.raises(UserError, match="newer has version 2 of the layout, and this is version 1"):
+        train(tmp_path / "newer")
     tlda.translate.translate_checkpoint(checkpoint, tmp_path / "copy", {})
     image = next((tmp_path / "copy" / "train").rglob("*7.png"))
     image.write_bytes(image.read_bytes()[:-5] + b"wrong")
@@ -250,14 +261,25 @@ def test_the_grid_has_both_ways(checkpoint: Path) -> None:
     data.setup("fit")
     grid = translation_grid(method.translator, data)
     assert grid.shape == (3, 6 * 4, IMAGES * 4)
-    source, there, *_ = grid[0].split(4)
-    rows = torch.randperm(30, generator=torch.Generator().manual_seed(0))[:IMAGES]
-    first = data.evaluation_rows[0][rows[:1]].x[0, 0] / 255
-    torch.testing.assert_close(source[:, :4], first)
-    torch.testing.assert_close(there[:, :4], method.translator(first[None, None])[0, 0])
+    shown = [row[None, None, :, :4] for row in grid[0].split(4)]
+    translator = method.translator
+    for domain, (row, there, back) in enumerate((shown[:3], shown[3:])):
+        rows = data.evaluation_rows[domain]
+        first = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:1]
+        torch.testing.assert_close(row, rows[first].x / 255)
+        ways = (translator, translator.back) if domain == 0 else (translator.back, translator)
+        torch.testing.assert_close(there, ways[0](row))
+        torch.testing.assert_close(back, ways[1](there))
     assert translator_of(method) is method.translator
     method.translator.judge.taken.fill_(False)
     assert translator_of(method) is None
+
+
+def test_a_grid_of_few_images_shows_them_all(checkpoint: Path) -> None:
+    method: Any = load(checkpoint)
+    data = Toy(n=60)
+    data.setup("fit")
+    assert translation_grid(method.translator, data).shape == (3, 6 * 4, 6 * 4)  # a tenth of the source is held out
 
 
 # The stage of a table
@@ -313,3 +335,16 @@ def test_the_stage_is_part_of_a_cell_and_no_other_cell_knows_of_it(tmp_path: Pat
 def test_a_method_is_translated_for_by_one_above_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="under 'translate', 'cyclegan' cannot come after 'adapted'"):
         load_table(table(tmp_path / "t.yaml", translate={"cyclegan": "adapted"}))
+    with pytest.raises(UserError, match="under 'translate', 'source_only' translates nothing: name a method such as CycleGAN"):
+        load_table(table(tmp_path / "t.yaml", translate={"adapted": "source_only"})).cells()
+
+
+def test_a_result_of_another_stage_is_told_so(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.yaml")
+    cell = next(cell for cell in load_table(path).cells() if cell.method == "adapted")
+    (tmp_path / "results").mkdir()
+    filled = {**cell.resolved, "data": {**cell.resolved["data"], "init_args": {**cell.resolved["data"]["init_args"]}}}
+    filled["data"]["init_args"]["translated"] = {"folder": "cyclegan-hf-0", "share": 1.0}
+    (tmp_path / "results" / f"{cell.name}.json").write_text(json.dumps({"key": "old", "config": filled}))
+    (why,) = left_out(tmp_path / "results", [cell])
+    assert why.endswith("left out: another seed, first stage or version of the code")

@@ -103,7 +103,7 @@ def backbone_of(method: type) -> Backbone:
 
 
 class Rows(Callback):
-    """Writes the source rows that each process saw in each epoch into the folder ``ROWS``."""
+    """Writes the source rows that each process saw in each epoch, and what its weights sum to then, into the folder ``ROWS``."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -115,6 +115,8 @@ class Rows(Callback):
         name = f"rows-{trainer.current_epoch}-{trainer.global_rank}.json"
         (Path(os.environ["ROWS"]) / name).write_text(json.dumps(self.seen))
         self.seen = []
+        sums = {name: p.detach().abs().sum().item() for name, p in pl_module.named_parameters()}
+        (Path(os.environ["ROWS"]) / f"sums-{type(pl_module).__name__}-{trainer.global_rank}.json").write_text(json.dumps(sums))
 
 
 def trainer(epochs: int = 2, **options: Any) -> Trainer:

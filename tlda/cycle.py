@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,15 +13,20 @@ from torch.nn.functional import l1_loss
 from torch.optim.swa_utils import AveragedModel
 
 from tlda.backbones import Backbone
-from tlda.batch import Output
+from tlda.batch import Output, Pair
 from tlda.errors import UserError
 from tlda.generators import Generator, PatchCritic, UNetGenerator
 from tlda.losses.gan import Adversary, gan_critic, gan_generator
-from tlda.metrics.translation import Translation
+from tlda.metrics.translation import MEASURES, Translation
 from tlda.nn import Snapshot, without_gradients
 
 if TYPE_CHECKING:
     from tlda.method import Method
+    from tlda.methods.cyclegan import CycleGAN
+
+
+PIXELS = 2**20
+"""How many pixels the moving averages translate at a time: a batch to measure may be larger than one that trains has room for."""
 
 
 class ImagePool(nn.Module):
@@ -111,6 +117,7 @@ class Translator(nn.Module):
         decay: of the generators' moving average, which is what translates once it is asked to.
         critic_width: the channels of the critics' first layer.
         size: height and width of the images; by default what the backbone is made for.
+        inception: the file of Inception's weights, over whose features the translation is then measured, and not over the judge's.
     """
 
     def __init__(
@@ -123,11 +130,12 @@ class Translator(nn.Module):
         decay: float = 0.999,
         critic_width: int = 64,
         size: int | None = None,
+        inception: str | None = None,
     ) -> None:
         super().__init__()
         generator = generator or UNetGenerator()
         self.adversary, self.cycle, self.identity, self.decay = adversary, cycle, identity, decay
-        self.critic_width, self.size = critic_width, size
+        self.critic_width, self.size, self.inception = critic_width, size, inception
         self.generators = nn.ModuleDict({"to_target": generator, "to_source": copy.deepcopy(generator)})
         self.pools = nn.ModuleDict({name: ImagePool(pool) for name in ("source", "target")})
 
@@ -140,7 +148,7 @@ class Translator(nn.Module):
         self.apply(start).to(memory_format=torch.channels_last)
         self.average = averaged(self.generators, self.decay)
         self.judge = Judge(backbone, bottleneck, head)
-        self.measures = Translation(num_features)
+        self.measures = Translation(num_features, self.inception)
 
     def groups(self) -> Iterator[dict[str, Any]]:
         """What each optimizer trains: the generators, the source's critic, the target's."""
@@ -160,21 +168,39 @@ class Translator(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Source images (n, c, h, w) as the moving average makes the target's of them."""
-        return self.averages["to_target"](x) if self.judge.taken else x
+        return self._averaged("to_target", x)
 
     @torch.no_grad()
     def back(self, x: Tensor) -> Tensor:
         """Target images, or translated ones, as the moving average makes the source's of them."""
-        return self.averages["to_source"](x) if self.judge.taken else x
+        return self._averaged("to_source", x)
+
+    def _averaged(self, way: str, x: Tensor) -> Tensor:
+        if not self.judge.taken:
+            return x
+        parts = math.ceil(x[:, 0].numel() / PIXELS)
+        return torch.cat([self.averages[way](part) for part in x.chunk(max(1, parts))])
 
     def measure(self, x: Tensor, domain: int) -> Tensor:
         """What the classifier is measured on: translated source images, or the target's as they are; the translation is measured too."""
         seen = self(x) if domain == 0 else x
         if self.judge.taken:
-            self.measures.update(self.judge(seen), self.judge(x) if domain == 0 else None)
+            self.measures.update(seen, self.judge(seen), self.judge(x) if domain == 0 else None)
         return seen
 
     # Its training
+
+    def prepare(self, method: CycleGAN, batch: Pair) -> None:
+        """Let the classifier of ``method`` judge from where it is trained on; told from the first step on what cannot be translated.
+
+        Raises:
+            UserError: the ``batch`` does not suit the generators, or the judge would come too late.
+        """
+        self.require_shape(batch.source.x, batch.target.x)
+        if method.trainer.fit_loop.total_batch_idx == 0:
+            require_in_time(method.trainer, method.pretrain)
+        if method.progress >= method.pretrain:
+            self.begin(method)
 
     def begin(self, method: Method) -> None:
         """Let ``method``, as it is the first time, judge from now on."""
@@ -236,6 +262,19 @@ class Translator(nn.Module):
     def _critic_term(self, name: str, real: Tensor, fake: Tensor) -> Tensor:
         scores = self.critics[name](torch.cat((real, self.pools[name](fake))))
         return gan_critic(scores[: len(real)], scores[len(real) :], self.adversary)
+
+
+def require_in_time(trainer: Any, pretrain: float) -> None:
+    """Raise :class:`UserError` where no judge is there after the share ``pretrain`` of the run, or a callback would look for it before."""
+    if not 0 <= pretrain <= 1:
+        raise UserError(f"--model.pretrain is {pretrain}: it is a share of the run, from 0 to 1")
+    waiting = [c for c in trainer.callbacks if str(getattr(c, "monitor", "")).startswith(MEASURES)]
+    if waiting and pretrain > 0:
+        name = type(waiting[0]).__name__
+        raise UserError(
+            f"{name} follows '{waiting[0].monitor}', which is measured once the classifier that judges is trained: train that first, by "
+            "source only, and start from it by --model.init_from and --model.pretrain 0"
+        )
 
 
 def _difference(images: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:

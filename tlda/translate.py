@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from tlda.data.files import reading
 from tlda.data.translated import COLUMNS, MANIFEST, PROTOCOL, VERSION, hash_of
 from tlda.errors import Arguments, UserError
 from tlda.folders import require_writable, write_bytes
@@ -62,6 +63,8 @@ def translate_checkpoint(checkpoint: Path, out: Path, changes: dict[str, str | N
     found = read(checkpoint)[KEY]
     data = data_of(found.get("data"), checkpoint, changes)
     weights = hash_of(b"".join(value.numpy().tobytes() for value in translator.averages["to_target"].state_dict().values()))
+    if torch.cuda.is_available():
+        translator.cuda()
     return write_translation(translator, data, out, {"method": found["method"], "generator": weights, "recipe": found})
 
 
@@ -119,7 +122,10 @@ def _begin(out: Path, protocol: dict[str, Any]) -> None:
         if next((entry for entry in out.iterdir() if not entry.name.endswith(".partial")), None):
             raise UserError(f"{out} holds other files: name an empty or a new folder with --out")
         write_bytes(path, (json.dumps(protocol, indent=1, sort_keys=True) + "\n").encode())
-    elif json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(protocol)):
+        return
+    with reading(path, "delete the folder, or name another one with --out"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    if found != json.loads(json.dumps(protocol)):
         raise UserError(f"{out} holds another translation: name another folder with --out, or delete it")
 
 
@@ -132,17 +138,22 @@ def _write_split(translator: Translator, data: DomainPair, split: str, rows: Row
     for batch in track(batches, f"translating {split}", console=console, transient=True, disable=not console.is_terminal):
         labels = [int(label) for label in rows.labels[batch]]
         files = [Path(split, data.class_names[label], f"{row:07d}.png") for label, row in zip(labels, batch.tolist(), strict=True)]
-        if not all((out / file).is_file() for file in files):
+        if not all(map(_is_whole, (out / file for file in files))):
             _write_batch(translator, data.prepare(rows[batch], []).x, [out / file for file in files])
         for file, row, label in zip(files, batch.tolist(), labels, strict=True):
             yield Entry(file.as_posix(), split, row, label, hash_of((out / file).read_bytes()))
 
 
+def _is_whole(path: Path) -> bool:
+    """Whether an image is there; a loss of power leaves a name without content."""
+    return path.is_file() and path.stat().st_size > 0
+
+
 def _write_batch(translator: Translator, x: Tensor, paths: list[Path]) -> None:
     translator.require_shape(x)
-    images = (255 * translator(x)).round().clamp(0, 255).to(torch.uint8)
+    images = (255 * translator(x.to(next(translator.parameters()).device)).cpu()).round().clamp(0, 255).to(torch.uint8)
     for path, image in zip(paths, images, strict=True):
-        if not path.is_file():
+        if not _is_whole(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, png(image), sync=False)
 

@@ -41,9 +41,10 @@ def curves(table: Table, results: Results) -> Any:
         place: r["history"] for place, r in results.items() if (r.get("history") or [{}])[-1].get(TRANSLATION[0].metric) is not None
     }
     methods = [m for m in table.methods if any(m == method for method, _, _ in measured)]
-    figure = Figure(figsize=(4.5 * len(table.tasks), 2.2 * len(SHOWN)), layout="constrained")
+    shown = {metric: label for metric, label in SHOWN.items() if any(metric in history[-1] for history in measured.values())}
+    figure = Figure(figsize=(4.5 * len(table.tasks), 2.2 * len(shown)), layout="constrained")
     for row, (axes, (metric, label)) in enumerate(
-        zip(figure.subplots(len(SHOWN), len(table.tasks), squeeze=False), SHOWN.items(), strict=True)
+        zip(figure.subplots(len(shown), len(table.tasks), squeeze=False), shown.items(), strict=True)
     ):
         for panel, task in zip(axes, table.tasks, strict=True):
             for (method, of, seed), history in measured.items():
@@ -53,7 +54,7 @@ def curves(table: Table, results: Results) -> Any:
                     panel.plot(*zip(*points, strict=True), color=f"C{methods.index(method)}", linewidth=1.2, label=name)
             panel.set(title=table.label(task) if row == 0 else "", ylabel=label if panel is axes[0] else "")
             panel.grid(alpha=0.3)
-        axes[0].get_figure().supxlabel("epoch")
+    figure.supxlabel("epoch; a run's distances are over the features of its own judge, so that epochs compare and lines do not", fontsize=9)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(methods), frameon=False)
     return figure
 

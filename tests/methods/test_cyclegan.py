@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.autograd import grad
 from torch.nn.functional import interpolate, l1_loss
@@ -190,6 +190,30 @@ def test_the_terms_are_those_of_the_paper() -> None:
     assert "identity" not in built(small(identity=0.0)).generator_terms(made)
 
 
+def test_a_hinge_is_used_where_it_is_asked_for() -> None:
+    translator = built(small(adversary="hinge", pool=0))
+    made = translator.make(images(), images(4))
+    critic = translator.critics["target"]
+    real, fake = critic(made.target), critic(made.to_target.detach())
+    torch.testing.assert_close(translator.generator_terms(made)["adversarial_target"], -fake.mean())
+    torch.testing.assert_close(translator.critic_terms(made)["target_critic"], ((1 - real).relu().mean() + (1 + fake).relu().mean()) / 2)
+
+
+def test_images_are_translated_channels_last_and_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = built(small(), 16)
+    nets = nn.ModuleList([translator.generators, translator.critics, translator.averages])
+    convolutions = [m.weight for m in nets.modules() if isinstance(m, nn.Conv2d) and m.in_channels > 1 and m.kernel_size != (1, 1)]
+    assert convolutions
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in convolutions)
+    translator.judge.taken.fill_(True)
+    x, sizes = images(7), []
+    whole = translator(x)
+    translator.averages["to_target"].register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
+    monkeypatch.setattr("tlda.cycle.PIXELS", 3 * 16 * 16)
+    torch.testing.assert_close(translator(x), whole)
+    assert sizes == [3, 3, 1]
+
+
 def test_generators_move_no_critic_and_critics_no_generator() -> None:
     translator = built(small())
     made = translator.make(images(), images())
@@ -312,6 +336,40 @@ def test_each_epoch_measures_the_translation_without_a_label() -> None:
     assert 0 <= values[0]["val/translation/semantic"] <= 1
 
 
+def test_a_label_free_measure_chooses_the_checkpoint_and_stops(tmp_path: Path) -> None:
+    class Curve(Callback):
+        def __init__(self) -> None:
+            self.values: list[float] = []
+
+        def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+            self.values.append(trainer.callback_metrics[NAME].item())
+
+    NAME = "val/translation/kernel"
+    keep, curve = ModelCheckpoint(tmp_path, filename="{epoch}", monitor=NAME), Curve()
+    stop = EarlyStopping(NAME, patience=1, min_delta=100.0)  # no gain counts
+    run = trainer(6, enable_checkpointing=True, callbacks=[curve, keep, stop])
+    run.fit(method_of(pretrain=0.0), Toy())
+    assert len(curve.values) == 2
+    assert keep.best_model_path.endswith(f"epoch={curve.values.index(min(curve.values))}.ckpt")
+    for callback in (ModelCheckpoint(tmp_path, monitor=NAME), EarlyStopping(NAME)):
+        with pytest.raises(UserError, match=f"{type(callback).__name__} follows '{NAME}', which is measured once"):
+            trainer(enable_checkpointing=True, callbacks=[callback]).fit(method_of(), Toy())
+
+
+def test_a_stage_that_never_comes_is_refused() -> None:
+    with pytest.raises(UserError, match=r"pixel is 0.1 and --model.pretrain 0.1: the second stage begins once the classifier is trained"):
+        method_of(CyCADA, pixel=0.1)
+    with pytest.raises(UserError, match=r"pretrain is 1.5: it is a share of the run"):
+        trainer().fit(method_of(pretrain=1.5), Toy())
+
+
+def test_images_that_do_not_suit_end_the_run_at_once() -> None:
+    method = method_of(translator=small(size=8))
+    with pytest.raises(UserError, match="for images of 8 x 8, these are 4 x 4"):
+        trainer().fit(method, Toy())
+    assert method.progress == 0
+
+
 def test_a_checkpoint_in_mid_run_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     options = {"translator": small(pool=8), "gan": GanAdam(1e-3), "pretrain": 0.0}
     whole = method_of(**copy.deepcopy(options))
@@ -362,7 +420,7 @@ def test_the_first_stage_of_cycada_shows_the_target_to_no_batchnorm() -> None:
     statistics = []
     backbone = Tiny(dropout=0.0)
     for cls, options in ((CycleGAN, {}), (CyCADA, {"pixel": 1.0})):
-        method = method_of(cls, backbone=copy.deepcopy(backbone), pretrain=1.0, **options)
+        method = method_of(cls, backbone=copy.deepcopy(backbone), pretrain=0.9, **options)
         trainer(1, limit_val_batches=0).fit(method, Toy(shift=100.0))
         statistics.append([buffer for name, buffer in method.backbone.named_buffers() if "running" in name])
     assert statistics[0]

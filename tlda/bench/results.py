@@ -61,6 +61,10 @@ def twin(folder: Path, cell: Cell) -> dict[str, Any] | None:
     return None
 
 
+STAGES = "model.init_from", "data.translated"
+"""The options that a first stage, or a translation, sets in the cells that come after it."""
+
+
 def left_out(folder: Path, cells: list[Cell]) -> list[str]:
     """Why each result file of ``cells`` that is there and does not count does not."""
     return [_why_left_out(folder, cell) for cell in cells if (folder / f"{cell.name}.json").exists() and not read_result(folder, cell)]
@@ -72,7 +76,9 @@ def _why_left_out(folder: Path, cell: Cell) -> str:
         found = lines(json.loads(path.read_text(encoding="utf-8"))["config"])
     except (ValueError, KeyError, TypeError):
         return f"{path} is damaged; its cell runs again"
-    why = differing(found, lines(cell.resolved)) or "another seed, first stage or version of the code"
+    # What the stages before it filled in is no setting of its own.
+    found, wanted = ({name: value for name, value in some.items() if not name.startswith(STAGES)} for some in (found, lines(cell.resolved)))
+    why = differing(found, wanted) or "another seed, first stage or version of the code"
     return f"{path} was measured under other settings and is left out: {why}"
 
 

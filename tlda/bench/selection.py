@@ -29,9 +29,11 @@ LAST, BEST = Rule("last epoch"), Rule("oracle", ORACLE)
 TRANSLATION = [
     Rule("Fréchet distance", "val/translation/frechet", higher_is_better=False),
     Rule("kernel distance", "val/translation/kernel", higher_is_better=False),
+    Rule("FID", "val/translation/inception_frechet", higher_is_better=False),
+    Rule("KID", "val/translation/inception_kernel", higher_is_better=False),
     Rule("classes kept", "val/translation/semantic"),
 ]
-"""The label-free rules that only a method that translates has."""
+"""The label-free rules that only a method that translates has; the distances are over its own judge's features, or over Inception's."""
 
 
 def rules() -> list[Rule]:
@@ -85,16 +87,25 @@ def regret(results: Results, rule: Rule) -> Regret:
 def blocks(table: Table, results: Results) -> list[str | Grid]:
     """The grid of methods and rules, the average over tasks, and what it comes to; nothing where no run was validated."""
     honest = {place: result for place, result in results.items() if result.get("history") and "oracle" not in result["sees"]}
-    translating = {place: result for place, result in honest.items() if TRANSLATION[0].metric in result["history"][-1]}
+    translating = {place: result for place, result in honest.items() if _translates_to_the_end(result["history"])}
     all_runs = (
         f"What a user would really get: the {table.metric_name} on the target of the epoch that each rule chooses, all read from the same "
         "runs, the mean over tasks."
     )
-    of_translation = "When to stop to translate, by what the translations are like."
+    of_translation = (
+        "When to stop to translate, by what the translations are like: the distances are over the features of the classifier that judges, "
+        "or, as FID and KID, over Inception's. A run whose generators rest before its end is left out."
+    )
     return [
         *_blocks(table, honest, rules(), all_runs, "selection"),
         *_blocks(table, translating, [LAST, *TRANSLATION, BEST], of_translation, "translation"),
     ]
+
+
+def _translates_to_the_end(history: list[dict[str, float | None]]) -> bool:
+    """Whether what was translated still changed in the last epoch; where the generators rest, so do all of its measures."""
+    *before, last = ({rule.metric: epoch[rule.metric] for rule in TRANSLATION if rule.metric in epoch} for epoch in history[-2:])
+    return bool(last) and last not in before
 
 
 def _blocks(table: Table, results: Results, candidates: list[Rule], text: str, name: str) -> list[str | Grid]:
@@ -105,13 +116,16 @@ def _blocks(table: Table, results: Results, candidates: list[Rule], text: str, n
     rows = [[table.label(m), *(str(_entry(table, results, m, rule)) for rule in found)] for m in methods]
     regrets = {rule: regret(results, rule) for rule in found}
     best = min((rule for rule in found if rule is not BEST), key=lambda rule: regrets[rule].mean)
-    footer = ["regret: oracle less this", *map(str, regrets.values())]
+    footers = [["regret: oracle less this", *map(str, regrets.values())]]
+    if name == "translation" and len(table.tasks) > 1:
+        of_tasks = {task: {place: result for place, result in results.items() if place[1] == task} for task in table.tasks}
+        footers += [[f"on {table.label(t)}", *(str(regret(own, rule)) for rule in found)] for t, own in of_tasks.items() if own]
     comes_to = (
         f"{text} Over {len(results)} runs the best rule that sees no target label is {best.label}: its mean regret to the oracle "
         f"is {regrets[best]} points (± standard error); the last epoch's is {regrets[LAST]}."
     )
     bold = {(len(rows), 1 + found.index(best))}
-    return [comes_to, Grid(["method", *(rule.label for rule in found)], [*rows, footer], bold, name)]
+    return [comes_to, Grid(["method", *(rule.label for rule in found)], [*rows, *footers], bold, name)]
 
 
 def _entry(table: Table, results: Results, method: str, rule: Rule) -> Entry:

@@ -113,6 +113,8 @@ class Table:
         for seed, (t, m) in itertools.product(self.seeds, self.resolved):
             first, translator = (cells[seed, t, stage[m]] if m in stage else None for stage in self.stages)
             resolved = self.resolved[t, m]
+            if translator and "translator" not in translator.resolved["model"]["init_args"]:
+                raise UserError(f"{self.path}: under 'translate', '{translator.method}' translates nothing: name a method such as CycleGAN")
             before = {"after": first and first.key, "translate": translator and translator.key}
             key = f"{digest(without_nulls({**decisive(resolved), **before, 'code': own_code(resolved)}))}-{seed}"
             leads = any(m in stage.values() for stage in self.stages)

@@ -279,7 +279,7 @@ class DomainPair(LightningDataModule):
     @cached_property
     def _training_source(self) -> Domain:
         """The source with its translations, and its held-out rows apart."""
-        return self._hold_out(mixed(self.loaded[0], self.translated))
+        return self._hold_out(mixed(self.loaded[0], self.translated, self.batch_size))
 
     def _lacking(self, domain: Domain) -> str:
         """Which of the labels of the training rows are missing."""

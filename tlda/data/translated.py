@@ -143,16 +143,18 @@ class Mixed:
         return digest((digest_of(self.data).encode(), self.images.digest.encode(), str(self.share).encode()))
 
 
-def mixed(domain: Domain, translated: Translated | None) -> Domain:
-    """``domain`` with its translations in its rows.
+def mixed(domain: Domain, translated: Translated | None, batch_size: int) -> Domain:
+    """``domain`` with its translations in its rows, which come in batches of ``batch_size``.
 
     Raises:
-        UserError: the folder is not a finished translation of these very rows.
+        UserError: the folder is not a finished translation of these very rows, or no image of a batch would be translated.
     """
     from tlda.data.pair import digest_of
 
     if translated is None or translated.folder is None:
         return domain
+    if not round(translated.share * batch_size):
+        raise UserError(f"--data.translated.share {translated.share} of {batch_size} source images in a batch is less than one: raise it")
     folder = Path(translated.folder)
     rows = {"train": domain.train, "test": domain.test}
     if read_protocol(folder)["rows"] != {name: digest_of(split) for name, split in rows.items() if split is not None}:

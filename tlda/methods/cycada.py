@@ -6,6 +6,7 @@ from torch import Tensor
 
 from tlda.batch import Output, Pair, SourceBatch
 from tlda.cycle import Made
+from tlda.errors import UserError
 from tlda.losses import DomainAdversarial, semantic_consistency
 from tlda.methods.cyclegan import CycleGAN
 
@@ -20,12 +21,18 @@ class CyCADA(CycleGAN):
     Args:
         semantic: the weight of the classes' consistency (eq. 4).
         pixel: the share of the run at which the second stage begins; 1 for none.
-        trade_off: the coefficient of the reversed gradient in the second stage, at full ramp.
+        trade_off: the coefficient of the reversed gradient in the second stage, at full ramp; the ramp is over the whole run, so that
+            the second stage begins near it.
         hidden: the width of the critic's hidden layers.
     """
 
     def __init__(self, semantic: float = 1.0, pixel: float = 0.6, trade_off: float = 1.0, hidden: int = 500, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if pixel != 0 and not self.pretrain < pixel <= 1:
+            raise UserError(
+                f"--model.pixel is {pixel} and --model.pretrain {self.pretrain}: the second stage begins once the classifier is trained, "
+                "or nothing is translated, and at 1 at most"
+            )
         self.semantic, self.pixel = semantic, pixel
         self.add_loss("domain", DomainAdversarial(trade_off, hidden))
 

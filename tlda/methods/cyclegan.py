@@ -36,8 +36,8 @@ class CycleGAN(Method):
 
     def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
         classifier, generators, *critics = self.optimizers()  # type: ignore[attr-defined]
+        self.translator.prepare(self, batch)
         if self.progress >= self.pretrain:
-            self.translator.begin(self)
             made = self.translator.make(batch.source.x, batch.target.x)
             self.step(self.translation_terms(made), generators)
             self.translator.follow()

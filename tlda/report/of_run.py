@@ -199,8 +199,10 @@ def _curves(sides: Sequence[Side]) -> Section:
 
 
 TRANSLATION = {
-    "val/translation/frechet": "Fréchet distance of translated images from the target's (lower is better)",
-    "val/translation/kernel": "kernel distance of them (lower is better)",
+    "val/translation/frechet": "Fréchet distance of translated images from the target's, over the judge's features (lower is better)",
+    "val/translation/kernel": "kernel distance of them, over the judge's features (lower is better)",
+    "val/translation/inception_frechet": "Fréchet distance of them over Inception's features, FID (lower is better)",
+    "val/translation/inception_kernel": "kernel distance of them over Inception's features, KID (lower is better)",
     "val/translation/semantic": "share of images whose class the judge keeps",
 }
 """The curves of a run that translates, and what they are."""

@@ -21,6 +21,7 @@ from tlda.errors import UserError
 from tlda.method import Method
 from tlda.parsing import read_yaml
 from tlda.report.decision import TRAINS_ON_CERTAINTY
+from tlda.report.translation import translator_of
 
 QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 """The options of a trainer that leaves nothing behind."""
@@ -73,7 +74,8 @@ class Look(LightningModule):
         self.method.on_test_end()
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        output = self.method(batch.x)
+        translator = translator_of(self.method) if dataloader_idx == 0 else None
+        output = self.method(translator(batch.x) if translator else batch.x)  # as its validation measures it
         if dataloader_idx == 1:
             output = Output(output.features, self.method.infer(batch.x))
         self.method.measures.validate(self.method, batch, output, dataloader_idx)

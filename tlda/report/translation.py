@@ -28,14 +28,15 @@ def translator_of(method: Any) -> Translator | None:
 def translation_grid(translator: Translator, data: DomainPair) -> Tensor:
     """Images of both domains, as :data:`LABELS` has them from top to bottom: (3, 6 h, images w) in 0..1, on the CPU."""
     device = next(translator.parameters()).device
-    source, target = (_some(data, rows).to(device) for rows in data.evaluation_rows)
+    count = min(IMAGES, *map(len, data.evaluation_rows))
+    source, target = (_some(data, rows, count).to(device) for rows in data.evaluation_rows)
     there, back = translator(source), translator.back(target)
     rows = (source, there, translator.back(there), target, back, translator(back))
     return torch.cat([torch.cat(list(row), 2) for row in rows], 1).expand(3, -1, -1).clamp(0, 1).float().cpu()
 
 
-def _some(data: DomainPair, rows: Any) -> Tensor:
-    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:IMAGES]
+def _some(data: DomainPair, rows: Any, count: int) -> Tensor:
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:count]
     sample: Sample = data.prepare(rows[chosen], [])
     return sample.x
 
