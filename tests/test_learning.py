@@ -62,7 +62,7 @@ FAMILIES = {
             "CDAN": SMALL,
             "BSP": SMALL,
             "SDAT": SMALL,
-            "ADDA": {**SMALL, "adversarial_rate": 1.0},  # its fifth of the rate is for longer runs
+            "ADDA": {**SMALL, "gan": Adam()},  # the authors' fifth of the rate is for longer runs
             "VADA": {**SMALL, "trade_off": 1.0},  # its 0.01 is for tens of thousands of steps
             "AFN": {},
             "MultiTask": {"plus": [DomainAdversarial(hidden=32)]},  # with one task, and a loss that adapts

@@ -61,12 +61,19 @@ class MultilinearMap(nn.Module):
 
 
 class TwoHeads(nn.Module):
-    """Two classifiers with a hidden layer each; ``forward`` is their mean, :meth:`both` gives them apart."""
+    """Two classifiers with a hidden layer each and ``dropout`` before each layer.
 
-    def __init__(self, num_features: int, hidden: int, num_classes: int) -> None:
+    ``forward`` is their mean, :meth:`both` gives them apart.
+    """
+
+    def __init__(self, num_features: int, hidden: int, num_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
-        heads = (nn.Sequential(nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)) for _ in range(2))
-        self.first, self.second = heads
+
+        def noise() -> list[nn.Module]:
+            return [nn.Dropout(dropout)] if dropout else []
+
+        layers = ([*noise(), nn.Linear(num_features, hidden), nn.ReLU(), *noise(), nn.Linear(hidden, num_classes)] for _ in range(2))
+        self.first, self.second = (nn.Sequential(*head) for head in layers)
 
     def both(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The logits of either classifier, (n, classes) each."""

@@ -65,7 +65,14 @@ def tsallis_entropy(logits: Tensor, alpha: float = 1.9, balanced: bool = False) 
 
 
 class MinEnt(Loss):
-    """:func:`entropy` of the predictions on the target."""
+    """:func:`entropy` of the predictions on the target.
+
+    Args:
+        trade_off: the weight of the term.
+    """
+
+    def __init__(self, trade_off: float = 0.1) -> None:
+        super().__init__(trade_off)
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
         return entropy(target.logits)

@@ -10,6 +10,7 @@ from tlda.batch import Output, Pair
 from tlda.losses import domain_adversarial
 from tlda.method import Method
 from tlda.nn import Snapshot, critic, without_noise
+from tlda.optim import GanAdam, Optim
 
 
 class ADDA(Method):
@@ -17,14 +18,14 @@ class ADDA(Method):
 
     Args:
         pretrain: the share of the run spent on the source; 0 where ``init_from`` names a pretrained checkpoint.
-        adversarial_rate: a factor on all learning rates after that share (the authors' 2e-4 to 1e-3).
+        gan: the optimizer of the target network and the critic after that share; :class:`GanAdam`, the authors', where none is given.
         hidden: the width of the critic's hidden layers.
     """
 
-    def __init__(self, pretrain: float = 0.5, adversarial_rate: float = 0.2, hidden: int = 500, **kwargs: Any) -> None:
+    def __init__(self, pretrain: float = 0.5, gan: Optim | None = None, hidden: int = 500, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.automatic_optimization = False
-        self.pretrain, self.adversarial_rate = pretrain, adversarial_rate
+        self.pretrain, self.gan = pretrain, gan or GanAdam()
         self.source_network, self.critic = Snapshot(self.backbone, self.bottleneck), critic(self.num_features, hidden)
 
     @property
@@ -33,10 +34,10 @@ class ADDA(Method):
 
     def configure_optimizers(self) -> list[Optimizer]:  # type: ignore[override]
         source = self.parameter_groups()
-        target = [{**g, "name": f"adversarial_{g['name']}", "lr_multiplier": self.adversarial_rate * g["lr_multiplier"]} for g in source]
-        critic = {"name": "critic", "params": list(self.critic.parameters()), "lr_multiplier": self.adversarial_rate}
+        target = [{**group, "name": f"adversarial_{group['name']}"} for group in source if group["name"] != "head"]
+        critic = {"name": "critic", "params": list(self.critic.parameters()), "lr_multiplier": 1.0}
         # As in the authors' code the second stage is a training of its own, which starts without the moments of the source's loss.
-        return [self.optimizer(source), self.optimizer([g for g in target if g["name"] != "adversarial_head"]), self.optimizer([critic])]
+        return [self.optimizer(source), self.gan(target), self.gan([critic])]
 
     def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
         pretraining, target_network, critic = self.optimizers()  # type: ignore[attr-defined]

@@ -9,6 +9,8 @@ from tlda.method import Method
 class AFN(Method):
     """Adaptive feature norm: larger feature norms in both domains (Xu et al., ICCV 2019).
 
+    Something must hold the norms: the authors' networks have BatchNorm or weight decay, and SGD. Under Adam alone they grow without end.
+
     Args:
         trade_off: the weight of the norm's term.
         variant: grow each norm by a step, or pull the mean norm to a radius.

@@ -17,17 +17,19 @@ class MCD(Method):
 
     Args:
         feature_steps: how often the features are trained to agree per batch; the paper's n.
-        hidden: the width of the heads' hidden layers.
+        hidden: the width of each head's hidden layer.
+        dropout: before each layer of the heads, of each its own, without which heads that are wrong alike agree from the start; the
+            authors' digits have 0.5 there. None for none.
     """
 
     batchnorm: ClassVar[Literal["joint", "separate"]] = "separate"
     head: TwoHeads
 
-    def __init__(self, feature_steps: int = 4, hidden: int = 100, **kwargs: Any) -> None:
+    def __init__(self, feature_steps: int = 4, hidden: int = 100, dropout: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.automatic_optimization = False
         self.feature_steps = feature_steps
-        self.head = TwoHeads(self.num_features, hidden, self.num_classes)
+        self.head = TwoHeads(self.num_features, hidden, self.num_classes, dropout or 0.0)
 
     @property
     def batch_type(self) -> type:

@@ -9,6 +9,8 @@ from tlda.method import Method
 class MDD(Method):
     """Margin disparity discrepancy between the head and an adversary (Zhang et al., ICML 2019).
 
+    The paper's two classifiers are of one kind; here the head is the method's, linear, and the adversary has a hidden layer.
+
     Args:
         trade_off: the coefficient of the reversed gradient at full ramp.
         margin: the paper's gamma, the exponential of the margin.

@@ -15,7 +15,8 @@ from tlda.target import pseudo_labels_by_row
 class SHOT(Method):
     """Source-free: the source's head stays, and the features learn to fit it on the target alone (Liang et al., ICML 2020).
 
-    It starts from ``init_from``, trained on the source, and makes pseudo-labels of all target rows anew each epoch.
+    It starts from ``init_from``, trained on the source, and makes pseudo-labels of all target rows anew each epoch. The authors'
+    source stage smooths its labels, and their networks have BatchNorm in the bottleneck and a head with normalised weights.
 
     Args:
         trade_off: the weight of the cross-entropy to the pseudo-labels, the paper's beta; 0.1 in its digits.

@@ -14,6 +14,8 @@ from tlda.nn import critic
 class WDGRL(Method):
     """A critic estimates the Wasserstein distance of the features, which they reduce (Shen et al., AAAI 2018).
 
+    The critic has two hidden layers, the authors' has one.
+
     Args:
         trade_off: the weight of the distance.
         penalty: the weight of the critic's gradient penalty.

@@ -1,0 +1,22 @@
+"""The two heads of MCD."""
+
+import torch
+from torch import nn
+
+from tests.toy import Tiny
+from tlda.methods import MCD
+
+
+def test_heads_alike_disagree_only_through_noise_of_their_own() -> None:
+    x = torch.rand(64, 8)
+    for dropout in (None, 0.5):
+        torch.manual_seed(0)
+        method = MCD(dropout=dropout, hidden=6, backbone=Tiny(dropout=0.0), num_classes=3)
+        head = method.head
+        head.second.load_state_dict(head.first.state_dict())
+        assert sum(isinstance(layer, nn.Dropout) for layer in head.modules()) == (4 if dropout else 0)
+        first, second = head.train().both(x)
+        assert torch.equal(first, second) == (dropout is None)
+        first, second = head.eval().both(x)
+        assert torch.equal(first, second)
+        assert torch.equal(head(x), first)
