@@ -107,10 +107,13 @@ def test_what_is_below_the_baseline_is_marked_with_the_reason(tlda: Tlda, golden
         path = golden / f"b-{name}-0.json"
         result = json.loads(path.read_text())
         path.write_text(json.dumps(result | {"metrics": result["metrics"] | {"test/target/accuracy": -3.0}}))
-    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | {"notes": {"b": "It was made to fail."}}, sort_keys=False))
+    notes = {"b": "It was made to fail.", "top": "It is above all."}
+    Path("golden.yaml").write_text(yaml.safe_dump(TABLE | {"notes": notes}, sort_keys=False))
     assert tlda("bench", "golden.yaml", "--render").code == 0
     assert [row[0] for row in table_rows(golden)[1:] if "▼" in row[4]] == ["b"]
-    assert "▼: below source only. b: It was made to fail." in (golden / "table.md").read_text()
+    page = (golden / "table.md").read_text()
+    assert "▼: below source only. b: It was made to fail.\n" in page
+    assert "\ntop: It is above all.\n" in page
 
 
 def test_a_gain_is_over_the_row_of_the_same_protocol_or_is_refused(tlda: Tlda, golden: Path) -> None:

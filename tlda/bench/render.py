@@ -85,14 +85,19 @@ def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
     if tests := sum(row.p is not None for row in rows):
         yield f"p: of a paired two-sided t-test of the gain over seeds and tasks, after Holm's correction for {tests} rows."
     if worse := [row.method for row in rows if row.worse]:
-        reasons = (f"{table.label(method)}: {' '.join(table.notes[method].split())}" for method in worse if method in table.notes)
-        yield " ".join((f"▼: below {base}.", *reasons))
+        yield " ".join((f"▼: below {base}.", *(_note(table, method) for method in worse if method in table.notes)))
+    if others := [row.method for row in rows if row.method in table.notes and not row.worse]:
+        yield " ".join(_note(table, method) for method in others)
     alike: dict[str, list[str]] = {}
     for row in rows:
         alike.setdefault(row.differs, []).append(table.label(row.method))
     for differs, names in alike.items():
         if differs:
             yield f"† {'; '.join(names)}: {differs}; the gain is over the row of {base}'s model under the same protocol, if any."
+
+
+def _note(table: Table, method: str) -> str:
+    return f"{table.label(method)}: {' '.join(table.notes[method].split())}"
 
 
 def _published(table: Table) -> list[str | Grid]:
