@@ -22,6 +22,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor
 
 import tlda.methods
+from tests.test_learning import UNSUPERVISED
 from tests.toy import CLASSES, Tiny, Toy, backbone_of, toy_of, trainer
 from tlda.batch import OracleBatch, Output, Pair, SourceBatch, TargetBatch
 from tlda.errors import UserError
@@ -134,6 +135,8 @@ def test_alignment_moves_the_features(name: str) -> None:
     batch = batch_of(method)
     features = [output.features.detach().requires_grad_() for output in method.forward_pair(batch)]
     source, target = (Output(f, method.head(f)) for f in features)
+    # What aligns by no added loss is shown to be alive in test_liveness, by what the target does to its network; MLM in its own tests.
+    assert method.losses or name in {*UNSUPERVISED, "MLM"} or "target" not in method.batch_type._fields  # type: ignore[attr-defined]
     for key, loss in method.losses.items():
         gradient = torch.autograd.grad(loss.term(batch, source, target, 0.5), features[1], retain_graph=True)[0]  # type: ignore[operator]
         assert gradient.abs().max() > 0, key

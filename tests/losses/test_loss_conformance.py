@@ -236,9 +236,10 @@ def test_margin_disparity(conforms, shape, margin):
     assert torch.autograd.gradcheck(loss, [torch.tensor(x, requires_grad=True) for x in arrays])
 
 
+@pytest.mark.parametrize(("n", "m"), [(5, 3), (2, 2), (16, 40)])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_domain_adversarial(conforms, weighted):
-    ws, wt = (rows(n, 1, n)[:, 0] ** 2 for n in (5, 3))
+def test_domain_adversarial(conforms, weighted, n, m):
+    ws, wt = (rows(k, 1, seed)[:, 0] ** 2 for k, seed in ((n, 5), (m, 3)))
     weights = {"source_weight": torch.tensor(ws), "target_weight": torch.tensor(wt)} if weighted else {}
 
     def reference(s, t):
@@ -247,7 +248,7 @@ def test_domain_adversarial(conforms, weighted):
         ]
         return np.mean(averages)
 
-    conforms(partial(losses.domain_adversarial, **weights), reference, rows(5, 1, 1), rows(3, 1, 2))
+    conforms(partial(losses.domain_adversarial, **weights), reference, rows(n, 1, 1), rows(m, 1, 2))
 
 
 def test_entropy_weight_is_one_plus_the_exponential_of_the_negative_entropy():
@@ -363,10 +364,11 @@ def test_vat_finds_the_worst_direction_of_a_linear_model():
         assert min(abs(value - e) for e in expected) < 1e-4 * max(expected)
 
 
+@pytest.mark.parametrize(("n", "d", "classes"), [(6, 5, 3), (2, 1, 2), (9, 30, 11)])
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("power_iterations", [0, 1, 3])
-def test_vat_is_the_divergence_at_a_perturbation_of_the_radius(conforms, power_iterations, known):
-    weight, x = rows(5, 3, 1), rows(6, 5, 2)
+def test_vat_is_the_divergence_at_a_perturbation_of_the_radius(conforms, power_iterations, known, n, d, classes):
+    weight, x = rows(d, classes, 1), rows(n, d, 2)
     p = softmax(x @ weight, axis=1)
     seen = []
 

@@ -1,6 +1,8 @@
 """What must hold of every loss, whatever it computes."""
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -109,6 +111,20 @@ def test_half_precision_changes_only_the_inputs(name):
     torch.testing.assert_close(value_and_gradient(ON_PAIRS[name], *half)[0], value_and_gradient(ON_PAIRS[name], *full)[0])
 
 
+UNPAIRED = ("batch_spectral_penalty", "coral", "deep_jdot", "domain_adversarial", "joint_mmd", "margin_disparity", "mmd")
+"""The losses of two domains, whose rows do not belong together."""
+
+
+@pytest.mark.parametrize("name", [name for name in ON_PAIRS if name.split()[0] in UNPAIRED])
+def test_order_of_one_domain_does_not_matter(name):
+    source, target = (x.double() for x in batches())
+    first, second = (torch.randperm(6, generator=torch.Generator().manual_seed(seed)) for seed in (3, 4))
+    value, gradient = value_and_gradient(ON_PAIRS[name], source, target)
+    shuffled, shuffled_gradient = value_and_gradient(ON_PAIRS[name], source[first], target[second])
+    torch.testing.assert_close(shuffled, value)
+    torch.testing.assert_close(shuffled_gradient, gradient[second])
+
+
 @pytest.mark.parametrize("name", sorted(ON_PAIRS.keys() - {"vat"}))  # its direction is drawn row by row
 def test_order_of_the_batch_does_not_matter(name):
     source, target = (x.double() for x in batches())
@@ -123,6 +139,11 @@ def test_order_of_the_batch_does_not_matter(name):
 def test_symmetric_in_the_domains(name):
     source, target = batches(6, 9)
     torch.testing.assert_close(ON_PAIRS[name](source, target), ON_PAIRS[name](target, source))
+
+
+def test_the_discrepancy_of_two_classifiers_is_symmetric():
+    first, second = batches()
+    torch.testing.assert_close(losses.classifier_discrepancy(first, second), losses.classifier_discrepancy(second, first))
 
 
 @pytest.mark.parametrize("name", ["coral", "coral domainbed", "mmd", "mmd linear", "mmd mean", "joint_mmd", "classifier_discrepancy"])
@@ -189,6 +210,12 @@ def test_vat_finds_its_direction_in_single_precision(monkeypatch):
 
     cosines = (perturbation(x) * perturbation(x.double())).sum(1)
     assert cosines.min() > 0.99
+
+
+def test_losses_need_no_lightning():
+    code = "import sys, tlda.losses as losses; losses.mmd; assert not {'pytorch_lightning', 'lightning', 'torchmetrics'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @every_loss

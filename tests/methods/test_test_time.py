@@ -61,6 +61,17 @@ def test_tent_is_the_papers_recipe(steps: int) -> None:
         torch.testing.assert_close(batch.confidence, probabilities.detach().max(1).values, atol=1e-5, rtol=1e-4)
 
 
+def test_tent_moves_the_affine_part_of_batchnorm_and_not_a_bit_else() -> None:
+    method, data = from_source("TENT", steps=2, tent_lr=0.01).eval(), Toy()
+    method.trainer = trainer()
+    method.on_test_start()
+    method.infer(images(data)[:32])
+    assert method.adapted is not None
+    trained = nn.Sequential(method.backbone, method.bottleneck, method.head).state_dict()
+    moved = {key for key, value in method.adapted[0].state_dict().items() if not torch.equal(value, trained[key])}
+    assert moved == {"0.layers.2.weight", "0.layers.2.bias"}
+
+
 def test_adabn_normalises_by_all_training_rows_of_the_target() -> None:
     method, data = from_source("AdaBN"), Toy(eval_batch_size=192)
     (found,) = answers(method, data)

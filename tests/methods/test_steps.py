@@ -1,0 +1,86 @@
+"""What each optimizer step of a method moves, where it makes several steps of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer
+from torch import Tensor
+
+from tests.toy import CLASSES, Tiny, Toy, trainer
+from tlda.method import Method
+from tlda.methods import MCD, WDGRL
+
+PARTS = ("backbone", "head", "critic")
+
+
+class Steps(Callback):
+    """The parts that each step of an optimizer moved, in order."""
+
+    def __init__(self) -> None:
+        self.moved: list[set[str]] = []
+        self.now: dict[str, Tensor] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.now = self.weights(pl_module)
+        for optimizer in trainer.optimizers:
+            optimizer.register_step_post_hook(lambda *_: self.note(pl_module))
+
+    def note(self, method: Method) -> None:
+        before, self.now = self.now, self.weights(method)
+        self.moved.append({name for name in self.now if not torch.equal(before[name], self.now[name])})
+
+    @staticmethod
+    def weights(method: Any) -> dict[str, Tensor]:
+        parts = {name: getattr(method, name) for name in PARTS if hasattr(method, name)}
+        return {name: torch.cat([p.detach().flatten().clone() for p in part.parameters()]) for name, part in parts.items()}
+
+
+def steps_of(method: Method) -> list[set[str]]:
+    """What each step of one batch moved."""
+    watch = Steps()
+    trainer(1, limit_val_batches=0, callbacks=[watch]).fit(method, Toy(steps=1))
+    return watch.moved
+
+
+@pytest.mark.parametrize("feature_steps", [1, 3])
+def test_mcd_trains_all_then_the_heads_then_the_features(feature_steps: int) -> None:
+    torch.manual_seed(0)
+    method = MCD(feature_steps=feature_steps, backbone=Tiny(), num_classes=CLASSES)
+    both = [{"backbone"}, {"head"}]  # step A is of two optimizers
+    assert steps_of(method) == [*both, {"head"}, *[{"backbone"}] * feature_steps]
+
+
+@pytest.mark.parametrize("feature_steps", [0, 1])
+def test_mcd_makes_its_heads_disagree_and_its_features_agree(feature_steps: int) -> None:
+    torch.manual_seed(0)
+    method = MCD(feature_steps=feature_steps, backbone=Tiny(dropout=0.0, batch_norm=False), num_classes=CLASSES)
+    run, data = trainer(1, limit_val_batches=0), Toy(steps=1)
+    told: list[float] = []
+
+    class Watch(Callback):
+        def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+            for optimizer in trainer.optimizers:
+                optimizer.register_step_post_hook(lambda *_: told.append(self.apart(pl_module)))
+
+        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            self.batch = batch
+
+        @torch.no_grad()
+        def apart(self, method: MCD) -> float:
+            return method.discrepancy(self.batch).item()
+
+    run.callbacks.append(Watch())  # type: ignore[attr-defined]
+    run.fit(method, data)
+    _, after_a, after_b, *after_c = told
+    assert after_b > after_a
+    assert all(value < after_b for value in after_c)
+
+
+@pytest.mark.parametrize("critic_steps", [1, 4])
+def test_wdgrl_trains_its_critic_several_times_for_each_step_of_the_rest(critic_steps: int) -> None:
+    torch.manual_seed(0)
+    method = WDGRL(critic_steps=critic_steps, hidden=8, backbone=Tiny(), num_classes=CLASSES)
+    assert steps_of(method) == [*[{"critic"}] * critic_steps, {"backbone", "head"}]
