@@ -353,8 +353,9 @@ def divergence(p, z):
     return np.mean(np.sum(p * (np.log(p) - log_softmax(z, axis=1)), axis=1))
 
 
-def test_vat_finds_the_worst_direction_of_a_linear_model():
-    weight, x = rows(5, 3, 1), rows(6, 5, 2)
+@pytest.mark.parametrize(("n", "d", "classes"), [(6, 5, 3), (2, 9, 2), (4, 2, 6)])
+def test_vat_finds_the_worst_direction_of_a_linear_model(n, d, classes):
+    weight, x = rows(d, classes, 1), rows(n, d, 2)
     for row in x:
         p = softmax(row @ weight)
         # The KL is quadratic near 0: its worst direction is the first eigenvector of the Fisher matrix, either way.
@@ -364,22 +365,23 @@ def test_vat_finds_the_worst_direction_of_a_linear_model():
         assert min(abs(value - e) for e in expected) < 1e-4 * max(expected)
 
 
-@pytest.mark.parametrize(("n", "d", "classes"), [(6, 5, 3), (2, 1, 2), (9, 30, 11)])
+@pytest.mark.parametrize(("n", "shape", "classes"), [(6, (5,), 3), (2, (1,), 2), (9, (30,), 11), (4, (2, 3, 3), 5)])
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("power_iterations", [0, 1, 3])
-def test_vat_is_the_divergence_at_a_perturbation_of_the_radius(conforms, power_iterations, known, n, d, classes):
+def test_vat_is_the_divergence_at_a_perturbation_of_the_radius(conforms, power_iterations, known, n, shape, classes):
+    d = int(np.prod(shape))
     weight, x = rows(d, classes, 1), rows(n, d, 2)
     p = softmax(x @ weight, axis=1)
     seen = []
 
     def loss(w):
         def model(inputs):
-            seen.append(inputs.detach().numpy())
-            return inputs @ w
+            seen.append(inputs.detach().flatten(1).numpy())
+            return inputs.flatten(1) @ w
 
         torch.manual_seed(0)
         logits = torch.tensor(x @ weight) if known else None
-        return losses.vat(model, torch.tensor(x), logits, radius=0.5, power_iterations=power_iterations)
+        return losses.vat(model, torch.tensor(x).reshape(n, *shape), logits, radius=0.5, power_iterations=power_iterations)
 
     loss(torch.tensor(weight, requires_grad=True))
     perturbed = seen[-1]

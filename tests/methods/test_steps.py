@@ -13,7 +13,8 @@ from tests.toy import CLASSES, Tiny, Toy, trainer
 from tlda.method import Method
 from tlda.methods import MCD, WDGRL
 
-PARTS = ("backbone", "head", "critic")
+PARTS = ("backbone", "bottleneck", "head", "critic")
+FEATURES = {"backbone", "bottleneck"}
 
 
 class Steps(Callback):
@@ -48,9 +49,9 @@ def steps_of(method: Method) -> list[set[str]]:
 @pytest.mark.parametrize("feature_steps", [1, 3])
 def test_mcd_trains_all_then_the_heads_then_the_features(feature_steps: int) -> None:
     torch.manual_seed(0)
-    method = MCD(feature_steps=feature_steps, backbone=Tiny(), num_classes=CLASSES)
-    both = [{"backbone"}, {"head"}]  # step A is of two optimizers
-    assert steps_of(method) == [*both, {"head"}, *[{"backbone"}] * feature_steps]
+    method = MCD(feature_steps=feature_steps, backbone=Tiny(), bottleneck=6, num_classes=CLASSES)
+    both = [FEATURES, {"head"}]  # step A is of two optimizers
+    assert steps_of(method) == [*both, {"head"}, *[FEATURES] * feature_steps]
 
 
 @pytest.mark.parametrize("feature_steps", [0, 1])
@@ -82,5 +83,5 @@ def test_mcd_makes_its_heads_disagree_and_its_features_agree(feature_steps: int)
 @pytest.mark.parametrize("critic_steps", [1, 4])
 def test_wdgrl_trains_its_critic_several_times_for_each_step_of_the_rest(critic_steps: int) -> None:
     torch.manual_seed(0)
-    method = WDGRL(critic_steps=critic_steps, hidden=8, backbone=Tiny(), num_classes=CLASSES)
-    assert steps_of(method) == [*[{"critic"}] * critic_steps, {"backbone", "head"}]
+    method = WDGRL(critic_steps=critic_steps, hidden=8, backbone=Tiny(), bottleneck=6, num_classes=CLASSES)
+    assert steps_of(method) == [*[{"critic"}] * critic_steps, {*FEATURES, "head"}]
