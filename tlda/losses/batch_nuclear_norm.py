@@ -13,7 +13,7 @@ from tlda.losses.numerics import log_probabilities, spectrum
 
 
 def batch_nuclear_norm(logits: Tensor) -> Tensor:
-    """The negative nuclear norm of the predictions over n: least where each is certain and all are diverse (Cui et al., CVPR 2020).
+    """The negative nuclear norm of the predictions over n: least where all are certain and diverse (Cui et al., CVPR 2020, sec. 3.3).
 
     Args:
         logits: (n, c).

@@ -18,7 +18,7 @@ SHORTEST = 1e-6
 
 
 def cycle_self_training(source: Tensor, target: Tensor, source_labels: Tensor, target_logits: Tensor, ridge: float = 1e-3) -> Tensor:
-    """The error on the source of a head that was fitted to the pseudo-labels of the target (Liu et al., NeurIPS 2021).
+    """The error on the source of a head that was fitted to the pseudo-labels of the target (Liu et al., NeurIPS 2021, sec. 3.1).
 
     The reverse step of the paper's cycle: the shared head labels the target, without gradient; a second head is fitted to those
     labels by ridge regression, in closed form; its squared error on the labelled source is the loss, whose gradient

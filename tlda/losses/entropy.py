@@ -20,7 +20,7 @@ def entropy_of(log_p: Tensor) -> Tensor:
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """The mean entropy of the predictions, in nats, (n, c) to a scalar (Grandvalet & Bengio, NeurIPS 2004)."""
+    """The mean entropy of the predictions, in nats, (n, c) to a scalar (Grandvalet & Bengio, NeurIPS 2004, sec. 2)."""
     return entropy_of(log_probabilities(logits)).mean()
 
 
@@ -39,7 +39,7 @@ def information_maximization(logits: Tensor) -> Tensor:
 
 
 def tsallis_entropy(logits: Tensor, alpha: float = 1.9, balanced: bool = False) -> Tensor:
-    """The mean Tsallis entropy ``(1 - sum p^alpha) / (alpha - 1)`` of the predictions (Liu et al., NeurIPS 2021).
+    """The mean Tsallis entropy ``(1 - sum p^alpha) / (alpha - 1)`` of the predictions (Liu et al., NeurIPS 2021, sec. 3.2).
 
     Between Shannon's entropy, in nats, at 1 and the Gini impurity at 2: the larger, the less it hurries an uncertain
     prediction towards certainty.

@@ -10,7 +10,7 @@ from tlda.target import batch_norms, copied_network, network, require_normalisat
 
 
 class AdaBN(Method):
-    """Trained on the source; target images are normalised by BatchNorm statistics of the target (Li et al., Pattern Recognition 2018).
+    """Trained on the source; target images are normalised by their own BatchNorm statistics (Li et al., Pattern Recognition 2018, alg. 1).
 
     They are taken over all training rows of the target before its first batch of a test or prediction, in every process alike.
     """

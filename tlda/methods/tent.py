@@ -14,7 +14,7 @@ from tlda.target import affine_parameters, batch_norms, copied_network, network,
 
 
 class TENT(Method):
-    """Trained on the source; at test time scales and shifts follow the entropy of the target's batches (Wang et al., ICLR 2021).
+    """Trained on the source; at test time scales and shifts follow the entropy of the target's batches (Wang et al., ICLR 2021, sec. 3).
 
     BatchNorm normalises each batch of the target by itself, and a batch is answered before the step that it causes. So the answers
     depend on ``data.eval_batch_size``. Each test and prediction starts over from the trained network, and each process adapts to
