@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -46,6 +47,23 @@ def steps_of(method: Method) -> list[set[str]]:
     return watch.moved
 
 
+def measured(method: Method, measure: Callable[[Any], Tensor]) -> list[float]:
+    """The ``measure`` of a batch after each step that is made on it."""
+    told: list[float] = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            for optimizer in trainer.optimizers:
+                optimizer.register_step_post_hook(lambda *_: told.append(self.value(batch)))
+
+        @torch.no_grad()
+        def value(self, batch: Any) -> float:
+            return measure(batch).item()
+
+    trainer(1, limit_val_batches=0, callbacks=[Watch()]).fit(method, Toy(steps=1))
+    return told
+
+
 @pytest.mark.parametrize("feature_steps", [1, 3])
 def test_mcd_trains_all_then_the_heads_then_the_features(feature_steps: int) -> None:
     torch.manual_seed(0)
@@ -58,24 +76,7 @@ def test_mcd_trains_all_then_the_heads_then_the_features(feature_steps: int) -> 
 def test_mcd_makes_its_heads_disagree_and_its_features_agree(feature_steps: int) -> None:
     torch.manual_seed(0)
     method = MCD(feature_steps=feature_steps, backbone=Tiny(dropout=0.0, batch_norm=False), num_classes=CLASSES)
-    run, data = trainer(1, limit_val_batches=0), Toy(steps=1)
-    told: list[float] = []
-
-    class Watch(Callback):
-        def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-            for optimizer in trainer.optimizers:
-                optimizer.register_step_post_hook(lambda *_: told.append(self.apart(pl_module)))
-
-        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-            self.batch = batch
-
-        @torch.no_grad()
-        def apart(self, method: MCD) -> float:
-            return method.discrepancy(self.batch).item()
-
-    run.callbacks.append(Watch())  # type: ignore[attr-defined]
-    run.fit(method, data)
-    _, after_a, after_b, *after_c = told
+    _, after_a, after_b, *after_c = measured(method, method.discrepancy)
     assert after_b > after_a
     assert all(value < after_b for value in after_c)
 
@@ -85,3 +86,15 @@ def test_wdgrl_trains_its_critic_several_times_for_each_step_of_the_rest(critic_
     torch.manual_seed(0)
     method = WDGRL(critic_steps=critic_steps, hidden=8, backbone=Tiny(), bottleneck=6, num_classes=CLASSES)
     assert steps_of(method) == [*[{"critic"}] * critic_steps, {*FEATURES, "head"}]
+
+
+def test_wdgrl_makes_its_critic_see_a_distance_and_its_features_reduce_it() -> None:
+    torch.manual_seed(0)
+    method = WDGRL(penalty=0.0, trade_off=100.0, hidden=8, backbone=Tiny(dropout=0.0, batch_norm=False), num_classes=CLASSES)
+
+    def distance(batch: Any) -> Tensor:
+        return method.distance(*(output.features for output in method.forward_pair(batch)))
+
+    *critic, rest = measured(method, distance)
+    assert critic == sorted(critic)
+    assert rest < critic[-1]
