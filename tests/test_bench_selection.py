@@ -59,7 +59,7 @@ def test_each_rule_gives_what_pandas_says(tlda: Tlda, golden: Path, histories: p
 
 def test_what_translates_is_stopped_by_its_own_measures_too(tlda: Tlda, golden: Path, histories: pd.DataFrame) -> None:  # noqa: F811
     assert tlda("bench", "golden.yaml", "--render").code == 0
-    head, row, regret = table_rows(golden)[-3:]
+    head, row, regret, *of_tasks = table_rows(golden)[-5:]
     candidates = [LAST, *TRANSLATION, BEST]
     assert (head[1:], row[0]) == ([rule.label for rule in candidates], "a")
     runs = histories[histories["method"] == "a"]
@@ -68,6 +68,9 @@ def test_what_translates_is_stopped_by_its_own_measures_too(tlda: Tlda, golden: 
         assert row[j] == f"{by_seed.mean():.1f} ± {by_seed.std():.1f}"
         gap = given(runs, BEST) - given(runs, rule)
         assert regret[j].strip("*") == f"{gap.mean():.2f} ± {gap.sem():.2f}"
+        for own, task in zip(of_tasks, TASKS, strict=True):
+            assert own[0] == f"on {load_table('golden.yaml').label(task)}"
+            assert own[j] == f"{gap.xs(task, level='task').mean():.2f} ± {gap.xs(task, level='task').sem():.2f}"
 
 
 def test_where_runs_were_not_validated_there_is_nothing_to_select_by(tlda: Tlda, golden: Path) -> None:  # noqa: F811
