@@ -33,11 +33,10 @@ class ADDA(Method):
         return Pair
 
     def configure_optimizers(self) -> list[Optimizer]:  # type: ignore[override]
-        source = self.parameter_groups()
-        target = [{**group, "name": f"adversarial_{group['name']}"} for group in source if group["name"] != "head"]
-        critic = {"name": "critic", "params": list(self.critic.parameters()), "lr_multiplier": 1.0}
+        target = [{**group, "name": f"adversarial_{group['name']}"} for group in self.parameter_groups() if group["name"] != "head"]
         # As in the authors' code the second stage is a training of its own, which starts without the moments of the source's loss.
-        return [self.optimizer(source), self.gan(target), self.gan([critic])]
+        critic = {"name": "critic", "params": list(self.critic.parameters()), "lr_multiplier": 1.0}
+        return [self.optimizer(self.parameter_groups()), self.gan(target), self.gan([critic])]
 
     def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
         pretraining, target_network, critic = self.optimizers()  # type: ignore[attr-defined]

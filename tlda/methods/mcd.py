@@ -18,8 +18,7 @@ class MCD(Method):
     Args:
         feature_steps: how often the features are trained to agree per batch; the paper's n.
         hidden: the width of each head's hidden layer.
-        dropout: before each layer of the heads, of each its own, without which heads that are wrong alike agree from the start; the
-            authors' digits have 0.5 there. None for none.
+        dropout: before each layer of the heads, of each its own; the authors' digits have 0.5 there. None for none.
     """
 
     batchnorm: ClassVar[Literal["joint", "separate"]] = "separate"

@@ -14,8 +14,7 @@ from tlda.nn import without_noise, without_statistics
 class VADA(Method):
     """Adversarial alignment, certain predictions on the target, and none that a small perturbation changes (Shu et al., ICLR 2018, eq. 8).
 
-    The authors' moving average of the weights (of decay 0.998) is left out, and where their critic and features take turns, a
-    gradient is reversed.
+    Left out: the authors' moving average of the weights (of decay 0.998), and turns of critic and features: a gradient is reversed.
 
     Args:
         trade_off: the coefficient of the reversed gradient at full ramp; the paper's lambda_d.
