@@ -46,6 +46,15 @@ def test_what_needs_no_torch_does_not_import_it(option: str) -> None:
     assert "usage: tlda" in done.stdout if option == "--help" else done.stdout.strip() == __version__
 
 
+def test_a_reader_that_has_enough_ends_the_command_without_a_word() -> None:
+    code = "import sys; from tlda.cli import main; sys.stdin.read(); sys.exit(main(['list', 'methods']))"
+    listing = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert listing.stdout
+    listing.stdout.close()
+    assert listing.communicate()[1] == b""
+    assert listing.returncode == 141
+
+
 def test_help_names_every_command(tlda: Tlda) -> None:
     help_text = tlda("--help").out
     assert all(f"  {name} " in help_text for name in COMMANDS)

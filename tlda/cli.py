@@ -46,6 +46,11 @@ def _guarded(args: list[str], debug: bool) -> int:
 
     try:
         _dispatch(args[0], args[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has enough; Python would flush the rest as it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except UserError as error:
         if debug:
             raise
