@@ -129,11 +129,15 @@ class Method(QuickNotes, LightningModule):
 
     def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
         """The terms by name, whose sum is minimised: the task loss on the first domain's labels, and every added loss."""
-        return {"task": cross_entropy(source.logits, batch[0].y), **self.added(batch, source, target)}
+        return {"task": self.task_loss(source.logits, batch[0].y), **self.added(batch, source, target)}
 
     def source_objective(self, batch: Any, source: Output) -> dict[str, Tensor]:
         """The terms of a step that sees no target: the task loss, and every added loss that does not look at one."""
-        return {"task": cross_entropy(source.logits, batch[0].y), **self.added(batch, source, None)}
+        return {"task": self.task_loss(source.logits, batch[0].y), **self.added(batch, source, None)}
+
+    def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The cross-entropy, in nats, of logits (n, c) to labels (n,)."""
+        return cross_entropy(logits, labels)
 
     def added(self, batch: Any, source: Output, target: Output | None) -> dict[str, Tensor]:
         """The terms of the added losses by name; without a ``target``, of those that do not look at it."""

@@ -1,7 +1,11 @@
 """Training on the source, without adaptation."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from tlda.errors import UserError
 from tlda.method import Method
 
 
@@ -9,6 +13,19 @@ class SourceOnly(Method):
     """The baseline: cross-entropy on the source's labels; the target is not looked at.
 
     With ``plus``, it becomes the method that those losses make.
+
+    Args:
+        label_smoothing: the share of a label that goes to all classes alike (Szegedy et al., CVPR 2016, sec. 7), as SHOT's source stage
+            has it, with 0.1; None for none.
     """
 
     inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
+
+    def __init__(self, label_smoothing: float | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= (label_smoothing or 0) < 1:
+            raise UserError(f"--model.label_smoothing is {label_smoothing}: it is a share of a label, from 0 to less than 1")
+        self.label_smoothing = label_smoothing or 0.0
+
+    def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
