@@ -33,7 +33,8 @@ def vat(
             convolutional network the direction then has a cosine of 0.6 with the true one, at 1e-2 one of 0.99.
         power_iterations: the refinements of a random direction.
     """
-    reference = log_probabilities(model(x) if logits is None else logits).detach()
+    with torch.no_grad():
+        reference = log_probabilities(model(x) if logits is None else logits)
     direction = _unit(torch.randn_like(x))
     for _ in range(power_iterations):
         step = (xi * direction).requires_grad_()

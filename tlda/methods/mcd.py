@@ -2,11 +2,12 @@
 
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from tlda.batch import Output, Pair, SourceBatch
+from tlda.batch import Pair, SourceBatch
 from tlda.losses import classifier_discrepancy
 from tlda.method import Method
 from tlda.nn import TwoHeads
@@ -41,16 +42,22 @@ class MCD(Method):
     def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
         features, heads = self.optimizers()  # type: ignore[attr-defined]
         source, target = self.forward_pair(batch if self.losses else SourceBatch(batch.source))
-        self.step({"task": self.task(batch, source), **self.added(batch, source, target)}, features, heads)  # the paper's step A
-        self.step({"task": self.task(batch, self(batch.source.x)), "disagreement": -self.discrepancy(batch)}, heads)  # step B
+        self.step({"task": self.task(batch, source.features), **self.added(batch, source, target)}, features, heads)  # the paper's step A
+        fixed = torch.no_grad()(self.features)  # step B moves the heads alone
+        self.step({"task": self.task(batch, fixed(batch.source.x)), "disagreement": -self.discrepancy(fixed(batch.target.x))}, heads)
         for _ in range(self.feature_steps):
-            self.step({"discrepancy": self.discrepancy(batch)}, features)  # step C
+            self.step({"discrepancy": self.discrepancy(self.features(batch.target.x))}, features)  # step C
 
-    def task(self, batch: Pair, source: Output) -> Tensor:
-        """The cross-entropy of both heads on the source."""
-        first, second = self.head.both(source.features)
+    def features(self, x: Tensor) -> Tensor:
+        """What the heads see of inputs, (n, d)."""
+        features: Tensor = self.bottleneck(self.backbone(x))
+        return features
+
+    def task(self, batch: Pair, features: Tensor) -> Tensor:
+        """The cross-entropy of both heads on the source's features (n, d)."""
+        first, second = self.head.both(features)
         return cross_entropy(first, batch.source.y) + cross_entropy(second, batch.source.y)
 
-    def discrepancy(self, batch: Pair) -> Tensor:
-        """How far the heads disagree on the target."""
-        return classifier_discrepancy(*self.head.both(self.bottleneck(self.backbone(batch.target.x))))
+    def discrepancy(self, features: Tensor) -> Tensor:
+        """How far the heads disagree on the target's features (n, d)."""
+        return classifier_discrepancy(*self.head.both(features))
