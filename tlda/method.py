@@ -113,8 +113,13 @@ class Method(QuickNotes, LightningModule):
         self.losses[name] = loss
 
     def forward(self, x: Tensor) -> Output:
-        features = self.bottleneck(self.backbone(x))
+        features = self.features(x)
         return Output(features, arranged(self.head(features), x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the head sees of inputs, (n, d)."""
+        features: Tensor = self.bottleneck(self.backbone(x))
+        return features
 
     def forward_pair(self, batch: Any) -> tuple[Output, Output]:
         """The outputs of the first and the last domain of ``batch``, which are one where it has only one."""

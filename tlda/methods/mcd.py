@@ -4,7 +4,6 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from tlda.batch import Pair, SourceBatch
@@ -48,15 +47,10 @@ class MCD(Method):
         for _ in range(self.feature_steps):
             self.step({"discrepancy": self.discrepancy(self.features(batch.target.x))}, features)  # step C
 
-    def features(self, x: Tensor) -> Tensor:
-        """What the heads see of inputs, (n, d)."""
-        features: Tensor = self.bottleneck(self.backbone(x))
-        return features
-
     def task(self, batch: Pair, features: Tensor) -> Tensor:
         """The cross-entropy of both heads on the source's features (n, d)."""
         first, second = self.head.both(features)
-        return cross_entropy(first, batch.source.y) + cross_entropy(second, batch.source.y)
+        return self.task_loss(first, batch.source.y) + self.task_loss(second, batch.source.y)
 
     def discrepancy(self, features: Tensor) -> Tensor:
         """How far the heads disagree on the target's features (n, d)."""

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from tlda.batch import Pair
 from tlda.losses import ConditionalAdversarial
@@ -46,4 +45,4 @@ class SDAT(Method):
         """The gradients of the source's cross-entropy; random numbers drawn for it are drawn again."""
         with torch.random.fork_rng([self.device] if self.on_gpu else []):
             source, _ = self.forward_pair(batch)
-        return torch.autograd.grad(cross_entropy(source.logits, batch.source.y), weights, materialize_grads=True)
+        return torch.autograd.grad(self.task_loss(source.logits, batch.source.y), weights, materialize_grads=True)
