@@ -13,6 +13,7 @@ import yaml
 
 from tests.conftest import QUICK, TASK, Outcome, Tlda
 from tests.folders import FOLDERS, write_folders
+from tlda.build import build
 from tlda.errors import UserError
 
 FIT = ["fit", *TASK, *QUICK]
@@ -82,6 +83,11 @@ COMMANDS = {
     "a configuration that is none": (["fit", "-c", "list.yaml"], ["list.yaml is not a configuration", "model"]),
     "unknown option in a file": ([*FIT, "-c", "typo.yaml"], ["typo.yaml", "'trainer.max_epoch'", "did you mean 'trainer.max_epochs'?"]),
     "unknown part in a file": ([*FIT, "-c", "modle.yaml"], ["modle.yaml", "'modle'", "did you mean 'model'?"]),
+    "an option beside its class": ([*FIT, "-c", "beside.yaml"], ["beside.yaml", "'trade_off' in model itself", "below model.init_args"]),
+    "an option beside a class within": ([*FIT, "-c", "within.yaml"], ["within.yaml", "'temperature' in model.plus", "plus.init_args"]),
+    "options that are no mapping": ([*FIT, "-c", "number.yaml"], ["number.yaml has model.init_args: 3", "an entry for each option"]),
+    "a trainer that is a number": ([*FIT, "-c", "trainer.yaml"], ["trainer.yaml has trainer: 3", "max_epochs"]),
+    "data that are a number": ([*FIT, "-c", "data.yaml"], ["data.yaml has data: 3", "class_path"]),
     "missing data": ([*FIT, "--data.source=mnist", "--data.root=nowhere"], ["mnist is missing", "nowhere/digits/MNIST", "--data.download"]),
     "no root": (FOLDER_FIT[:-2], ["--data.root"]),
     "the network is for another size": ([*FIT, "--model.backbone.size", "28"], ["28 x 28", "16 x 16", "--data.size"]),
@@ -125,6 +131,11 @@ def bad(tmp_path: Path, trained: Path) -> Path:
     (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
     (tmp_path / "typo.yaml").write_text("trainer: {max_epoch: 1}\n")
     (tmp_path / "modle.yaml").write_text("modle: {class_path: DANN}\n")
+    (tmp_path / "beside.yaml").write_text("model: {class_path: DANN, trade_off: 3}\n")
+    (tmp_path / "within.yaml").write_text("model: {init_args: {plus: [{class_path: MCC, temperature: 3}]}}\n")
+    (tmp_path / "number.yaml").write_text("model: {class_path: DANN, init_args: 3}\n")
+    (tmp_path / "trainer.yaml").write_text("trainer: 3\n")
+    (tmp_path / "data.yaml").write_text("data: 3\n")
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder").mkdir()
     checkpoint = (trained / "checkpoints" / "last.ckpt").read_bytes()
@@ -138,6 +149,11 @@ def bad(tmp_path: Path, trained: Path) -> Path:
 def test_a_command_that_cannot_be(tlda: Tlda, bad: Path, case: str) -> None:
     args, words = COMMANDS[case]
     refused(tlda(*(bad if arg == CHECKPOINT else arg for arg in args)), *words)
+
+
+def test_a_configuration_from_python_is_checked_as_a_file_is() -> None:
+    with pytest.raises(UserError, match="the configuration has an unknown option 'protocol'; known: data, model, trainer"):
+        build({"model": {"class_path": "DANN"}, "data": {"class_path": "Digits"}, "protocol": "x"})
 
 
 def without_target(root: Path) -> None:
@@ -217,6 +233,7 @@ TABLES = {
     "an overlay that is none": ({"methods": {"dann": 3}}, [], ["t.yaml is not a configuration"]),
     "an unknown part of an overlay": ({"methods": {"dann": "modle.yaml"}}, [], ["modle.yaml", "'modle'", "did you mean 'model'?"]),
     "an unknown option of an overlay": ({"methods": {"d": "typo.yaml"}}, [], ["typo.yaml", "did you mean 'trainer.max_epochs'?"]),
+    "an option beside its class": ({"methods": {"d": {"model": {"class_path": "DANN", "hidden": 3}}}}, [], ["'hidden' in model itself"]),
     "an unknown class": ({"methods": {"d": {"model": {"class_path": "DANNN"}}}}, [], ["'DANNN' of --model", "did you mean 'DANN'?"]),
     "an unknown method": ({}, ["--methods=dan"], ["t.yaml has no method 'dan'", "did you mean 'dann'?"]),
     "an unknown task": ({}, ["--tasks=fh,hf"], ["t.yaml has no task 'hf'", "known: fh"]),

@@ -16,7 +16,7 @@ import tlda.methods  # noqa: F401  (imported, so that their classes have short n
 from tlda.data.pair import DomainPair
 from tlda.light import Unprofiled
 from tlda.method import Method
-from tlda.parsing import explained
+from tlda.parsing import explained, require_config
 from tlda.protocol import with_protocol
 
 
@@ -32,10 +32,11 @@ def _parser() -> LightningArgumentParser:
 
 def known_options() -> list[str]:
     """What a configuration may name, such as ``model`` and ``trainer.max_epochs``."""
-    return [name.lstrip("-") for action in _parser()._actions for name in action.option_strings]
+    return [name.lstrip("-") for action in _parser()._actions for name in action.option_strings if action.dest != "help"]
 
 
 def _parse(config: dict[str, Any]) -> Any:
+    require_config("the configuration", config, known_options())
     with explained(known_options()):
         # A copy: the parser writes into what is nested.
         return _parser().parse_object(copy.deepcopy(config))

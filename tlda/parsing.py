@@ -90,10 +90,33 @@ def require_config(place: str | Path, config: Any, known: Iterable[str]) -> None
     known = list(known)
     if not isinstance(config, Mapping):
         raise UserError(f"{place} is not a configuration: it needs entries such as model, data and trainer")
-    trainer = config.get("trainer")
-    for name in (*config, *(f"trainer.{key}" for key in (trainer if isinstance(trainer, Mapping) else ()))):
+    trainer = config.get("trainer") or {}
+    if not isinstance(trainer, Mapping):
+        raise UserError(f"{place} has trainer: {trainer}: it needs entries such as max_epochs")
+    for name in (*config, *(f"trainer.{key}" for key in trainer)):
         if name not in known:
             raise UserError(f"{place} has an unknown option '{name}'{_near_option(str(name), known)}")
+    for part in ("model", "data"):
+        if not isinstance(config.get(part) or "", (str, Mapping)):
+            raise UserError(f"{place} has {part}: {config[part]}: it needs entries class_path and init_args")
+        _require_class(place, part, config.get(part))
+
+
+def _require_class(place: str | Path, name: str, value: Any) -> None:
+    """Raise :class:`UserError` where an option of a class stands beside its ``class_path``; ``value`` is what ``place`` has as ``name``."""
+    if isinstance(value, list):
+        for item in value:
+            _require_class(place, name, item)
+    if not isinstance(value, Mapping):
+        return
+    stray = [key for key in value if key not in ("class_path", "init_args", "dict_kwargs")]
+    if stray and (name in ("model", "data") or "class_path" in value):
+        raise UserError(f"{place} has '{stray[0]}' in {name} itself: the options of a class belong below {name}.init_args")
+    given = value.get("init_args") or {}
+    if not isinstance(given, Mapping):
+        raise UserError(f"{place} has {name}.init_args: {given}: it needs an entry for each option")
+    for key, inner in given.items():
+        _require_class(place, f"{name}.{key}", inner)
 
 
 # Errors of the parser
