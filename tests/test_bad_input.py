@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.conftest import QUICK, TASK, Outcome, Tlda
 from tests.folders import FOLDERS, write_folders
 from tlda.build import build
 from tlda.errors import UserError
+from tlda.parsing import BASES, RANGES, subclasses
 
 FIT = ["fit", *TASK, *QUICK]
 FOLDER_FIT = ["fit", *FOLDERS, *QUICK, "--data.root", "data"]
@@ -83,6 +85,10 @@ COMMANDS = {
     "a configuration that is none": (["fit", "-c", "list.yaml"], ["list.yaml is not a configuration", "model"]),
     "unknown option in a file": ([*FIT, "-c", "typo.yaml"], ["typo.yaml", "'trainer.max_epoch'", "did you mean 'trainer.max_epochs'?"]),
     "unknown part in a file": ([*FIT, "-c", "modle.yaml"], ["modle.yaml", "'modle'", "did you mean 'model'?"]),
+    "an option out of its range": ([*FIT, "--model", "MCD", "--model.feature_steps=0"], ["--model.feature_steps is 0", "1 or more"]),
+    "an option of a loss out of its range": ([*FIT, "--model.plus+=MCC", "--model.plus.temperature=0"], ["temperature is 0", "above 0"]),
+    "a warm-up in epochs": ([*FIT, "--model.schedule=Cosine", "--model.schedule.warmup=2"], ["schedule.warmup is 2", "below 1"]),
+    "a rate below zero": ([*FIT, "--model.optimizer.lr=-1"], ["--model.optimizer.lr is -1.0", "0 or more"]),
     "an option beside its class": ([*FIT, "-c", "beside.yaml"], ["beside.yaml", "'trade_off' in model itself", "below model.init_args"]),
     "an option beside a class within": ([*FIT, "-c", "within.yaml"], ["within.yaml", "'temperature' in model.plus", "plus.init_args"]),
     "options that are no mapping": ([*FIT, "-c", "number.yaml"], ["number.yaml has model.init_args: 3", "an entry for each option"]),
@@ -154,6 +160,17 @@ def test_a_command_that_cannot_be(tlda: Tlda, bad: Path, case: str) -> None:
 def test_a_configuration_from_python_is_checked_as_a_file_is() -> None:
     with pytest.raises(UserError, match="the configuration has an unknown option 'protocol'; known: data, model, trainer"):
         build({"model": {"class_path": "DANN"}, "data": {"class_path": "Digits"}, "protocol": "x"})
+
+
+def known_classes() -> list[type]:
+    return [cls for base in {*BASES.values()} for cls in subclasses(base).values() if cls.__module__.startswith("tlda.")]
+
+
+def test_every_range_is_of_an_option_and_every_default_is_in_its_range() -> None:
+    defaults = [parameter for cls in known_classes() for parameter in inspect.signature(cls).parameters.values()]
+    assert {parameter.name for parameter in defaults} >= set(RANGES)
+    numbers = [p for p in defaults if p.name in RANGES and isinstance(p.default, (int, float))]
+    assert [p for p in numbers if not RANGES[p.name][0](p.default)] == []
 
 
 def without_target(root: Path) -> None:
@@ -234,6 +251,7 @@ TABLES = {
     "an unknown part of an overlay": ({"methods": {"dann": "modle.yaml"}}, [], ["modle.yaml", "'modle'", "did you mean 'model'?"]),
     "an unknown option of an overlay": ({"methods": {"d": "typo.yaml"}}, [], ["typo.yaml", "did you mean 'trainer.max_epochs'?"]),
     "an option beside its class": ({"methods": {"d": {"model": {"class_path": "DANN", "hidden": 3}}}}, [], ["'hidden' in model itself"]),
+    "a trade-off below zero": ({"methods": {"d": {"model": {"class_path": "DANN", "init_args": {"trade_off": -1}}}}}, [], ["is -1.0: it"]),
     "an unknown class": ({"methods": {"d": {"model": {"class_path": "DANNN"}}}}, [], ["'DANNN' of --model", "did you mean 'DANN'?"]),
     "an unknown method": ({}, ["--methods=dan"], ["t.yaml has no method 'dan'", "did you mean 'dann'?"]),
     "an unknown task": ({}, ["--tasks=fh,hf"], ["t.yaml has no task 'hf'", "known: fh"]),

@@ -6,8 +6,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
-from tlda.optim import SGD, Adam, AdamW, Constant, Cosine, InverseDecay, Optim, ramp, set_learning_rates
+from tlda.errors import UserError
+from tlda.optim import SGD, Adam, AdamW, Constant, Cosine, InverseDecay, Optim, named_groups, ramp, set_learning_rates
 
 
 def test_ramp_is_the_papers() -> None:
@@ -37,3 +39,13 @@ def test_groups_keep_their_own_rates(optim: Optim) -> None:
         weight.grad = torch.ones(2)
     optimizer.step()
     assert weights[1][0] > weights[0][0]  # the smaller rate moved less
+
+
+def test_an_optimizer_that_cannot_be_made_says_why() -> None:
+    with pytest.raises(UserError, match="SGD cannot be made: Nesterov momentum requires a momentum"):
+        SGD(momentum=0.0)([{"params": [torch.zeros(1, requires_grad=True)], "name": "head", "lr_multiplier": 1.0}])
+
+
+def test_a_multiplier_that_would_climb_is_refused() -> None:
+    with pytest.raises(UserError, match=r"factor -0.1 of lr_multipliers on 'head' must be 0 or more"):
+        named_groups({"head": nn.Linear(1, 1)}, {"head": -0.1})

@@ -16,7 +16,7 @@ import tlda.methods  # noqa: F401  (imported, so that their classes have short n
 from tlda.data.pair import DomainPair
 from tlda.light import Unprofiled
 from tlda.method import Method
-from tlda.parsing import explained, require_config
+from tlda.parsing import explained, require_config, require_ranges
 from tlda.protocol import with_protocol
 
 
@@ -39,7 +39,10 @@ def _parse(config: dict[str, Any]) -> Any:
     require_config("the configuration", config, known_options())
     with explained(known_options()):
         # A copy: the parser writes into what is nested.
-        return _parser().parse_object(copy.deepcopy(config))
+        parsed = _parser().parse_object(copy.deepcopy(config))
+    for part in ("model", "data"):
+        require_ranges(part, parsed[part].as_dict())
+    return parsed
 
 
 def _plain(parsed: Any) -> dict[str, Any]:

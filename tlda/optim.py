@@ -77,6 +77,8 @@ def named_groups(parts: Mapping[str, nn.Module], multipliers: Mapping[str, float
     """The parameters of each part by its name, with its learning-rate multiplier; a part without any makes no group."""
     if unknown := set(multipliers) - set(parts):
         raise UserError(f"lr_multipliers names {sorted(unknown)}; a method has {', '.join(parts)}")
+    if negative := [name for name, factor in multipliers.items() if factor < 0]:
+        raise UserError(f"the factor {multipliers[negative[0]]} of lr_multipliers on '{negative[0]}' must be 0 or more")
     groups = [{"name": n, "params": list(part.parameters()), "lr_multiplier": multipliers.get(n, 1.0)} for n, part in parts.items()]
     return [group for group in groups if group["params"]]
 
@@ -98,7 +100,10 @@ class Optim:
 
     def __call__(self, groups: list[dict[str, Any]]) -> Optimizer:
         """The optimizer, each group at its own initial rate."""
-        optimizer = self.make(groups)
+        try:
+            optimizer = self.make(groups)
+        except ValueError as error:
+            raise UserError(f"{type(self).__name__} cannot be made: {error}") from error
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"] = self.lr * group["lr_multiplier"]
         return optimizer

@@ -25,7 +25,7 @@ from tlda.folders import require_writable
 from tlda.light import Progress, Unprofiled
 from tlda.method import Method
 from tlda.nn import computes_in_bfloat16
-from tlda.parsing import explained, read_yaml, require_config
+from tlda.parsing import explained, read_yaml, require_config, require_ranges
 from tlda.predictions import write_predictions
 from tlda.protocol import with_protocol
 from tlda.quiet import hush
@@ -114,6 +114,8 @@ class Run(LightningCLI):
             require_config(path, read_yaml(path), known)
         with explained(known):
             self.config = parser.parse_args(args)
+        for part in ("model", "data"):
+            require_ranges(part, self.config[args[0]][part].as_dict())
 
     def _parse_ckpt_path(self) -> None:
         """The checkpoint's options stand before the command's own already: see :func:`_with_checkpoint`."""
