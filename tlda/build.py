@@ -36,12 +36,12 @@ def known_options() -> list[str]:
 
 
 def _parse(config: dict[str, Any]) -> Any:
-    require_config("the configuration", config, known_options())
-    with explained(known_options()):
+    known = known_options()
+    require_config("the configuration", config, known)
+    with explained(known):
         # A copy: the parser writes into what is nested.
         parsed = _parser().parse_object(copy.deepcopy(config))
-    for part in ("model", "data"):
-        require_ranges(part, parsed[part].as_dict())
+    require_ranges(parsed)
     return parsed
 
 

@@ -139,11 +139,16 @@ RANGES: dict[str, Range] = {
 """The range of an option by its name, which is that of one concept; out of it a method would do nothing, or the reverse, without a word."""
 
 
-def require_ranges(place: str, value: Any) -> None:
-    """Raise :class:`UserError` where an option of one of tlda's classes is out of its range, in what ``place`` is parsed to."""
+def require_ranges(parsed: Any) -> None:
+    """Raise :class:`UserError` where an option of one of tlda's classes is out of its range, in the model or the data of ``parsed``."""
+    for part in ("model", "data"):
+        _require_ranges(part, parsed[part].as_dict())
+
+
+def _require_ranges(place: str, value: Any) -> None:
     if isinstance(value, list):
         for item in value:
-            require_ranges(place, item)
+            _require_ranges(place, item)
     if not isinstance(value, Mapping):
         return
     ours = str(value.get("class_path")).startswith("tlda.")
@@ -151,7 +156,7 @@ def require_ranges(place: str, value: Any) -> None:
         holds, words = RANGES.get(name, (bool, "")) if ours else (bool, "")
         if words and isinstance(given, (int, float)) and not holds(given):
             raise UserError(f"--{place}.{name} is {given}: it must be {words}")
-        require_ranges(f"{place}.{name}", given)
+        _require_ranges(f"{place}.{name}", given)
 
 
 # Errors of the parser

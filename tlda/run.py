@@ -114,8 +114,7 @@ class Run(LightningCLI):
             require_config(path, read_yaml(path), known)
         with explained(known):
             self.config = parser.parse_args(args)
-        for part in ("model", "data"):
-            require_ranges(part, self.config[args[0]][part].as_dict())
+        require_ranges(self.config[args[0]])
 
     def _parse_ckpt_path(self) -> None:
         """The checkpoint's options stand before the command's own already: see :func:`_with_checkpoint`."""
