@@ -21,7 +21,6 @@ import tlda.methods  # noqa: F401  (imported, so that their classes have short n
 from tlda import checkpoint
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
-from tlda.folders import require_writable
 from tlda.light import Progress, Unprofiled
 from tlda.method import Method
 from tlda.nn import computes_in_bfloat16
@@ -31,6 +30,7 @@ from tlda.protocol import with_protocol
 from tlda.quiet import hush
 from tlda.report.pictures import Pictures
 from tlda.tracking import closed, loggers
+from tlda.writing import require_writable
 
 
 def default_precision() -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 from tlda.data.files import reading
 from tlda.data.translated import COLUMNS, MANIFEST, PROTOCOL, VERSION, hash_of
 from tlda.errors import Arguments, UserError
-from tlda.folders import require_writable, write_bytes
+from tlda.writing import require_writable, write_bytes
 
 if TYPE_CHECKING:
     from tlda.cycle import Translator

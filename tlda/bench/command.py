@@ -11,10 +11,11 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tlda.bench.grid import Document, Grid
-from tlda.bench.results import Results, left_out, read_results, shown, write_whole
+from tlda.bench.render import place
+from tlda.bench.results import Results, left_out, read_results, shown
 from tlda.bench.table import Cell, Table, load_table
 from tlda.errors import Arguments, UserError, positive
-from tlda.folders import require_writable
+from tlda.writing import require_writable, write_text
 
 
 def _arguments(args: list[str]) -> argparse.Namespace:
@@ -48,6 +49,8 @@ def bench(args: list[str]) -> None:
         from tlda.bench.plot import groups
 
         groups(declared)  # what cannot be drawn is said before anything is trained
+    if options.into:
+        place(options.into, declared.path.stem)  # nor is it said after hours that there is no place for the table
     folder = declared.results
     if options.tune and options.render:
         raise UserError("--render runs nothing, and --tune runs a search: leave one of them out")
@@ -123,11 +126,11 @@ def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> D
     results: Results = read_results(folder, cells)
     shown = document(table, results)
     for ending, content in {"md": markdown(shown), "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
-        write_whole(folder / f"table.{ending}", content)
+        write_text(folder / f"table.{ending}", content)
     if table.plot:
         from tlda.bench.plot import plot
 
-        write_whole(folder / "plot.svg", plot(table, results))
+        write_text(folder / "plot.svg", plot(table, results))
     text = markdown(brief(table, results))
     if into:
         fill(into, table.path.stem, text)

@@ -15,6 +15,7 @@ from tlda.bench.cell import Failed, start_worker, try_cell
 from tlda.bench.results import claim
 from tlda.bench.table import Cell
 from tlda.errors import UserError, near
+from tlda.writing import write_text
 
 ATTEMPTS = 2
 """How often a cell is tried whose worker died, as one does that runs out of memory."""
@@ -193,7 +194,8 @@ def _record(failure: Failed, folder: Path, cell: Cell) -> str:
     path = folder / "failed" / f"{cell.name}.log"
     try:
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f"{failure.sentence}\n\n{failure.log}", encoding="utf-8")
-    except OSError as error:
-        return f"{failure.sentence} (and no log could be kept: {error.strerror})"
+        write_text(path, f"{failure.sentence}\n\n{failure.log}")
+    except (OSError, UserError) as error:
+        reason = error.__cause__ if isinstance(error, UserError) else error
+        return f"{failure.sentence} (and no log could be kept: {getattr(reason, 'strerror', reason)})"
     return f"{failure.sentence} ({path})"

@@ -14,6 +14,7 @@ from tlda.bench.summary import Entry, Row, summarize
 from tlda.bench.table import Table
 from tlda.errors import UserError
 from tlda.protocol import digest
+from tlda.writing import write_text
 
 
 def document(table: Table, results: Results) -> Document:
@@ -125,12 +126,24 @@ def _by_source(entries: list[dict[str, str]]) -> dict[tuple[str, str], dict[str,
 
 def fill(document: Path, name: str, text: str) -> None:
     """Put the markdown ``text``, less its title, at the place of ``document`` that is marked for the table ``name``."""
+    before, after = place(document, name)
+    write_text(document, f"{before}{text.split(chr(10), 1)[1].strip()}\n{after}")
+
+
+def place(document: Path, name: str) -> tuple[str, str]:
+    """What stands before and after the place of ``document`` that is marked for the table ``name``, the marks included.
+
+    Raises:
+        UserError: the document cannot be read, or has no such place.
+    """
     start, end = f"<!-- table {name} -->\n", "<!-- end -->"
-    before, mark, rest = document.read_text(encoding="utf-8").partition(start)
+    try:
+        before, mark, rest = document.read_text(encoding="utf-8").partition(start)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {document} ({getattr(error, 'strerror', 'it is no UTF-8')}): check the name after --into") from error
     if not mark or end not in rest:
         raise UserError(f"{document} has no place for the table: write '{start.strip()}' and '{end}' where it belongs")
-    body = text.split("\n", 1)[1].strip()
-    document.write_text(f"{before}{mark}{body}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+    return before + mark, end + rest.split(end, 1)[1]
 
 
 def csv_text(table: Table, results: Results) -> str:

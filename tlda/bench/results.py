@@ -10,20 +10,15 @@ from typing import Any
 from filelock import FileLock
 
 from tlda.bench.table import METRIC, Cell
-from tlda.folders import write_bytes
 from tlda.protocol import differing, digest, lines, without_nulls
+from tlda.writing import write_text
 
 Results = dict[tuple[str, str, int], dict[str, Any]]
 
 
 def write_result(folder: Path, cell: Cell, result: dict[str, Any]) -> None:
     """Write the result of ``cell``, whole or not at all."""
-    write_whole(folder / f"{cell.name}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, by a rename: whole or, with a full disk or a kill, not at all."""
-    write_bytes(path, text.encode())
+    write_text(folder / f"{cell.name}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
 
 
 def claim(folder: Path, cell: Cell, timeout: float) -> FileLock:

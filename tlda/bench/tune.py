@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tlda.bench.results import read_results, write_whole
+from tlda.bench.results import read_results
 from tlda.bench.table import Cell, Table, merge, tuned
 from tlda.errors import UserError, near
+from tlda.writing import write_text
 
 Complete = Callable[[list[Cell]], dict[str, str]]
 """Runs what is missing of some cells, and returns what failed."""
@@ -52,7 +53,7 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
             raise UserError(f"no trial of {method} has a value of {validator}: {failed or 'it was never finite'}")
         tried = [{"values": trial.params, "value": trial.value} for trial in study.trials]
         found[method] = {"values": study.best_params, "validator": validator, "value": study.best_value, "trials": tried}
-        write_whole(folder / "tuned.json", json.dumps(found, indent=1) + "\n")
+        write_text(folder / "tuned.json", json.dumps(found, indent=1) + "\n")
 
 
 def _found(folder: Path) -> dict[str, Any]:

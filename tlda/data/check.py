@@ -16,7 +16,7 @@ from tlda.data.files import SUFFIXES, decode, image_files, reading
 from tlda.data.folders import Folders, in_threads
 from tlda.data.layouts import Classes, Found, Layout, few
 from tlda.errors import Arguments, UserError, near
-from tlda.folders import require_writable
+from tlda.writing import require_writable
 
 THUMBNAIL = 64
 """The height and width of an image on the sheet."""

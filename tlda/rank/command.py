@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.grid import markdown
-from tlda.bench.results import write_whole
 from tlda.data.progress import progress
 from tlda.errors import Arguments
-from tlda.folders import require_writable
 from tlda.protocol import digest
 from tlda.rank.declared import Ranking, load_ranking
 from tlda.rank.render import document, similarity_document
+from tlda.writing import require_writable, write_text
 
 VERSION = 1
 """Part of every key. Raise it when a change of the code changes numbers."""
@@ -53,7 +52,7 @@ def rank(args: list[str]) -> None:
     complete = _compare if options.similarity else _score
     results = complete(ranking, [] if options.render else picked, _read(path), path, options.fine_tune)
     shown = (similarity_document if options.similarity else document)(ranking.title or ranking.name, results)
-    write_whole(folder / f"{name}.md", markdown(shown))
+    write_text(folder / f"{name}.md", markdown(shown))
     Console().print(Markdown(markdown(shown)))
     print(f"tlda: wrote {path} and {path.with_suffix('.md').name}")
 
@@ -81,7 +80,7 @@ def _score(ranking: Ranking, picked: list[str], known: dict[str, Any], path: Pat
     for task, candidate in progress("candidates", places, len(places)):
         entries = results["tasks"][task]
         entries[candidate] = _measured(ranking, task, candidate, entries.get(candidate), fine_tune)
-        write_whole(path, json.dumps(results, indent=1) + "\n")
+        write_text(path, json.dumps(results, indent=1) + "\n")
     return results
 
 
@@ -128,5 +127,5 @@ def _compare(ranking: Ranking, picked: list[str], known: dict[str, Any], path: P
         if done or candidate in picked:
             results["pairs"][candidate] = known["pairs"][candidate] if done else similarity(ranking, candidate)
             results["keys"][candidate] = key
-            write_whole(path, json.dumps(results, indent=1) + "\n")
+            write_text(path, json.dumps(results, indent=1) + "\n")
     return results

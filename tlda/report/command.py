@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tlda.bench.results import write_whole
 from tlda.bench.table import load_table
 from tlda.errors import Arguments, UserError
-from tlda.folders import require_writable
 from tlda.parsing import read_yaml
 from tlda.report.page import page
 from tlda.tracking import closed, ready
+from tlda.writing import require_writable, write_text
 
 
 def _arguments(args: list[str]) -> argparse.Namespace:
@@ -47,7 +46,7 @@ def report(args: list[str]) -> None:
 
         hush()
         found = of_run(options.subject, options.before)
-    write_whole(options.out, page(found))
+    write_text(options.out, page(found))
     if table:
         log_to_wandb(options.out, table.results, group=table.path.stem, name=f"{table.path.stem}-report")
     else:
