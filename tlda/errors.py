@@ -11,6 +11,11 @@ from typing import NoReturn
 class UserError(Exception):
     """Something that the user can put right. The command line prints the sentence alone, without a traceback."""
 
+    def __init__(self, sentence: str) -> None:
+        # A loader makes the error of its worker process anew, from a message that is that process's traceback.
+        in_worker = sentence.startswith("Caught UserError in ")
+        super().__init__(sentence.rpartition("UserError: ")[2].strip() if in_worker else sentence)
+
 
 def near(name: str, names: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the nearest of ``names``, or all of them where none is near."""

@@ -146,3 +146,39 @@ def test_the_three_commands_of_the_readme(tlda: Tlda, photos: Path) -> None:
     assert len(rows) == 12
     assert {row.split(",")[1] for row in rows} <= set(CLASSES)
     assert {Path(row.split(",")[0]).parent.parent.name for row in rows} == {"phone"}
+
+
+def test_odd_images_are_named(tlda: Tlda, photos: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(photos / "phone/pen/lying.jpg", exif=exif)
+    Image.new("RGB", (16, 16), (0, 90, 200)).save(photos / "phone/cup/flat.png")
+    Image.fromarray(pixels % 12).save(photos / "phone/cup/dark.png")
+    Image.new("L", (16, 16)).save(photos / "phone/cup/night.png")
+    photograph(photos / "phone/__MACOSX/0.png", 7)
+    lines = tlda("data", "check", photos, "--sheet", "sheet.jpg").out.splitlines()
+    assert lines[0] == "photos: phone 16 images, studio 12 images"
+    assert "phone: 1 images lie on their side or are mirrored by their EXIF data, and are turned upright: pen/lying.jpg" in lines
+    assert "phone: 1 images are of one colour: cup/flat.png" in lines
+    assert "phone: 2 images are black or nearly so, no value above 15 of 255: cup/dark.png, cup/night.png" in lines
+    assert not [line for line in lines if line.startswith("studio: 12")]
+
+
+def test_images_of_a_published_set_stay_as_they_are_stored(tlda: Tlda, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    (tmp_path / "pacs/photo/dog").mkdir(parents=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 30, 3), dtype=np.uint8)).save(
+        tmp_path / "pacs/photo/dog/0.jpg", exif=exif
+    )
+    out = tlda("data", "check", "PACS", "--root", tmp_path).out
+    assert "their EXIF data, and stay as they are stored, as in published results: dog/0.jpg" in out
+    assert "30 x 12 to 30 x 12 pixels" in out
+
+
+@pytest.mark.parametrize("sheet", ["x.abc", "x", "phone"])
+def test_a_sheet_that_is_no_picture_is_refused_first(tlda: Tlda, photos: Path, sheet: str) -> None:
+    done = tlda("data", "check", photos, "--sheet", sheet)
+    assert (done.code, done.out) == (1, "")
+    assert f"--sheet is {sheet}, and a picture ends in .png, .jpg, .webp" in done.sentences[0]

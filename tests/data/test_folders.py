@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from tiny_files import REAL, needs
 
-from tlda.data import Folders
-from tlda.data.folders import DecodedFiles, Files
+from tlda.data import Digits, Folders, OfficeCaltech10
+from tlda.data.folders import DecodedFiles, Files, read_image
 from tlda.errors import UserError
 
 
@@ -56,7 +56,7 @@ def test_rows_on_disk_are_read_by_worker_processes(root: Path) -> None:
 def test_images_are_decoded_once_until_a_file_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders(root).setup("fit")
     with monkeypatch.context() as patch:
-        patch.setattr("tlda.data.folders.read_image", lambda path, size: pytest.fail(f"{path} is decoded again"))
+        patch.setattr("tlda.data.folders.read_image", lambda path, *_: pytest.fail(f"{path} is decoded again"))
         folders(root).setup("fit")
     write(root / "source" / "cat" / "0.png", 200)
     rows: Any = folders(root).load()[0].train
@@ -235,3 +235,109 @@ def test_the_real_pacs() -> None:
     data = Folders(str(Path(REAL or "", "pacs")), "photo", "sketch", size=16, classes=["dog", "guitar"], seed=0)
     data.setup("fit")
     assert [len(domain.train) for domain in data.loaded] == [160, 160]
+
+
+def turned(path: Path, orientation: int, size: tuple[int, int] = (20, 16)) -> None:
+    """A photograph whose first stored row is red, and whose EXIF data say how it lies."""
+    image = Image.new("RGB", size, (0, 0, 255))
+    image.paste((255, 0, 0), (0, 0, size[0], size[1] // 2))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(path, exif=exif, quality=100)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize(("orientation", "red"), [(1, "top"), (3, "bottom"), (6, "right"), (8, "left")])
+def test_photographs_are_turned_upright(tmp_path: Path, ending: str, orientation: int, red: str) -> None:
+    turned(tmp_path / f"0.{ending}", orientation)
+    image = read_image(tmp_path / f"0.{ending}", 8).float()[0]
+    halves = {"top": image[:3], "bottom": image[-3:], "left": image[:, :3], "right": image[:, -3:]}
+    assert max(halves, key=lambda side: halves[side].mean().item()) == red
+
+
+def test_a_published_set_is_read_as_its_images_are_stored(tmp_path: Path) -> None:
+    for domain in ("amazon", "webcam"):
+        for name in ("bike", "mug"):
+            (tmp_path / "images" / domain / name).mkdir(parents=True)
+            turned(tmp_path / "images" / domain / name / "0.jpg", 3)
+    own = Folders(str(tmp_path / "images"), "amazon", "webcam", size=8).load()[0].train
+    with pytest.warns(UserWarning, match="does not compare"):
+        published = OfficeCaltech10(str(tmp_path), "amazon", "webcam", size=8, classes=["bike", "mug"]).load()[0].train
+    red = [[rows[torch.tensor([0])].x[0, 0, y].float().mean() > 100 for y in (0, -1)] for rows in (own, published)]
+    assert red == [[False, True], [True, False]]
+    assert (own.digest == published.digest, own.content == published.content) == (False, False)  # type: ignore[attr-defined]
+
+
+@needs("office_caltech10/images")
+def test_the_one_turned_image_of_office_caltech10_stays_as_published() -> None:
+    path = Path(REAL or "", "office_caltech10/images/caltech10/mug/041_0006.jpg")
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
+    assert OfficeCaltech10.layout.turned is False
+    assert torch.equal(read_image(path, 32, OfficeCaltech10.layout.turned), torch.from_numpy(expected.copy()).permute(2, 0, 1))
+    assert not torch.equal(read_image(path, 32), read_image(path, 32, turned=False))
+
+
+def test_exif_data_that_cannot_be_read_leave_the_image_as_it_is(tmp_path: Path) -> None:
+    write(tmp_path / "0.jpg")
+    with Image.open(tmp_path / "0.jpg") as image:
+        image.save(tmp_path / "1.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12")
+    assert read_image(tmp_path / "1.jpg", 8).shape == (3, 8, 8)
+
+
+def ramp(high: float, kind: str) -> Image.Image:
+    return Image.fromarray(np.linspace(0, high, 256).reshape(16, 16).astype(kind))
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "expected"),
+    [
+        (ramp(1.0, "float32"), "0.tif", "bright"),
+        (ramp(255.0, "float32"), "0.tif", r"floats from 0 to 255, and black is 0 and white is 1"),
+        (ramp(float("nan"), "float32"), "0.tif", r"floats from nan"),
+        (ramp(65535, "uint16"), "0.png", "bright"),
+        (ramp(65535, "uint16"), "0.tif", "bright"),
+        (ramp(4095, "uint16"), "0.png", r"16 bits are filled up to 4095 only"),
+        (ramp(1023, "uint16"), "0.tif", r"16 bits are filled up to 1023 only"),
+        (ramp(2**20, "int32"), "0.tif", r"whole numbers from 0 to 1048576, which are not 16 bits"),
+        (ramp(-500, "int32"), "0.tif", r"whole numbers from -500 to 0"),
+    ],
+)
+def test_a_container_is_scaled_by_its_type_or_refused(tmp_path: Path, image: Image.Image, name: str, expected: str) -> None:
+    image.save(tmp_path / name)
+    if expected == "bright":
+        assert abs(read_image(tmp_path / name, 16).float().mean().item() - 127) < 2
+    else:
+        with pytest.raises(UserError, match=rf"{name} cannot be read .*{expected}"):
+            read_image(tmp_path / name, 16)
+
+
+def test_a_file_of_another_format_than_images_come_in_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png", "pcx")
+    with pytest.raises(UserError, match=r"0.png cannot be read"):
+        read_image(tmp_path / "0.png", 8)
+
+
+@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", ".thumbnails", "@eaDir", "__MACOSX", "#recycle"])
+def test_hidden_folders_are_no_classes_and_hold_no_images(root: Path, hidden: str) -> None:
+    for place in (root / "source" / hidden, root / "target" / "cat" / hidden, root / "target" / "cat" / "deep" / hidden / "deeper"):
+        write(place / "9.png")
+    data = folders(root)
+    assert (data.class_names, [len(domain.train) for domain in data.load()]) == (["cat", "dog"], [6, 6])
+    assert folders(root.rename(root.parent / ".pets")).class_names == ["cat", "dog"], "what is above the domain does not count"
+
+
+@pytest.mark.parametrize("size", [0, -8, 10**7])
+def test_a_size_that_no_image_can_have(root: Path, size: int) -> None:
+    with pytest.raises(UserError, match=rf"--data.size is {size}: .* from 1 to 4096"):
+        Folders(str(root), size=size)
+    with pytest.raises(UserError, match=rf"--data.size is {size}"):
+        Digits("fonts", "handwritten", size=size)
+
+
+def test_a_damaged_image_that_a_worker_process_meets_is_one_sentence(root: Path) -> None:
+    damage(root / "source" / "cat" / "1.png")
+    data = folders(root, in_memory=False, num_workers=2, batch_size=6, steps=1, seed=0, holdout=0.01)
+    data.setup("fit")
+    with pytest.raises(UserError, match=r"^[^\n]*cat/1.png cannot be read [^\n]*--data.on_error skip$"):
+        list(data.train_dataloader())

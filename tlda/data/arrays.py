@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from tlda.batch import Sample
+from tlda.errors import UserError
 
 
 @dataclass
@@ -51,12 +52,42 @@ class Images:
 
     def of_classes(self, classes: Sequence[int]) -> Images:
         """The rows of ``classes`` alone, in their order, with the labels 0, 1, … in the order of ``classes``."""
-        places = torch.full((int(self.labels.max()) + 1,), -1) if len(self) else torch.empty(0, dtype=torch.long)
-        for place, c in enumerate(classes):
-            places[c : c + 1] = place
+        # One place more than there are classes, which is that of the label -1: of no class.
+        places = torch.full((2 + max(int(self.labels.max()) if len(self) else 0, *classes, 0),), -1)
+        places[torch.tensor(classes, dtype=torch.long)] = torch.arange(len(classes))
         labels = places[self.labels]
         kept = labels >= 0
         return Images(self.images[kept], labels[kept])
+
+
+def checked(images: Tensor, labels: Tensor, classes: int) -> Images:
+    """Images of bytes (n, c, h, w) and their classes, as they come out of a file.
+
+    Args:
+        images: the images.
+        labels: numbers of any type, (n,).
+        classes: the number of classes: a label is a whole number from 0 to ``classes - 1``.
+
+    Raises:
+        ValueError: there is no image; not one label an image; a label that is no class.
+    """
+    if images.ndim != 4 or not images.numel():
+        raise ValueError(f"its images are {tuple(images.shape)}, and not some with channels, height and width")
+    return Images(images, class_numbers(labels, len(images), classes))
+
+
+def class_numbers(labels: Tensor, rows: int, classes: int) -> Tensor:
+    """The classes (n,) of ``rows`` rows out of a file, see :func:`checked`."""
+    if labels.ndim != 1:
+        raise ValueError(f"its labels are {tuple(labels.shape)}, and not one number a row")
+    if len(labels) != rows:
+        raise ValueError(f"it has {rows} rows and {len(labels)} labels")
+    # A comparison with NaN is false, so that what is no number is no class either.
+    known = (labels >= 0) & (labels < classes) & (labels == labels.long())
+    if not known.all():
+        row = int((~known).nonzero()[0])
+        raise ValueError(f"row {row} has the label {labels[row].item():g}, and its classes are 0 to {classes - 1}")
+    return labels.long()
 
 
 class Splits(NamedTuple):
@@ -97,6 +128,17 @@ RECENT = Recent(limit=2**30)
 
 def _nbytes(splits: Splits) -> int:
     return sum(split.images.untyped_storage().nbytes() for split in splits if split is not None)
+
+
+LARGEST = 4096
+"""The largest height and width of images: one of them takes 48 MB."""
+
+
+def require_size(size: int) -> int:
+    """``size``, the height and width that images are to have, where they can."""
+    if not 1 <= size <= LARGEST:
+        raise UserError(f"--data.size is {size}: it is the height and width of the images, from 1 to {LARGEST}")
+    return size
 
 
 def runs(rows: int, size: int) -> list[Tensor]:

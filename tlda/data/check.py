@@ -7,14 +7,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from tlda.data.files import SUFFIXES, decode, image_files, reading
+from tlda.data.files import FORMATS, SUFFIXES, decode, image_files, in_rgb, is_hidden, orientation, reading, upright
 from tlda.data.folders import Folders, in_threads
-from tlda.data.layouts import Classes, Found, Layout, few
+from tlda.data.layouts import Classes, Found, Layout, few, subfolders
 from tlda.errors import Arguments, UserError, near
 from tlda.writing import require_writable
 
@@ -24,16 +25,26 @@ THUMBNAIL = 64
 SHOWN = 3
 """The images of a class and domain on the sheet."""
 
+PICTURES = (".png", ".jpg", ".webp")
+"""What the sheet can end in."""
+
+DARK = 16
+"""An image whose brightest value is below it is all but black."""
+
 MOST_ROWS = 60
 """The classes on the sheet, which a viewer must be able to open."""
 
 
 class Image(NamedTuple):
-    """A file that was read: its width and height, the hash of its bytes, or the error that it raised."""
+    """A file that was read: its width and height, the hash of its bytes, its brightest value in bytes, whether it has one colour
+    alone, whether it is stored turned, or the error that it raised."""
 
     path: Path
     size: tuple[int, int] = (0, 0)
     content: str = ""
+    brightest: int = 255
+    flat: bool = False
+    turned: bool = False
     error: str = ""
 
 
@@ -46,6 +57,7 @@ class Checked:
     missing: list[Path]
     odd: list[Path]
     shortfall: str | None = None
+    upright: bool = True
     thumbnails: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
@@ -78,6 +90,7 @@ def check(args: list[str]) -> None:
     options = _arguments(args)
     layout, home, domains = subject(options.subject, options.root)
     sheet = options.sheet or Path(f"{layout.name}-sheet.png")
+    _require_picture(sheet)
     require_writable(sheet.parent, "--sheet")
     checked = [check_domain(layout, home, domain) for domain in domains]
     for line in report(home, checked):
@@ -87,6 +100,14 @@ def check(args: list[str]) -> None:
     contact_sheet(checked).save(sheet)
     print(f"tlda: wrote {sheet}, a few images of each class and domain")
     _require_whole(checked)
+
+
+def _require_picture(path: Path) -> None:
+    """Raise :class:`UserError` where no picture can be written to ``path``."""
+    if path.suffix.lower() not in PICTURES:
+        raise UserError(f"--sheet is {path}, and a picture ends in {', '.join(PICTURES)}: give it such a name")
+    if path.is_dir():
+        raise UserError(f"--sheet is the folder {path}: name a file")
 
 
 def subject(name: str, root: str | None) -> tuple[Layout, Path, list[str]]:
@@ -106,7 +127,7 @@ def subject(name: str, root: str | None) -> tuple[Layout, Path, list[str]]:
     home = Folders.layout.home(name)
     if not home.is_dir():
         raise UserError(f"there is no data set and no folder '{name}'{near(name, families)}")
-    domains = sorted(entry.name for entry in home.iterdir() if entry.is_dir() and not entry.name.startswith(".") and image_files(entry))
+    domains = [entry for entry in subfolders(home) if image_files(home / entry)]
     if not domains:
         raise UserError(f"no folder in {home} has images in it: make {home / 'DOMAIN/CLASS'} for each domain and class, and put them there")
     return Layout(home.resolve().name, places=Folders.layout.places), home, domains
@@ -117,11 +138,12 @@ def check_domain(layout: Layout, home: Path, domain: str) -> Checked:
     found = layout.find(home, domain)
     classes = _merged(found) or {"": image_files(layout.folder(home, domain))}
     paths = [path for images in classes.values() for path in images]
-    images = dict(zip(paths, in_threads(_read, paths), strict=True))
+    images = dict(zip(paths, in_threads(lambda path: _read(path, layout.turned), paths), strict=True))
     checked = Checked(domain, {name: [images[path] for path in files] for name, files in classes.items()}, found.missing, [])
     checked.shortfall = layout.shortfall(domain, found.counts)
     checked.odd = sorted(set(_odd(paths)) - set(paths))
-    checked.thumbnails = {name: _thumbnails(files) for name, files in checked.classes.items()}
+    checked.upright = layout.turned
+    checked.thumbnails = {name: _thumbnails(files, layout.turned) for name, files in checked.classes.items()}
     return checked
 
 
@@ -130,11 +152,19 @@ def _merged(found: Found) -> Classes:
     return {name: [*found.train.get(name, ()), *(found.test or {}).get(name, ())] for name in found.counts}
 
 
-def _read(path: Path) -> Image:
+def _read(path: Path, turned: bool) -> Image:
+    from PIL import Image as Pillow
+
     try:
         with reading(path):
             data = path.read_bytes()
-            return Image(path, decode(data).size, blake2b(data, digest_size=16).hexdigest())
+            with Pillow.open(BytesIO(data), formats=FORMATS) as image:
+                on_its_side = orientation(image) > 1
+                shown = upright(image) if turned else in_rgb(image)
+            extrema = shown.getextrema()
+            flat = all(low == high for low, high in extrema)
+            brightest = max(high for _, high in extrema)
+            return Image(path, shown.size, blake2b(data, digest_size=16).hexdigest(), brightest, flat, on_its_side)
     except UserError as error:
         return Image(path, error=str(error))
 
@@ -142,7 +172,7 @@ def _read(path: Path) -> Image:
 def _odd(paths: list[Path]) -> Iterator[Path]:
     """The files beside the images that are none."""
     for folder in {path.parent for path in paths} | {path.parent.parent for path in paths}:
-        yield from (p for p in folder.iterdir() if p.is_file() and (p.suffix.lower() not in SUFFIXES or p.name.startswith(".")))
+        yield from (p for p in folder.iterdir() if p.is_file() and (p.suffix.lower() not in SUFFIXES or is_hidden(p.name)))
 
 
 # What is said
@@ -175,6 +205,7 @@ def _about(domain: Checked) -> Iterator[str]:
         sizes = sorted((image.size for image in domain.images), key=prod)
         smallest, largest = (f"{w} x {h}" for w, h in (sizes[0], sizes[-1]))
         yield f"{domain.domain}: {smallest} to {largest} pixels, {median(widths):.0f} x {median(heights):.0f} in the middle"
+    yield from _odd_images(domain)
     if "" in domain.classes:
         yield f"{domain.domain}: no class folders; it can be a target without labels"
     if domain.shortfall:
@@ -185,6 +216,20 @@ def _about(domain: Checked) -> Iterator[str]:
         yield f"{domain.domain}: {len(domain.missing)} images of its list are missing: {few(_names(domain.missing))}"
     if domain.damaged:
         yield f"{domain.domain}: {len(domain.damaged)} images cannot be read: {few(_names([i.path for i in domain.damaged]))}"
+
+
+def _odd_images(domain: Checked) -> Iterator[str]:
+    """The images that can be read, and are not what one expects."""
+    turned = [image.path for image in domain.images if image.turned]
+    dark = [image.path for image in domain.images if image.brightest < DARK]
+    flat = [image.path for image in domain.images if image.flat and image.brightest >= DARK]
+    how = "and are turned upright" if domain.upright else "and stay as they are stored, as in published results"
+    if turned:
+        yield f"{domain.domain}: {len(turned)} images lie on their side or are mirrored by their EXIF data, {how}: {few(_names(turned))}"
+    if flat:
+        yield f"{domain.domain}: {len(flat)} images are of one colour: {few(_names(flat))}"
+    if dark:
+        yield f"{domain.domain}: {len(dark)} images are black or nearly so, no value above {DARK - 1} of 255: {few(_names(dark))}"
 
 
 def _names(paths: list[Path]) -> list[str]:
@@ -240,11 +285,11 @@ def _require_whole(checked: list[Checked]) -> None:
 # What is shown
 
 
-def _thumbnails(images: list[Image]) -> list[Any]:
+def _thumbnails(images: list[Image], turned: bool) -> list[Any]:
     """The first, the middle and the last of ``images``, small."""
     whole = [image.path for image in images if not image.error]
     rows = sorted({round(i * (len(whole) - 1) / (SHOWN - 1)) for i in range(SHOWN)}) if whole else []
-    return [_fitted(decode(whole[row])) for row in rows]
+    return [_fitted(decode(whole[row], turned)) for row in rows]
 
 
 def _fitted(image: Any) -> Any:

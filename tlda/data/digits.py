@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tlda.data.arrays import RECENT, Images, Splits
+from tlda.data.arrays import RECENT, Images, Splits, require_size
 from tlda.data.cache import cached
 from tlda.data.download import Store
 from tlda.data.files import idx_images, mnist_m, svhn, usps_hdf5, usps_libsvm
@@ -105,7 +105,7 @@ class Digits(DomainPair):
         for name in (source, target):
             if name.removesuffix(PHOTOS) not in READERS:
                 raise UserError(f"there is no digit domain '{name}'{near(name.removesuffix(PHOTOS), READERS)}")
-        self.source, self.target, self.size, self.photos = source, target, size, photos
+        self.source, self.target, self.size, self.photos = source, target, require_size(size), photos
         self.classes = [str(c) for c in (range(10) if classes is None else classes)]
         require_distinct(self.classes, "--data.classes")
         if unknown := [c for c in self.classes if c not in set("0123456789")]:

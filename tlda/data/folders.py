@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tlda.batch import Sample
-from tlda.data.arrays import digest
+from tlda.data.arrays import digest, require_size
 from tlda.data.cache import mapped, size_limit, slug
 from tlda.data.files import decode, image_files, pixels, reading
 from tlda.data.layouts import Classes, Found, Layout, few
@@ -31,8 +31,8 @@ UNKNOWN = -1
 """The label of an image that has none."""
 
 
-def read_image(path: Path, size: int) -> Tensor:
-    """Bytes (3, size, size) of an image file, resized with antialiasing.
+def read_image(path: Path, size: int, turned: bool = True) -> Tensor:
+    """Bytes (3, size, size) of an image file, resized with antialiasing; upright, where it is ``turned``.
 
     Raises:
         UserError: the file is damaged; it names it.
@@ -40,7 +40,7 @@ def read_image(path: Path, size: int) -> Tensor:
     from PIL import Image
 
     with reading(path, "mend it, or leave it out by --data.on_error skip"):
-        return pixels(decode(path).resize((size, size), Image.Resampling.BILINEAR))
+        return pixels(decode(path, turned).resize((size, size), Image.Resampling.BILINEAR))
 
 
 @dataclass
@@ -50,26 +50,36 @@ class Files:
     paths: list[Path]
     labels: Tensor
     size: int
+    turned: bool = True
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, rows: Tensor) -> Sample:
-        return Sample(torch.stack([read_image(self.paths[row], self.size) for row in rows.tolist()]), self.labels[rows], rows)
+        return Sample(torch.stack([self.read(self.paths[row]) for row in rows.tolist()]), self.labels[rows], rows)
+
+    def read(self, path: Path) -> Tensor:
+        """The image of one of the files, see :func:`read_image`."""
+        return read_image(path, self.size, self.turned)
 
     @cached_property
     def digest(self) -> str:
-        """A hash of the files' names below their folder and their sizes, of the classes, and of the size of the images."""
+        """A hash of the files' names below their folder and their sizes, of the classes, and of how the images are read."""
         # Neither folder nor times: a copy on another machine is the same data.
-        lines = (f"{path.relative_to(self.folder).as_posix()} {path.stat().st_size} {self.size}\n".encode() for path in self.paths)
+        lines = (f"{path.relative_to(self.folder).as_posix()} {path.stat().st_size} {self.way}\n".encode() for path in self.paths)
         return digest((*lines, self.labels))
 
     @cached_property
     def content(self) -> str:
-        """A hash that any change of an image changes: of the files' names, sizes and times of change, and of the size of the images."""
+        """A hash that any change of an image changes: of the files' names, sizes and times of change, and of how the images are read."""
         # The second time is that of the file's entry, which a program that sets the first one back cannot set.
         states = ((path.relative_to(self.folder).as_posix(), path.stat()) for path in self.paths)
-        return digest(f"{name} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {self.size}\n".encode() for name, s in states)
+        return digest(f"{name} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {self.way}\n".encode() for name, s in states)
+
+    @property
+    def way(self) -> str:
+        """How the images are read: the size that they are made, and ``upright`` where they are turned."""
+        return f"{self.size} upright" if self.turned else str(self.size)
 
     @cached_property
     def folder(self) -> Path:
@@ -95,8 +105,12 @@ class DecodedFiles(Files):
         """
         return mapped(f"images/{slug(self.folder.name)}-{self.size}-{self.content}", len(self), self._decode)
 
+    def decode(self) -> None:
+        """Decode all images now, where that is not done."""
+        _ = self.images
+
     def _decode(self) -> Iterator[Tensor]:
-        images = in_threads(lambda path: read_image(path, self.size), self.paths)
+        images = in_threads(self.read, self.paths)
         while part := list(islice(images, 256)):
             yield torch.stack(part)
 
@@ -109,7 +123,8 @@ class Folders(DomainPair):
 
     A list ``root/image_list/DOMAIN.txt`` with lines of ``PATH LABEL`` says instead which images take part; the folder of each is
     its class. A target whose images lie directly in ``root/DOMAIN`` has no labels: methods adapt to it and predict it, and it
-    is not measured. Files that are no images are left alone.
+    is not measured. Files that are no images, and what is hidden, are left alone. A photograph is turned upright, as its camera noted it
+    (EXIF); those of a published set (:mod:`tlda.data.objects`) stay as they are stored, as in published results.
 
     Args:
         root: the folder of the domains; where there is none by that name, the one in ``TLDA_DATA``.
@@ -151,7 +166,7 @@ class Folders(DomainPair):
         require_apart(self.sources, [self.target])
         self.classes = None if classes is None else [str(c) for c in classes]
         require_distinct(self.classes or (), "--data.classes")
-        self.size, self.on_error, self.in_memory = size, on_error, in_memory
+        self.size, self.on_error, self.in_memory = require_size(size), on_error, in_memory
 
     @cached_property
     def class_names(self) -> list[str]:
@@ -160,7 +175,7 @@ class Folders(DomainPair):
             if not there[name]:
                 raise UserError(f"{self.root / name} has no class folders with images in them: the source needs labels")
         labelled = {name: classes for name, classes in there.items() if classes}
-        names = self._chosen(labelled) if self.classes else self._shared(labelled)
+        names = _chosen(self.classes, labelled) if self.classes else self._shared(labelled)
         if len(names) < 2:
             raise UserError(f"{self.root / self.sources[0]} has only one class, {names}: a classifier needs two")
         return names
@@ -169,13 +184,6 @@ class Folders(DomainPair):
     def found(self) -> dict[str, Found]:
         """The images of each domain; a domain without labels has no class."""
         return {name: self.layout.find(self.root, name) for name in (*self.sources, self.target)}
-
-    def _chosen(self, there: dict[str, list[str]]) -> list[str]:
-        assert self.classes is not None
-        for name, classes in there.items():
-            if missing := [c for c in self.classes if c not in classes]:
-                raise UserError(f"the domain '{name}' has no class '{missing[0]}'{near(missing[0], classes)}")
-        return self.classes
 
     def _shared(self, there: dict[str, list[str]]) -> list[str]:
         first = self.sources[0]
@@ -196,7 +204,7 @@ class Folders(DomainPair):
 
         def read(files: Files) -> Files:
             kept = files if self.on_error == "raise" else whole(files)
-            return kind(kept.paths, kept.labels, kept.size)
+            return kind(kept.paths, kept.labels, kept.size, kept.turned)
 
         def domain(name: str, train: Files, test: Files | None) -> Domain:
             return Domain(name, read(train), test and read(test), labelled=bool((train.labels != UNKNOWN).all()))
@@ -207,7 +215,7 @@ class Folders(DomainPair):
         super().setup(stage)
         for rows in (rows for domain in self.loaded for rows in domain.splits):
             if isinstance(rows, DecodedFiles):
-                assert len(rows.images) == len(rows)  # decoded before the processes that load batches share it
+                rows.decode()  # before the processes that load batches share it
 
     def _compare_counts(self) -> None:
         """Warn of domains that have not the published images, and refuse lists whose images are not there."""
@@ -225,13 +233,14 @@ class Folders(DomainPair):
         found = [self.found[name] for name in names]
         if not found[0].train:
             paths = image_files(self.layout.folder(self.root, names[0]))
-            return Files(paths, torch.full((len(paths),), UNKNOWN), self.size), None
+            return Files(paths, torch.full((len(paths),), UNKNOWN), self.size, self.layout.turned), None
         tests = [part.test for part in found if part.test is not None]
         return self._files([part.train for part in found]), self._files(tests) if len(tests) == len(found) else None
 
     def _files(self, parts: Sequence[Classes]) -> Files:
         found = [(path, label) for part in parts for label, c in enumerate(self.class_names) for path in part.get(c, ())]
-        return Files([path for path, _ in found], torch.tensor([label for _, label in found], dtype=torch.long), self.size)
+        labels = torch.tensor([label for _, label in found], dtype=torch.long)
+        return Files([path for path, _ in found], labels, self.size, self.layout.turned)
 
     def describe_row(self, row: int) -> str:
         target = self.loaded[1]
@@ -239,28 +248,36 @@ class Folders(DomainPair):
         return str(rows.paths[row])
 
 
+def _chosen(names: list[str], there: dict[str, list[str]]) -> list[str]:
+    """``names``, which are classes of each domain."""
+    for domain, classes in there.items():
+        if missing := [c for c in names if c not in classes]:
+            raise UserError(f"the domain '{domain}' has no class '{missing[0]}'{near(missing[0], classes)}")
+    return names
+
+
 def whole(files: Files) -> Files:
     """The files but those that are damaged, which are read once to know them."""
 
     def damaged(path: Path) -> bool:
-        return error_of(path, files.size) is not None
+        return error_of(path) is not None
 
     name = f"images/{slug(files.folder.name)}-{files.size}-damaged-{files.content}"
     flags = mapped(name, len(files), lambda: [torch.tensor(list(in_threads(damaged, files.paths)), dtype=torch.uint8)])
     rows = flags.nonzero().flatten().tolist()
     if not rows:
         return files
-    first = error_of(files.paths[rows[0]], files.size)
+    first = error_of(files.paths[rows[0]])
     if len(rows) == len(files):
         raise UserError(f"none of {len(rows)} images can be read; the first: {first}")
     warnings.warn(f"{len(rows)} of {len(files)} images are left out; the first: {first}", stacklevel=2)
     return files.without(set(rows))
 
 
-def error_of(path: Path, size: int) -> UserError | None:
+def error_of(path: Path) -> UserError | None:
     """What :func:`read_image` says of a damaged image."""
     try:
-        read_image(path, size)
+        read_image(path, 1)
     except UserError as error:
         return error
     return None

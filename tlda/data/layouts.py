@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tlda.data.files import image_files, reading
+from tlda.data.files import image_files, is_hidden, reading
 from tlda.errors import UserError, near
 
 Classes = dict[str, list[Path]]
@@ -54,6 +54,14 @@ class Layout:
     test_lists: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     usual: tuple[str, str] = ("source", "target")
+
+    @property
+    def turned(self) -> bool:
+        """Whether images are made upright by the orientation in their EXIF data.
+
+        Those of a set with published counts stay as they are stored, which is how the published results read them.
+        """
+        return not self.counts
 
     def require(self, domain: str) -> str:
         """``domain``, where it is one."""
@@ -101,13 +109,12 @@ class Layout:
             lies = home / self.homes[0] / self.places[0].format(self.names(domain)[0])
             raise UserError(f"{home} has no '{domain}' of {self.name}: put its class folders into {lies}, or give another --data.root")
         if folder is None or not folder.is_dir():
-            there = [entry.name for entry in home.iterdir() if entry.is_dir()]
+            there = subfolders(home)
             raise UserError(f"there is no domain folder {home / self.names(domain)[0]}{_near(self.names(domain)[0], there)}")
         return folder
 
     def _by_class(self, folder: Path) -> Classes:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        files = {self.renamed.get(name, name): found for name in names if (found := image_files(folder / name))}
+        files = {self.renamed.get(name, name): found for name in subfolders(folder) if (found := image_files(folder / name))}
         if not files and not image_files(folder):
             raise UserError(f"there is no image in {folder}; put them in {folder / 'CLASS'}")
         return dict(sorted(files.items()))
@@ -142,6 +149,11 @@ class Layout:
 
     def _share(self, domain: str, counts: Mapping[str, int], published: int) -> str:
         return f"{self.name}'s {domain} has {sum(counts.values())} of the {published} images that were published"
+
+
+def subfolders(folder: Path) -> list[str]:
+    """The names of the folders in ``folder`` that are not hidden, in order."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 
 def data_root(root: str | None) -> Path:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tlda.data.arrays import Images, digest
-from tlda.data.files import matlab, reading
+from tlda.data.arrays import Images, class_numbers, digest
+from tlda.data.files import column, matlab, reading
 from tlda.data.objects import OFFICE_CALTECH_10, OfficeCaltech10
 from tlda.data.pair import Domain, DomainPair
 from tlda.errors import UserError
@@ -71,13 +71,23 @@ class OfficeCaltech10SURF(DomainPair):
         if path is None:
             raise UserError(f"{self.root} has no SURF features of '{domain}': put them at {paths[0]}, or give another --data.root")
         with reading(path):
-            data = matlab(path)
+            data = matlab(path, "fts", "labels")
             counts = torch.from_numpy(np.asarray(data["fts"], dtype=np.float64))
-            labels = torch.from_numpy(np.asarray(data["labels"], dtype=np.int64)).flatten() - 1
-            if len(counts) != len(labels) or not 0 <= int(labels.min()) <= int(labels.max()) < self.num_classes:
-                raise ValueError("fts and labels do not belong together")
+            _require_histograms(counts)
+            labels = class_numbers(torch.from_numpy(column(data["labels"]).astype(np.float64)) - 1, len(counts), self.num_classes)
             # Rows of features live in memory as images do.
             return Images(standardised(counts / counts.sum(1, keepdim=True)).float(), labels)
+
+
+def _require_histograms(counts: Tensor) -> None:
+    """Raise a ValueError where ``counts`` are not rows of counts, (n, d), each of which has some."""
+    if counts.ndim != 2 or not counts.numel():
+        raise ValueError(f"fts is {tuple(counts.shape)}, and not some rows of features")
+    # A comparison with NaN is false.
+    if not bool(((counts >= 0) & counts.isfinite()).all()):
+        raise ValueError("fts is not of numbers from 0 on")
+    if empty := (counts.sum(1) == 0).nonzero().flatten().tolist():
+        raise ValueError(f"row {empty[0]} of fts is empty")
 
 
 def standardised(features: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ def _decoded(folder: Path, lines: list[dict[str, str]]) -> Iterator[Tensor]:
             data = path.read_bytes()
             if hash_of(data) != line["blake2b"]:
                 raise ValueError("its hash is not the manifest's")
-            yield pixels(Image.open(BytesIO(data)))
+            yield pixels(Image.open(BytesIO(data), formats=("PNG",)))
 
 
 @dataclass
