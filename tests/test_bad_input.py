@@ -14,9 +14,9 @@ import yaml
 
 from tests.conftest import QUICK, TASK, Outcome, Tlda
 from tests.folders import FOLDERS, write_folders
-from tlda.build import build
+from tlda.config.build import build
+from tlda.config.parsing import BASES, RANGES, subclasses
 from tlda.errors import UserError
-from tlda.parsing import BASES, RANGES, subclasses
 
 FIT = ["fit", *TASK, *QUICK]
 FOLDER_FIT = ["fit", *FOLDERS, *QUICK, "--data.root", "data"]

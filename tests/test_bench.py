@@ -20,8 +20,8 @@ from tests.conftest import EXPERIMENTS, Tlda
 from tlda.bench import launch
 from tlda.bench.cell import Failed
 from tlda.bench.table import Cell, load_table, merge
+from tlda.config.protocol import own_code
 from tlda.data.extractor import code_of
-from tlda.protocol import own_code
 
 TABLE: dict[str, Any] = {
     "title": "Tiny",

@@ -11,11 +11,11 @@ import yaml
 
 from tests.conftest import EXPERIMENTS
 from tlda.bench.cell import try_cell
-from tlda.bench.grid import markdown
 from tlda.bench.render import document
 from tlda.bench.results import claim, read_result, read_results, shown, twin, write_result
 from tlda.bench.selection import BEST, LAST, selected
 from tlda.bench.table import Table, load_table
+from tlda.documents.grid import markdown
 from tlda.errors import UserError
 
 METRICS = {"test/target/accuracy": 0.9, "test/target/entities/f1": 0.5, "test/target/f1": 0.25}

@@ -18,8 +18,8 @@ from tests.test_bad_input import refused
 from tlda.bench.plot import figure, groups, plot
 from tlda.bench.summary import Entry, paired_p
 from tlda.bench.table import load_table, merge
+from tlda.config.protocol import differing
 from tlda.errors import UserError
-from tlda.protocol import differing
 
 TABLE: dict[str, Any] = {
     "title": "Golden",

@@ -14,10 +14,11 @@ import yaml
 
 from tests.conftest import EXPERIMENTS, QUICK, TASK, TINY, Tlda
 from tests.folders import FOLDERS, write_folders
-from tlda import __version__, backbones, build
-from tlda.checkpoint import load, recipe, without_files
+from tlda import __version__, backbones
 from tlda.cli import COMMANDS
-from tlda.run import Run, _with_checkpoint
+from tlda.commands.run import Run, _with_checkpoint
+from tlda.config import build
+from tlda.training.checkpoint import load, recipe, without_files
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tlda.depthwise import train_depthwise_in_float32
+from tlda.nn.depthwise import train_depthwise_in_float32
 
 
 def network() -> nn.Sequential:

@@ -30,10 +30,10 @@ def test_contributing_shows_the_tested_example(name: str) -> None:
 
 
 def test_readme_shows_the_committed_table() -> None:
-    from tlda.bench.grid import markdown
     from tlda.bench.render import brief
     from tlda.bench.results import read_results
     from tlda.bench.table import load_table
+    from tlda.documents.grid import markdown
 
     table = load_table(ROOT / "benchmarks/tables/digits.yaml")
     text = markdown(brief(table, read_results(table.results, table.cells())))
@@ -48,11 +48,11 @@ def test_the_page_of_the_methods_is_what_docstrings_and_results_give(monkeypatch
 
 
 def test_every_committed_table_is_what_its_result_files_give() -> None:
-    from tlda.bench.grid import latex, markdown, page
     from tlda.bench.render import csv_text, document
     from tlda.bench.results import read_results
     from tlda.bench.table import load_table
     from tlda.bench.tune import with_tuned
+    from tlda.documents.grid import latex, markdown, page
 
     for path in sorted((ROOT / "benchmarks/tables").glob("*.yaml")):
         table = load_table(path)

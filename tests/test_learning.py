@@ -17,11 +17,11 @@ import tlda.methods
 from tests.toy import Tiny, trainer
 from tests.toys import Arcs, Lamp, Noise, Plane, Shortcut, Washed
 from tlda.batch import TargetBatch
-from tlda.cycle import Translator
+from tlda.config.parsing import subclasses
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
 from tlda.optim import Adam, GanAdam
-from tlda.parsing import subclasses
+from tlda.translation.cycle import Translator
 
 
 class Family(NamedTuple):

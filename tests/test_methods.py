@@ -25,12 +25,12 @@ import tlda.methods
 from tests.test_learning import UNSUPERVISED
 from tests.toy import CLASSES, Tiny, Toy, backbone_of, toy_of, trainer
 from tlda.batch import OracleBatch, Output, Pair, SourceBatch, TargetBatch
+from tlda.config.parsing import subclasses
 from tlda.errors import UserError
-from tlda.finite import FiniteWatch
 from tlda.losses import BSS, CORAL, MMD, DeepJDOT, DomainAdversarial, Loss
 from tlda.method import Method
 from tlda.optim import SGD, Adam
-from tlda.parsing import subclasses
+from tlda.training.finite import FiniteWatch
 
 METHODS = {name: cls for name, cls in subclasses(Method).items() if cls.__module__.startswith("tlda.methods")}
 VARIANTS: dict[str, tuple[type, dict[str, Any]]] = {name: (cls, {}) for name, cls in METHODS.items()}

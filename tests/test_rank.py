@@ -14,10 +14,10 @@ import yaml
 from PIL import Image
 
 from tests.conftest import REPO, Tlda
-from tlda.bench.grid import Grid, markdown
 from tlda.bench.table import merge
+from tlda.documents.grid import Grid, markdown
 from tlda.errors import UserError
-from tlda.rank import render
+from tlda.rank import tables as render
 from tlda.rank.declared import load_ranking
 from tlda.rank.score import make_data, probe
 

@@ -24,19 +24,19 @@ from tests.test_bad_input import refused
 from tests.test_bench_table import ACCURACY, TABLE, TASKS, golden  # noqa: F401
 from tests.test_tracking import needs_wandb, no_mode, offline, read  # noqa: F401
 from tests.wandb_file import history
-from tlda import checkpoint
 from tlda.backbones import LeNet
 from tlda.bench.table import load_table
 from tlda.cli import main
+from tlda.documents import svg
 from tlda.methods import SourceOnly
 from tlda.metrics.distances import proxy_a_distance
 from tlda.metrics.label_shift import label_shift
-from tlda.report import svg
 from tlda.report.attribution import grad_cam
 from tlda.report.decision import Compared, Evidence, Move, Oracle, should_adapt, should_adapt_by_table, vanished
 from tlda.report.of_run import smooth
 from tlda.report.sections import calibration_error, interesting, most_moved
 from tlda.report.seen import Seen, load_run
+from tlda.training import checkpoint
 
 LIMIT = 3 * 2**20
 """The bytes of a page at most."""

@@ -24,7 +24,7 @@ from tests.wandb_file import config, history, records
 from tlda.batch import Output
 from tlda.bench import launch
 from tlda.method import Method
-from tlda.tracking import loggers, wandb_mode
+from tlda.training.tracking import loggers, wandb_mode
 
 needs_wandb = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
 
@@ -83,7 +83,7 @@ def test_without_wandb_there_is_the_csv(no_mode: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_a_disabled_run_does_not_import_wandb() -> None:
-    code = "import sys, pathlib, tlda.tracking as t; t.loggers(pathlib.Path('.'), 'g', []); assert 'wandb' not in sys.modules"
+    code = "import sys, pathlib, tlda.training.tracking as t; t.loggers(pathlib.Path('.'), 'g', []); assert 'wandb' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -14,17 +14,17 @@ import pytest
 import torch
 import yaml
 
-import tlda.translate
+import tlda.translation.translate
 from tests.conftest import EXPERIMENTS, TINY, Tlda
 from tests.toy import Toy
 from tlda.bench.cell import run_cell
 from tlda.bench.results import left_out
 from tlda.bench.table import load_table
-from tlda.build import build
-from tlda.checkpoint import load
+from tlda.config.build import build
 from tlda.data.translated import MANIFEST, PROTOCOL, Mixed, Translated, hash_of, read_splits
 from tlda.errors import UserError
-from tlda.report.translation import IMAGES, translation_grid, translator_of
+from tlda.report.of_translation import IMAGES, translation_grid, translator_of
+from tlda.training.checkpoint import load
 
 SMALL = {
     "class_path": "CycleGAN",
@@ -68,7 +68,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def translated(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
     folder = tmp_path_factory.mktemp("translated")
-    assert tlda.translate.translate_checkpoint(checkpoint, folder, {}) == 300
+    assert tlda.translation.translate.translate_checkpoint(checkpoint, folder, {}) == 300
     return folder
 
 
@@ -102,7 +102,7 @@ def test_the_manifest_has_every_image_and_the_protocol_what_made_them(translated
 
 
 def test_a_killed_translation_goes_on(checkpoint: Path, translated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, made = tlda.translate.png, []
+    whole, made = tlda.translation.translate.png, []
 
     def killed(image: torch.Tensor) -> bytes:
         if len(made) == 270:
@@ -110,14 +110,14 @@ def test_a_killed_translation_goes_on(checkpoint: Path, translated: Path, tmp_pa
         made.append(0)
         return whole(image)
 
-    monkeypatch.setattr(tlda.translate, "png", killed)
+    monkeypatch.setattr(tlda.translation.translate, "png", killed)
     with pytest.raises(KeyboardInterrupt):
-        tlda.translate.translate_checkpoint(checkpoint, tmp_path, {})
+        tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path, {})
     assert len(contents(tmp_path)) == 271
     with pytest.raises(UserError, match="unfinished"):
         train(tmp_path)
-    monkeypatch.setattr(tlda.translate, "png", lambda image: made.append(1) or whole(image))
-    tlda.translate.translate_checkpoint(checkpoint, tmp_path, {})
+    monkeypatch.setattr(tlda.translation.translate, "png", lambda image: made.append(1) or whole(image))
+    tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path, {})
     assert made.count(1) == 30, "what is there is not made again"
     assert contents(tmp_path) == contents(translated)
 
@@ -139,11 +139,11 @@ def test_a_full_disk_leaves_no_half_of_a_manifest_or_an_image(checkpoint: Path, 
         if limit == 60:
             (tmp_path / PROTOCOL).write_bytes((translated / PROTOCOL).read_bytes())
         with files_of_at_most(limit), pytest.raises(UserError, match=r"cannot write .*free space there, and run the same command again"):
-            tlda.translate.translate_checkpoint(checkpoint, tmp_path, {})
+            tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path, {})
         assert not (tmp_path / MANIFEST).exists()
         assert not list(tmp_path.rglob("*.partial"))
         assert all(wanted[name] == data for name, data in contents(tmp_path).items()), "what is there is whole"
-    tlda.translate.translate_checkpoint(checkpoint, tmp_path, {})
+    tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path, {})
     assert contents(tmp_path) == wanted
 
 
@@ -228,7 +228,7 @@ def test_a_wrong_folder_or_a_damaged_image_is_named(translated: Path, checkpoint
     (tmp_path / "newer" / PROTOCOL).write_text('{"version": 2}')
     with pytest.raises(UserError, match="newer has version 2 of the layout, and this is version 1"):
         train(tmp_path / "newer")
-    tlda.translate.translate_checkpoint(checkpoint, tmp_path / "copy", {})
+    tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path / "copy", {})
     image = next((tmp_path / "copy" / "train").rglob("*7.png"))
     image.write_bytes(image.read_bytes()[:-5] + b"wrong")
     with pytest.raises(UserError, match=rf"{image.name} cannot be read \(its hash is not the manifest's\)"):

@@ -11,10 +11,11 @@ import pytest
 from tests.conftest import Tlda
 from tests.test_bad_input import refused
 from tests.test_bench import RESULTS, here, write  # noqa: F401
-from tlda.bench import command, tune
+from tlda.bench import tune
 from tlda.bench.results import read_results
 from tlda.bench.table import load_table
 from tlda.bench.tune import with_tuned
+from tlda.commands import bench as command
 from tlda.errors import UserError
 
 pytest.importorskip("optuna")

@@ -16,15 +16,12 @@ import tlda.methods
 from tests.conftest import REPO, Tlda
 from tests.test_methods import run_ddp
 from tests.toy import CLASSES, Tiny, Toy, trainer
-from tlda import checkpoint
 from tlda.backbones import DTN, Backbone, LeNet
 from tlda.bench.table import merge
-from tlda.build import build
+from tlda.config.build import build
+from tlda.config.parsing import read_yaml, subclasses
 from tlda.errors import UserError
-from tlda.method import Method
-from tlda.optim import SGD, Adam
-from tlda.parsing import read_yaml, subclasses
-from tlda.tuning import (
+from tlda.finetuning import (
     IA3,
     LPFT,
     BatchNormOnly,
@@ -41,6 +38,9 @@ from tlda.tuning import (
     Tuning,
     merged,
 )
+from tlda.method import Method
+from tlda.optim import SGD, Adam
+from tlda.training import checkpoint
 
 
 class Convolutions(Backbone):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tlda.errors import UserError
-from tlda.tasks import TaskHeads, gradient_products, shared_parameters
-from tlda.weightings import DWA, RLW, CAGrad, Equal, Fixed, GradNorm, PCGrad, Uncertainty, Weighting
+from tlda.losses.weightings import DWA, RLW, CAGrad, Equal, Fixed, GradNorm, PCGrad, Uncertainty, Weighting
+from tlda.tasks.several import TaskHeads, gradient_products, shared_parameters
 
 
 def built(weighting: Weighting, size: int = 2) -> Any:

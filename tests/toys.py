@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from tlda import generators
 from tlda.data import Augment, Domain, DomainPair, Images
+from tlda.translation import generators
 
 ROWS = 60
 """Rows of a domain; a batch is the whole domain, and so is the test."""

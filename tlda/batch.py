@@ -18,7 +18,7 @@ class Sample(NamedTuple):
     """Labelled inputs: images ``x`` (n, c, h, w), classes ``y`` (n,), rows of the data set ``row`` (n,).
 
     Texts are token ids ``x`` (n, l), with :data:`PAD` after their end. Where each word has a class, ``x`` is (n, l, 2), and ``y``
-    and ``row`` are those of the m words: see :mod:`tlda.heads`.
+    and ``row`` are those of the m words: see :mod:`tlda.inputs`.
     """
 
     x: Tensor

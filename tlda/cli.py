@@ -79,30 +79,30 @@ def _dispatch(command: str, args: list[str]) -> None:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     if command == "bench":
-        from tlda.bench.command import bench
+        from tlda.commands.bench import bench
 
         bench(args)
     elif command == "report":
-        from tlda.report.command import report
+        from tlda.commands.report import report
 
         report(args)
     elif command == "rank":
-        from tlda.rank.command import rank
+        from tlda.commands.rank import rank
 
         rank(args)
     elif command == "translate":
-        from tlda.translate import translate
+        from tlda.translation.translate import translate
 
         translate(args)
     elif command == "data":
-        from tlda.data.command import data
+        from tlda.commands.data import data
 
         data(args)
     elif command == "list":
-        from tlda.listing import show
+        from tlda.commands.list import show
 
         show(args)
     else:
-        from tlda.run import Run
+        from tlda.commands.run import Run
 
         Run.from_command_line([command, *args])

@@ -14,17 +14,17 @@ from torch.optim import Optimizer
 
 from tlda.backbones import Backbone
 from tlda.batch import Output, Pair, Prediction, Sample, SourceBatch
-from tlda.checkpoint import describe, load_weights, refuse_other
-from tlda.depthwise import train_depthwise_in_float32
 from tlda.errors import UserError
-from tlda.finite import FiniteWatch
-from tlda.heads import arranged, joined, split
-from tlda.light import QuickNotes
+from tlda.finetuning import Full, Tuning
+from tlda.inputs import arranged, joined, split
 from tlda.losses import Loss
 from tlda.metrics.measures import Measures, measures_of
+from tlda.nn.depthwise import train_depthwise_in_float32
 from tlda.optim import Adam, Optim, Schedule, named_groups, set_learning_rates
-from tlda.trainers import expect_unused_parameters, let_clip, logs_this_step, progress_of, refuse_float16, refuse_max_steps
-from tlda.tuning import Full, Tuning
+from tlda.training.checkpoint import describe, load_weights, refuse_other
+from tlda.training.finite import FiniteWatch
+from tlda.training.lightning import QuickNotes
+from tlda.training.trainers import expect_unused_parameters, let_clip, logs_this_step, progress_of, refuse_float16, refuse_max_steps
 
 
 class Method(QuickNotes, LightningModule):

@@ -18,8 +18,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer, seed_everythin
 from tqdm import tqdm
 
 from tlda.bench.table import Table, load_table, merge
-from tlda.build import build
-from tlda.quiet import silence
+from tlda.config.build import build
+from tlda.training.quiet import silence
 
 HERE = Path(__file__).resolve().parent
 TABLE = HERE.parent / "tables/digits.yaml"

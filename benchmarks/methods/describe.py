@@ -18,8 +18,8 @@ import tlda.methods
 from tlda.bench.results import read_results
 from tlda.bench.summary import Row, summarize
 from tlda.bench.table import load_table
+from tlda.config.parsing import subclasses
 from tlda.method import Method
-from tlda.parsing import subclasses
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/methods.md"

@@ -27,9 +27,9 @@ from page import page
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from tlda.commands.run import Run, default_precision
 from tlda.data import Domain, DomainPair, Images, Steps
-from tlda.quiet import silence
-from tlda.run import Run, default_precision
+from tlda.training.quiet import silence
 
 HERE = Path(__file__).resolve().parent
 RECIPES = HERE.parents[1] / "experiments"

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from tlda.backbones import Timm
 from tlda.data import Features, Folders
-from tlda.quiet import silence
+from tlda.training.quiet import silence
 
 HERE = Path(__file__).resolve().parent
 SIZE = 224

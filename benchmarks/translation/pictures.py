@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from tlda.bench.results import Results, read_results
 from tlda.bench.selection import ORACLE, TRANSLATION
 from tlda.bench.table import Cell, Table, load_table
-from tlda.checkpoint import KEY, load, read
-from tlda.report.translation import translation_figure, translation_grid, translator_of
-from tlda.translate import data_of
+from tlda.report.of_translation import translation_figure, translation_grid, translator_of
+from tlda.training.checkpoint import KEY, load, read
+from tlda.translation.translate import data_of
 
 SHOWN = {rule.metric: rule.label for rule in TRANSLATION} | {ORACLE: "accuracy on the target (oracle)"}
 

@@ -22,11 +22,11 @@ from torch.nn.functional import cross_entropy, l1_loss, mse_loss
 from torch.optim import Adam
 
 from tlda.backbones import LeNet
-from tlda.cycle import Translator
 from tlda.data import Domain, DomainPair, Images
-from tlda.generators import ResNetGenerator, UNetGenerator
-from tlda.light import Unprofiled
 from tlda.methods import CycleGAN
+from tlda.training.lightning import Unprofiled
+from tlda.translation.cycle import Translator
+from tlda.translation.generators import ResNetGenerator, UNetGenerator
 
 ROUNDS, STEPS, SKIPPED, BATCH = 16, 30, 5, 32
 

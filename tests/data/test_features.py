@@ -482,7 +482,7 @@ def test_the_command_lists_and_clears_the_cache(root: Path, tlda: Tlda) -> None:
 
 
 def test_where_the_wrapped_data_lie_decides_no_result() -> None:
-    from tlda.protocol import lines
+    from tlda.config.protocol import lines
 
     def of(**options: Any) -> dict[str, Any]:
         data = {"class_path": "Features", "init_args": {"data": {"class_path": "Folders", "init_args": options}}}

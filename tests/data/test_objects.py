@@ -209,7 +209,7 @@ def test_pooled_sources_need_the_same_classes(tmp_path: Path) -> None:
 
 
 def test_sources_are_given_on_the_command_line_as_a_list(tmp_path: Path) -> None:
-    from tlda.build import resolve
+    from tlda.config.build import resolve
 
     init = {"root": str(tmp_path), "target": "sketch"}
     model = {"class_path": "SourceOnly", "init_args": {"backbone": {"class_path": "LeNet"}}}

@@ -20,10 +20,10 @@ from tests.toy import CLASSES, Tiny, Toy, trainer
 from tlda import losses
 from tlda.batch import LabelledBatch, LabelledPair, Output, Pair, SourceBatch
 from tlda.errors import UserError
+from tlda.finetuning import LoRA
 from tlda.losses.co_tuning import category_relationship
 from tlda.method import Method
 from tlda.optim import SGD
-from tlda.tuning import LoRA
 
 
 class Pretrained(Tiny):

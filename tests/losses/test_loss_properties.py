@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from tlda import losses
 from tlda.errors import UserError
-from tlda.losses.numerics import squared_distances
+from tlda.nn.numerics import squared_distances
 
 ON_PAIRS = {
     "adaptive_feature_norm": lambda s, t: losses.adaptive_feature_norm(t),

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tests.toy import CLASSES, Tiny, Toy, trainer
-from tlda import checkpoint
 from tlda.data import Domain
 from tlda.data.pair import Subset
 from tlda.errors import UserError
 from tlda.methods import ATDOC
 from tlda.optim import SGD
+from tlda.training import checkpoint
 
 RECIPE = {"model": {"class_path": "ATDOC", "init_args": {"backbone": {"class_path": "tests.toy.Tiny"}, "neighbours": 3}}}
 

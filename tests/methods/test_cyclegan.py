@@ -19,11 +19,11 @@ from torch.nn.functional import interpolate, l1_loss
 from tests.toy import CLASSES, Tiny, Toy, trainer
 from tests.toys import Washed
 from tlda.backbones import LeNet, Timm
-from tlda.cycle import ImagePool, Translator, averaged
 from tlda.errors import UserError
-from tlda.generators import Generator, PatchCritic, ResNetGenerator, UNetGenerator, WarpedGenerator
 from tlda.methods import CyCADA, CycleGAN
 from tlda.optim import GanAdam, LinearDecay
+from tlda.translation.cycle import ImagePool, Translator, averaged
+from tlda.translation.generators import Generator, PatchCritic, ResNetGenerator, UNetGenerator, WarpedGenerator
 
 BOTH = pytest.mark.parametrize("cls", [CycleGAN, CyCADA])
 GENERATORS = [
@@ -209,7 +209,7 @@ def test_images_are_translated_channels_last_and_a_part_at_a_time(monkeypatch: p
     x, sizes = images(7), []
     whole = translator(x)
     translator.averages["to_target"].register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
-    monkeypatch.setattr("tlda.cycle.PIXELS", 3 * 16 * 16)
+    monkeypatch.setattr("tlda.translation.cycle.PIXELS", 3 * 16 * 16)
     torch.testing.assert_close(translator(x), whole)
     assert sizes == [3, 3, 1]
 

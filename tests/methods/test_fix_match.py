@@ -15,11 +15,11 @@ from torch.nn.functional import cross_entropy
 from tests.conftest import TASK, Tlda
 from tests.toy import CLASSES, Tiny, Toy
 from tlda.batch import Output, Pair
-from tlda.build import build
-from tlda.checkpoint import load
+from tlda.config.build import build
 from tlda.data import Augment, Cutout, RandAugment, RandomCrop
 from tlda.losses import MinEnt
 from tlda.methods import FixMatch
+from tlda.training.checkpoint import load
 
 
 class Invert(Augment):

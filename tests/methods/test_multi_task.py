@@ -14,9 +14,9 @@ from tlda.batch import Output
 from tlda.data import Domain, Images, Relabelled, Tasks, Translated
 from tlda.errors import UserError
 from tlda.losses import L2SP, ConditionalAdversarial, DomainAdversarial, Loss
+from tlda.losses.weightings import DWA, RLW, CAGrad, Equal, GradNorm, PCGrad, Uncertainty, Weighting
 from tlda.methods import MultiTask
 from tlda.optim import Adam
-from tlda.weightings import DWA, RLW, CAGrad, Equal, GradNorm, PCGrad, Uncertainty, Weighting
 
 PARITY = {"even": ["class 0", "class 2"], "odd": ["class 1"]}
 
@@ -93,7 +93,8 @@ def test_resume_equals_uninterrupted(weighting: type[Weighting], tmp_path: Path)
 
 
 def test_a_checkpoint_makes_the_network_again(tmp_path: Path) -> None:
-    from tlda import build, checkpoint
+    from tlda.config import build
+    from tlda.training import checkpoint
 
     config = {
         "model": {

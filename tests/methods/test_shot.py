@@ -18,7 +18,7 @@ from tlda.errors import UserError
 from tlda.losses import MCC
 from tlda.methods import SHOT
 from tlda.optim import SGD
-from tlda.target import centroid_pseudo_labels, pseudo_labels_by_row
+from tlda.training.target import centroid_pseudo_labels, pseudo_labels_by_row
 
 
 def nearest(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:

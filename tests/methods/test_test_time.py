@@ -18,9 +18,9 @@ from tests.toy import CLASSES, Tiny, Toy, trainer
 from tlda.backbones import LeNet
 from tlda.data import Domain, Images
 from tlda.errors import UserError
+from tlda.finetuning import StochNorm
 from tlda.method import Prediction
 from tlda.methods import TENT, AdaBN
-from tlda.tuning import StochNorm
 
 both = pytest.mark.parametrize("name", ["TENT", "AdaBN"])
 

@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy
 
 from tests.toy import CLASSES, Tiny, Toy
 from tlda.batch import Pair
+from tlda.finetuning import StochNorm
 from tlda.losses import domain_adversarial, entropy, vat
 from tlda.methods import VADA
 from tlda.nn import without_noise, without_statistics
-from tlda.tuning import StochNorm
 
 RADIUS = 0.05 * 16**0.5
 """The norm of a perturbation with a root mean square of 0.05 over 4 x 4 values."""

@@ -8,8 +8,8 @@ import torch
 from tlda.backbones import Text
 from tlda.batch import PAD
 from tlda.errors import UserError
+from tlda.finetuning import LayerDecay, LoRA
 from tlda.methods import SourceOnly
-from tlda.tuning import LayerDecay, LoRA
 
 IDS = torch.tensor([[2, 7, 8, 3], [2, 9, 3, PAD]])
 

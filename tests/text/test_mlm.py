@@ -14,7 +14,7 @@ from tlda.batch import PAD
 from tlda.errors import UserError
 from tlda.methods import MLM, SourceOnly
 from tlda.optim import Adam
-from tlda.vocabulary import Masking
+from tlda.tasks.masked_tokens import Masking
 
 
 def made(model: str, **options: Any) -> MLM:

@@ -13,7 +13,7 @@ from tlda.backbones import Text
 from tlda.batch import Sample
 from tlda.data import Questions
 from tlda.errors import UserError
-from tlda.heads import NOWHERE
+from tlda.inputs import NOWHERE
 from tlda.methods import CDAN, DANN, SourceOnly
 from tlda.metrics.answers import Answer, AnswerScore, best_span, exact_match, token_f1
 from tlda.optim import Adam

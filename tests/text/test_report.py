@@ -12,9 +12,9 @@ from tests.conftest import Tlda
 from tests.text.test_questions import squad, write
 from tests.text.test_tagging import NOUNS, VERBS, write_conllu
 from tlda.backbones import Text
+from tlda.finetuning import LoRA
 from tlda.methods import SourceOnly
 from tlda.report.texts import saliency
-from tlda.tuning import LoRA
 
 SHORT = ["--trainer.max_epochs=1", "--data.steps=4", "--data.batch_size=4", "--trainer.enable_progress_bar=false", "--trainer.precision=32"]
 TAGS = {"the": "DET", "very": "ADV", ".": "PUNCT"} | dict.fromkeys(NOUNS, "NOUN") | dict.fromkeys(VERBS, "VERB")

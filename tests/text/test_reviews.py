@@ -14,7 +14,7 @@ from tlda.backbones import Text
 from tlda.batch import PAD, Pair
 from tlda.data import Buckets, Reviews, Steps
 from tlda.errors import UserError
-from tlda.heads import joined
+from tlda.inputs import joined
 from tlda.methods import DANN, SHOT, SourceOnly
 from tlda.optim import Adam
 

@@ -10,15 +10,15 @@ from seqeval.metrics import f1_score
 from tests.toy import Tiny, trainer
 from tlda.backbones import Text
 from tlda.batch import Sample, TargetBatch
+from tlda.config.parsing import subclasses
 from tlda.data import Tagging
 from tlda.errors import UserError
-from tlda.heads import arranged, joined, split
+from tlda.inputs import arranged, joined, split
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
 from tlda.methods import DANN, MCC, MCD, SourceOnly
 from tlda.metrics.scores import SpanF1
 from tlda.optim import Adam
-from tlda.parsing import subclasses
 
 NOUNS, VERBS = ("book", "film", "plot", "lens"), ("was", "is", "ran", "saw")
 

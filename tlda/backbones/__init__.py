@@ -1,7 +1,7 @@
 """Feature extractors: images in 0..1, (n, c, h, w), to features (n, ``num_features``)."""
 
 from tlda.backbones.base import Backbone
-from tlda.backbones.digits import DTN, LeNet
+from tlda.backbones.digit_nets import DTN, LeNet
 from tlda.backbones.pixels import Pixels
 from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision

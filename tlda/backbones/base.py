@@ -37,7 +37,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def blocks(self) -> list[nn.Module]:
-        """The network cut into blocks, from the input to the features, which is how far :mod:`tlda.tuning` may reach into it."""
+        """The network cut into blocks, from the input to the features, which is how far :mod:`tlda.finetuning` may reach into it."""
         return cut(self)
 
     def classifier(self) -> nn.Linear:

@@ -12,7 +12,7 @@ from tlda.backbones.base import Backbone
 from tlda.backbones.weights import PACKAGE, package_files
 from tlda.batch import PAD
 from tlda.errors import UserError
-from tlda.heads import SPANS, channels, places
+from tlda.inputs import SPANS, channels, places
 
 TOKENIZER = "tokenizer.json"
 KINDS = "name a folder, package:NAME of an installed package, or a model on the hub"
@@ -66,7 +66,7 @@ def load_tokenizer(name: str) -> Any:
 
 
 class Text(Backbone):
-    """Any encoder of transformers: token ids (n, l) to features of the texts (n, d), or of the marked tokens (m, d), see :mod:`tlda.heads`.
+    """Any encoder of transformers: token ids (n, l) to features of the texts (n, d), or of the marked tokens (m, d).
 
     Args:
         name: ``package:NAME`` of an installed package that holds the model, the path of its folder, or its name on the hub.

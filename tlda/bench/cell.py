@@ -32,7 +32,7 @@ def prepare(threads: int) -> None:
     """Few threads and no chatter, in a process that runs cells."""
     import torch
 
-    from tlda.quiet import silence
+    from tlda.training.quiet import silence
 
     torch.set_num_threads(threads)
     silence()
@@ -81,7 +81,7 @@ class Trained(NamedTuple):
 def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any]:
     """Run ``cell`` and write its result into ``folder``: what is measured on the target after the last epoch, nothing selected."""
     from tlda.bench.results import twin, write_result
-    from tlda.tracking import closed
+    from tlda.training.tracking import closed
 
     if found := twin(folder, cell):
         _require_measured(cell, found["metrics"])
@@ -110,7 +110,7 @@ def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
     from pytorch_lightning import seed_everything
 
     from tlda.bench.history import History
-    from tlda.build import build
+    from tlda.config.build import build
 
     config = merge(cell.config, *_first_stages(folder, cell))
     seed_everything(cell.seed, verbose=False)
@@ -160,7 +160,7 @@ def _translation(folder: Path, cell: Cell) -> Path:
     """The source as ``cell`` translates it, which is done where it is not, or not to the end."""
     from tlda.bench.results import claim
     from tlda.data.translated import MANIFEST
-    from tlda.translate import translate_checkpoint
+    from tlda.translation.translate import translate_checkpoint
 
     checkpoint, path = _checkpoint(folder, cell), cell.translation(folder)
     with claim(folder, cell, -1):
@@ -201,7 +201,7 @@ def _tracked(folder: Path, cell: Cell, group: str | None) -> dict[str, Any]:
     if group is None:
         return {"logger": False}
     from tlda.report.pictures import Pictures
-    from tlda.tracking import loggers
+    from tlda.training.tracking import loggers
 
     folder.mkdir(parents=True, exist_ok=True)
     return {"logger": loggers(folder, group, [cell.method, cell.task]), "callbacks": [Pictures(folder)]}

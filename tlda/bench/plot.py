@@ -10,8 +10,8 @@ from typing import Any
 from tlda.bench.results import Results
 from tlda.bench.summary import Row, summarize
 from tlda.bench.table import Table
+from tlda.config.protocol import digest
 from tlda.errors import UserError
-from tlda.protocol import digest
 
 MARKERS = "osD^vP*Xph"
 """Of the lines in turn, so that colours are not all that tells them apart."""

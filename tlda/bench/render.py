@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tlda.bench import selection
-from tlda.bench.grid import Document, Grid
 from tlda.bench.results import Results
 from tlda.bench.summary import Entry, Row, summarize
 from tlda.bench.table import Table
+from tlda.config.protocol import digest
+from tlda.documents.grid import Document, Grid
 from tlda.errors import UserError
-from tlda.protocol import digest
 from tlda.writing import write_text
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock
 
 from tlda.bench.table import METRIC, Cell
-from tlda.protocol import differing, digest, lines, without_nulls
+from tlda.config.protocol import by_name, differing, digest, lines, without_nulls
 from tlda.writing import write_text
 
 Results = dict[tuple[str, str, int], dict[str, Any]]
@@ -27,7 +27,7 @@ def claim(folder: Path, cell: Cell, timeout: float) -> FileLock:
     Waits ``timeout`` seconds, -1 for ever.
     """
     (folder / "locks").mkdir(parents=True, exist_ok=True)
-    run = digest([cell.key, without_nulls(cell.resolved.get("data"))])
+    run = digest([cell.key, _where(cell.resolved)])
     return FileLock(folder / "locks" / f"{cell.method}-{cell.seed}-{run}.lock", timeout=timeout)
 
 
@@ -51,9 +51,14 @@ def twin(folder: Path, cell: Cell) -> dict[str, Any] | None:
         other = replace(cell, task=path.stem.removeprefix(f"{cell.method}-").removesuffix(f"-{cell.seed}"))
         found = read_result(folder, other)
         # A key does not say where the data lie, and two tasks may be two folders.
-        if found and without_nulls(found["config"]["data"]) == without_nulls(cell.resolved["data"]):
+        if found and _where(found["config"]) == _where(cell.resolved):
             return {**found, "task": cell.task}
     return None
+
+
+def _where(config: dict[str, Any]) -> Any:
+    """The options of the data of ``config``, those included that say where they lie."""
+    return without_nulls(by_name(config.get("data")))
 
 
 STAGES = "model.init_from", "data.translated"

@@ -6,10 +6,10 @@ import math
 import statistics
 from typing import Any, NamedTuple
 
-from tlda.bench.grid import Grid
 from tlda.bench.results import Results, shown
 from tlda.bench.summary import Entry, average_over_tasks
 from tlda.bench.table import METRIC, Table
+from tlda.documents.grid import Grid
 from tlda.metrics import VALIDATORS
 
 ORACLE = "oracle/target/accuracy"

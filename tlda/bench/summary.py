@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from tlda.bench.results import Results
 from tlda.bench.table import Table
+from tlda.config.protocol import Lines, decisive, differing, digest, lines, protocol
 from tlda.errors import UserError, near
-from tlda.protocol import Lines, decisive, differing, digest, lines, protocol
 
 
 @dataclass(frozen=True)

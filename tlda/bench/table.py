@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tlda.config.protocol import decisive, digest, own_code, protocol, without_nulls
 from tlda.errors import UserError, near
-from tlda.protocol import decisive, digest, own_code, protocol, without_nulls
 
 METRIC = "test/target/accuracy"
 """What a table shows, unless it says something else."""
@@ -129,7 +129,7 @@ class Table:
     @cached_property
     def resolved(self) -> dict[tuple[str, str], dict[str, Any]]:
         """By task and method: every option of model and data spelled out, and the trainer's as declared."""
-        from tlda.build import resolve
+        from tlda.config.build import resolve
 
         spelled: dict[str, Any] = {}
         found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -182,7 +182,7 @@ def _kept(key: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, A
     names = [str(part.get("class_path", "")).rpartition(".")[2] for part in (below, above)]
     if not all(names) or names[0] == names[1] or "init_args" not in below:
         return below
-    from tlda.parsing import BASES, options, subclasses
+    from tlda.config.parsing import BASES, options, subclasses
 
     cls = subclasses(BASES[key]).get(names[1]) if key in BASES else None
     kept = {name: value for name, value in below["init_args"].items() if cls is None or name in options(cls)}
@@ -191,8 +191,8 @@ def _kept(key: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, A
 
 def _overlay(value: Any, place: Path) -> dict[str, Any]:
     """An overlay written in the file ``place``, the path of one (relative to that file), or a list of such."""
-    from tlda.build import known_options
-    from tlda.parsing import read_yaml, require_config
+    from tlda.config.build import known_options
+    from tlda.config.parsing import read_yaml, require_config
 
     if isinstance(value, str):
         path = place.parent / value
@@ -205,7 +205,7 @@ def _overlay(value: Any, place: Path) -> dict[str, Any]:
 
 def load_table(path: str | Path, results: Path | None = None) -> Table:
     """The table declared in the YAML file at ``path``, its result files in the folder ``results`` where it is given."""
-    from tlda.parsing import read_yaml
+    from tlda.config.parsing import read_yaml
 
     path = Path(path)
     declared = _declared(path, read_yaml(path))

@@ -133,7 +133,7 @@ def _parts(network: nn.Module) -> Iterator[bytes | Tensor]:
     for name, module in network.named_modules():
         cls = type(module)
         plain = {key: value for key, value in sorted(vars(module).items()) if key != "training" and _plain(value)}
-        yield f"{name} {cls.__module__}.{cls.__qualname__} {code_of(cls.__module__)} {json.dumps(plain)}\n".encode()
+        yield f"{name} {cls.__qualname__} {code_of(cls.__module__)} {json.dumps(plain)}\n".encode()
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         yield f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode()
         yield tensor.detach().cpu().contiguous().flatten().view(torch.uint8)

@@ -19,7 +19,7 @@ from tlda.data.arrays import digest, runs
 from tlda.data.samplers import Buckets, Once, Steps
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
-from tlda.heads import joined
+from tlda.inputs import joined
 
 if TYPE_CHECKING:
     from tlda.metrics.measures import Measures

@@ -18,7 +18,7 @@ from tlda.data.arrays import digest
 from tlda.data.pair import Domain, DomainPair, Joined, Rows, digest_of, lengths_of, refuse_translated
 from tlda.errors import UserError, near
 from tlda.metrics.measures import Measures
-from tlda.tasks import TaskMeasures, require_task_names
+from tlda.tasks.several import TaskMeasures, require_task_names
 
 
 @dataclass

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlda.batch import Output
 from tlda.losses.base import Loss
-from tlda.losses.numerics import full_precision, option
+from tlda.nn.numerics import full_precision, option
 
 Variant = Literal["stepwise", "hard"]
 

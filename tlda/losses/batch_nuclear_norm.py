@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlda.batch import Output
 from tlda.losses.base import Loss
-from tlda.losses.numerics import log_probabilities, spectrum
+from tlda.nn.numerics import log_probabilities, spectrum
 
 
 def batch_nuclear_norm(logits: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlda.batch import Output
 from tlda.losses.base import Loss
-from tlda.losses.numerics import feature_pair, spectrum
+from tlda.nn.numerics import feature_pair, spectrum
 
 
 def batch_spectral_penalty(source: Tensor, target: Tensor, k: int = 1) -> Tensor:

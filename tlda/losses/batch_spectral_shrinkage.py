@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlda.batch import Output
 from tlda.losses.base import Loss
-from tlda.losses.numerics import full_precision, spectrum
+from tlda.nn.numerics import full_precision, spectrum
 
 
 def batch_spectral_shrinkage(features: Tensor, k: int = 1) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tlda.losses.numerics import feature_pair
+from tlda.nn.numerics import feature_pair
 
 
 def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:

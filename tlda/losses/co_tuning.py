@@ -10,7 +10,7 @@ from torch import Tensor
 from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
-from tlda.losses.numerics import full_precision, log_probabilities
+from tlda.nn.numerics import full_precision, log_probabilities
 
 
 def co_tuning(logits: Tensor, labels: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class CoTuning(Loss):
     def begin(self, method: Any) -> None:
         if self.taken:
             return
-        from tlda.target import evaluating, training_batches
+        from tlda.training.target import evaluating, training_batches
 
         field = next(name for name in ("labelled", "oracle", "source") if name in method.batch_type._fields)
         with evaluating(method):

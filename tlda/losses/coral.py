@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlda.batch import Output
 from tlda.losses.base import Loss
-from tlda.losses.numerics import feature_pair, option
+from tlda.nn.numerics import feature_pair, option
 
 Variant = Literal["paper", "domainbed"]
 

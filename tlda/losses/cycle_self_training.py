@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss, normalize, one_hot
 from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
-from tlda.losses.numerics import feature_pair
+from tlda.nn.numerics import feature_pair
 
 SHORTEST = 1e-6
 """The least norm that a row is divided by, so that the gradient of an empty row stays bounded."""

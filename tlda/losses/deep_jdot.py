@@ -11,7 +11,7 @@ from torch import Tensor
 from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
-from tlda.losses.numerics import feature_pair, log_probabilities, option, squared_distances
+from tlda.nn.numerics import feature_pair, log_probabilities, option, squared_distances
 
 Solver = Literal["emd", "sinkhorn"]
 

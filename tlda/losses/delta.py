@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tlda.batch import Output
 from tlda.losses.anchored import Anchored
-from tlda.losses.numerics import full_precision
+from tlda.nn.numerics import full_precision
 
 
 def delta(maps: Sequence[Tensor], start: Sequence[Tensor]) -> Tensor:

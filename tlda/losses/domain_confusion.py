@@ -11,8 +11,8 @@ from torch.func import functional_call
 from tlda.batch import Output
 from tlda.losses.base import Loss
 from tlda.losses.domain_adversarial import domain_adversarial
-from tlda.losses.numerics import full_precision, log_probabilities
 from tlda.nn import critic
+from tlda.nn.numerics import full_precision, log_probabilities
 
 
 def domain_confusion(logits: Tensor) -> Tensor:

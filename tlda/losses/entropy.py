@@ -11,7 +11,7 @@ from torch import Tensor
 from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
-from tlda.losses.numerics import log_probabilities
+from tlda.nn.numerics import log_probabilities
 
 
 def entropy_of(log_p: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn.functional import cross_entropy, relu
 
-from tlda.losses.numerics import full_precision, option
+from tlda.nn.numerics import full_precision, option
 
 Adversary = Literal["lsgan", "hinge"]
 

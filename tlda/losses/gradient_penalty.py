@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tlda.errors import UserError
-from tlda.losses.numerics import full_precision, option
+from tlda.nn.numerics import full_precision, option
 
 Variant = Literal["interpolates", "wdgrl"]
 

@@ -12,7 +12,7 @@ from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.losses.mmd import MULTIPLIERS, Bandwidth, discrepancy, gaussian_kernel
-from tlda.losses.numerics import feature_pair
+from tlda.nn.numerics import feature_pair
 from tlda.optim import ramp
 
 Layers = Sequence[Tensor]

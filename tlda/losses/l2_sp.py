@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tlda.batch import Output
 from tlda.losses.anchored import Anchored
-from tlda.losses.numerics import full_precision
-from tlda.weightings import Weighting
+from tlda.losses.weightings import Weighting
+from tlda.nn.numerics import full_precision
 
 
 def l2_sp(weights: Iterable[Tensor], start: Iterable[Tensor], new: Iterable[Tensor] = (), decay: float = 1.0) -> Tensor:

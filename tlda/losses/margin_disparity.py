@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from tlda.batch import Output
 from tlda.losses.base import Loss
-from tlda.losses.numerics import full_precision
 from tlda.nn import reverse_gradient
+from tlda.nn.numerics import full_precision
 from tlda.optim import ramp
 
 

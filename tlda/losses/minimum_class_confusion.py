@@ -10,7 +10,7 @@ from torch import Tensor
 from tlda.batch import Output
 from tlda.losses.base import Loss
 from tlda.losses.entropy import entropy_of
-from tlda.losses.numerics import full_precision, log_probabilities
+from tlda.nn.numerics import full_precision, log_probabilities
 
 TINY = 1e-12
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tlda.batch import Output
 from tlda.losses.base import Loss
-from tlda.losses.numerics import feature_pair, option, squared_distances
+from tlda.nn.numerics import feature_pair, option, squared_distances
 
 Kernel = Literal["gaussian", "linear"]
 Bandwidth = float | Literal["median", "mean"]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from tlda.errors import UserError
-from tlda.losses.numerics import full_precision, log_probabilities
+from tlda.nn.numerics import full_precision, log_probabilities
 
 TINY = 1e-12
 

@@ -10,7 +10,7 @@ from torch.nn.functional import nll_loss
 from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
-from tlda.losses.numerics import log_probabilities
+from tlda.nn.numerics import log_probabilities
 
 
 def pseudo_label(logits: Tensor, threshold: float = 0.0, labels_from: Tensor | None = None) -> Tensor:

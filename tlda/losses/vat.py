@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div, normalize
 
-from tlda.losses.numerics import full_precision, log_probabilities
+from tlda.nn.numerics import full_precision, log_probabilities
 
 
 def vat(

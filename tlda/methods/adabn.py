@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlda.method import Method
-from tlda.target import batch_norms, copied_network, network, require_normalisation, start_over, target_batches
+from tlda.training.target import batch_norms, copied_network, network, require_normalisation, start_over, target_batches
 
 
 class AdaBN(Method):

@@ -9,7 +9,7 @@ from tlda.errors import UserError
 from tlda.losses import MemoryBank, neighborhood_aggregation
 from tlda.losses.neighborhood_aggregation import sharpened
 from tlda.method import Method
-from tlda.target import evaluating, numbered
+from tlda.training.target import evaluating, numbered
 
 
 class ATDOC(Method):

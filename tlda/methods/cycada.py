@@ -5,10 +5,10 @@ from typing import Any
 from torch import Tensor
 
 from tlda.batch import Output, Pair, SourceBatch
-from tlda.cycle import Made
 from tlda.errors import UserError
 from tlda.losses import DomainAdversarial, semantic_consistency
 from tlda.methods.cyclegan import CycleGAN
+from tlda.translation.cycle import Made
 
 
 class CyCADA(CycleGAN):

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 from torch import Tensor, optim
 
 from tlda.batch import Output, Pair, Sample, SourceBatch
-from tlda.cycle import Made, Translator
 from tlda.method import Method
 from tlda.optim import GanAdam, Optim
+from tlda.translation.cycle import Made, Translator
 
 
 class CycleGAN(Method):

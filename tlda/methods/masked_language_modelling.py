@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from tlda.batch import PAD, Pair, Sample, TargetBatch
-from tlda.heads import joined
+from tlda.inputs import joined
 from tlda.method import Method
-from tlda.vocabulary import Masking, VocabularyHead
+from tlda.tasks.masked_tokens import Masking, VocabularyHead
 
 
 class MLM(Method):

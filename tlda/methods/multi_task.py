@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from tlda.batch import Sample
+from tlda.losses.weightings import Equal, Weighting
 from tlda.method import Method
-from tlda.tasks import TaskHeads, first_of, measured, parts_of, require_one_count, score
-from tlda.trainers import batch_seed
-from tlda.weightings import Equal, Weighting
+from tlda.tasks.several import TaskHeads, first_of, measured, parts_of, require_one_count, score
+from tlda.training.trainers import batch_seed
 
 
 class MultiTask(Method):

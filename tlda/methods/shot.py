@@ -9,7 +9,7 @@ from tlda.batch import Output, TargetBatch
 from tlda.errors import UserError
 from tlda.losses import information_maximization
 from tlda.method import Method
-from tlda.target import pseudo_labels_by_row
+from tlda.training.target import pseudo_labels_by_row
 
 
 class SHOT(Method):

@@ -10,7 +10,7 @@ from tlda.errors import UserError
 from tlda.losses import entropy
 from tlda.method import Method
 from tlda.optim import Adam
-from tlda.target import affine_parameters, batch_norms, copied_network, network, require_normalisation, start_over
+from tlda.training.target import affine_parameters, batch_norms, copied_network, network, require_normalisation, start_over
 
 
 class TENT(Method):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlda.losses.numerics import feature_pair
 from tlda.metrics.validators.base import LIMIT
+from tlda.nn.numerics import feature_pair
 
 
 def proxy_a_distance(source: Tensor, target: Tensor, limit: int = LIMIT) -> float:

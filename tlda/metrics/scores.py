@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from tlda.batch import Sample
-from tlda.heads import places
+from tlda.inputs import places
 
 
 class Accuracy(MulticlassAccuracy):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.table import merge
+from tlda.config.parsing import options, read_yaml, subclasses
 from tlda.errors import UserError, near
-from tlda.parsing import options, read_yaml, subclasses
 
 ENTRIES = ("title", "protocol", "data", "tasks", "candidates", "labelled", "fine_tune", "domains")
 

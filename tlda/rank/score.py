@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from tlda.bench.table import METRIC, merge
+from tlda.config.parsing import explained
 from tlda.data.extractor import Extractor
 from tlda.data.features import Features
 from tlda.data.pair import DomainPair, Rows
 from tlda.errors import UserError
 from tlda.metrics.ranking import h_score, leep, logme, nce, transrate
-from tlda.parsing import explained
 from tlda.rank.declared import Ranking, only_known
 
 FEATURE_SCORES: dict[str, Callable[[Any, Any], float]] = {"logme": logme, "h_score": h_score, "transrate": transrate}
@@ -100,7 +100,7 @@ def fine_tuned(ranking: Ranking, task: dict[str, Any], candidate: str, width: in
     """What fine-tuning on the labelled part gives, by the ranking's ``fine_tune``: the accuracy on the rows that measure, and seconds."""
     from pytorch_lightning import seed_everything
 
-    from tlda.build import build
+    from tlda.config.build import build
 
     rows = {"class_path": "Precomputed", "init_args": {"num_features": width}}
     model = {"init_args": {"backbone": ranking.candidates[candidate].get("backbone", rows)}}

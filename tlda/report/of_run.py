@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tlda.bench.grid import Grid
+from tlda.config.protocol import differing, protocol
+from tlda.documents import svg
+from tlda.documents.grid import Grid
 from tlda.metrics import VALIDATORS
 from tlda.metrics.distances import proxy_a_distance
 from tlda.metrics.label_shift import class_shares
-from tlda.protocol import differing, protocol
-from tlda.report import svg
 from tlda.report.decision import Evidence, Move, Oracle, Verdict, should_adapt, vanished
 from tlda.report.page import AFTER, BEFORE, Block, Figure, Report, Section, Tile
 from tlda.report.sections import (

@@ -15,9 +15,9 @@ from tlda.bench.results import Results, read_results, shown
 from tlda.bench.selection import ORACLE, Rule, rules
 from tlda.bench.summary import Row, summarize
 from tlda.bench.table import Table
+from tlda.documents import svg
 from tlda.errors import UserError
 from tlda.metrics import MixVal
-from tlda.report import svg
 from tlda.report.decision import TRAINS_ON_CERTAINTY, Compared, Verdict, should_adapt_by_table, vanished
 from tlda.report.page import AFTER, BEFORE, SOURCE, TARGET, Block, Figure, Report, Section, Tile
 from tlda.report.sections import confusion_figures

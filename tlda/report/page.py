@@ -6,8 +6,8 @@ import html
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tlda.bench.grid import STYLE as GRID_STYLE
-from tlda.bench.grid import Grid, block_html, whole_page
+from tlda.documents.grid import STYLE as GRID_STYLE
+from tlda.documents.grid import Grid, block_html, whole_page
 from tlda.report.decision import Verdict
 
 BEFORE, AFTER, TRUE = "var(--before)", "var(--after)", "var(--ink)"

@@ -11,8 +11,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
-from tlda.report.translation import translation_figure, translation_grid, translator_of
-from tlda.target import evaluating
+from tlda.report.of_translation import translation_figure, translation_grid, translator_of
+from tlda.training.target import evaluating
 
 ROWS = 300
 """The rows of each domain in the picture of the features: more take longer than they tell."""

@@ -12,14 +12,14 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from tlda.data.pair import DomainPair
+from tlda.documents import svg
 from tlda.metrics.label_shift import class_shares, joint_shares, label_shift
-from tlda.report import svg
 from tlda.report.attribution import convolutions, grad_cam
+from tlda.report.of_translation import LABELS, translation_grid, translator_of
 from tlda.report.page import AFTER, BEFORE, SOURCE, TARGET, TRUE, Block, Figure, Section
 from tlda.report.pictures import flat, some_rows
 from tlda.report.seen import FinishedRun, Outcome, Seen
 from tlda.report.texts import Shown, cards
-from tlda.report.translation import LABELS, translation_grid, translator_of
 
 BINS = 15
 """The bins of confidence (Guo et al., ICML 2017)."""

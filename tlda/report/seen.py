@@ -14,14 +14,15 @@ import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 from torch import Tensor
 
-from tlda import build, checkpoint
 from tlda.batch import Output, Sample
+from tlda.config import build
+from tlda.config.parsing import read_yaml
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
-from tlda.parsing import read_yaml
 from tlda.report.decision import TRAINS_ON_CERTAINTY
-from tlda.report.translation import translator_of
+from tlda.report.of_translation import translator_of
+from tlda.training import checkpoint
 
 QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 """The options of a trainer that leaves nothing behind."""

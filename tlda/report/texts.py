@@ -11,7 +11,7 @@ from torch import Tensor
 from tlda.backbones import Text
 from tlda.backbones.text import load_tokenizer
 from tlda.batch import PAD
-from tlda.heads import channels, places
+from tlda.inputs import channels, places
 from tlda.method import Method
 
 LONGEST = 80

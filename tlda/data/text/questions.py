@@ -16,8 +16,8 @@ from torchmetrics import Metric
 
 from tlda.batch import Sample
 from tlda.data.pair import Domain, Rows, Subset
-from tlda.data.text.files import read_text, text_of
-from tlda.data.text.pair import TextPair, data_path, few_rows
+from tlda.data.text.base import TextPair, data_path, few_rows
+from tlda.data.text.reading import read_text, text_of
 from tlda.data.text.tokens import Texts, encode
 from tlda.errors import UserError
 from tlda.metrics.answers import Answer, AnswerMeasures, AnswerScore, exact_match, token_f1
@@ -38,7 +38,7 @@ class Question(NamedTuple):
 
 @dataclass
 class Spans(Texts):
-    """Questions, each with its text: ``tokens`` are (t, 3), see :mod:`tlda.heads`, ``labels`` (n, 2) the first and last token of the
+    """Questions, each with its text: ``tokens`` are (t, 3), see :mod:`tlda.inputs`, ``labels`` (n, 2) the first and last token of the
     answer, -1 where that is cut off, ``offsets`` (t, 2) the characters of each token. A batch has the labels (2 n,) in turn.
     """
 

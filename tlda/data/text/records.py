@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tlda.data.text.files import Record, records
-from tlda.data.text.pair import Labelled, data_path
+from tlda.data.text.base import Labelled, data_path
+from tlda.data.text.reading import Record, records
 from tlda.errors import UserError
 
 

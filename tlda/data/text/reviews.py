@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tlda.data.pooling import require_apart
-from tlda.data.text.files import Record, reviews
-from tlda.data.text.pair import Labelled, data_path
+from tlda.data.text.base import Labelled, data_path
+from tlda.data.text.reading import Record, reviews
 from tlda.errors import UserError, near
 
 ENDING = ".task.train"

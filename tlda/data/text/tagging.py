@@ -12,8 +12,8 @@ from torchmetrics import Metric
 
 from tlda.data.pair import Domain, Rows
 from tlda.data.pooling import require_apart
-from tlda.data.text.files import Sentence, columns, conllu, require_bio
-from tlda.data.text.pair import TextPair, data_path, few_rows
+from tlda.data.text.base import TextPair, data_path, few_rows
+from tlda.data.text.reading import Sentence, columns, conllu, require_bio
 from tlda.data.text.tokens import Words, encode
 from tlda.errors import UserError, near
 from tlda.metrics.measures import Measures
@@ -27,7 +27,7 @@ CONLLU = {"train": ("*train*.conllu", "*dev*.conllu"), "test": ("*test*.conllu",
 
 
 class Tagging(TextPair):
-    """Words with tags: features, logits, labels and rows are those of words, at the first token of each, see :mod:`tlda.heads`.
+    """Words with tags: features, logits, labels and rows are those of words, at the first token of each, see :mod:`tlda.inputs`.
 
     A folder of CoNLL-U files has parts of speech, and its domains are genres, what ``# newdoc id`` has before its first ``-``; it trains
     on the sentences of ``*train*.conllu``, else of ``*dev*``, and measures those of ``*test*``. A folder of ``DOMAIN/train.txt`` and

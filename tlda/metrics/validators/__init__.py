@@ -1,6 +1,15 @@
 """Label-free measures of a network on the target, which may choose a checkpoint or a setting."""
 
 from tlda.metrics.validators.base import Validator, thin
+from tlda.metrics.validators.certainty import (
+    BNM,
+    SND,
+    Entropy,
+    InformationMaximization,
+    information_maximization,
+    nuclear_norm,
+    soft_neighborhood_density,
+)
 from tlda.metrics.validators.collection import VALIDATORS, Validators
 from tlda.metrics.validators.importance import (
     DEV,
@@ -11,15 +20,6 @@ from tlda.metrics.validators.importance import (
     importance_weighted_risk,
 )
 from tlda.metrics.validators.mixing import MixVal, interpolation_consistency, mixval
-from tlda.metrics.validators.predictions import (
-    BNM,
-    SND,
-    Entropy,
-    InformationMaximization,
-    information_maximization,
-    nuclear_norm,
-    soft_neighborhood_density,
-)
 
 __all__ = [
     "BNM",

@@ -8,9 +8,9 @@ from torchmetrics.utilities import dim_zero_cat
 
 from tlda.batch import Output
 from tlda.metrics.validators.base import Validator
+from tlda.metrics.validators.certainty import BNM, SND, Entropy, InformationMaximization, OfPredictions
 from tlda.metrics.validators.importance import DEV, IWCV, WeightedRisk, errors, weigh
 from tlda.metrics.validators.mixing import MixVal
-from tlda.metrics.validators.predictions import BNM, SND, Entropy, InformationMaximization, OfPredictions
 
 OF_PREDICTIONS: dict[str, type[OfPredictions | InformationMaximization]] = {
     "entropy": Entropy,

@@ -10,8 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import LBFGS
 from torchmetrics.utilities import dim_zero_cat
 
-from tlda.losses.numerics import feature_pair
 from tlda.metrics.validators.base import Validator, thin
+from tlda.nn.numerics import feature_pair
 
 PENALTY = 0.1
 """The inverse of the log ratio's variance under the prior: of 0.003 to 3, what came nearest to the known ratios of Gaussians."""

@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy
 
 from tlda.batch import Output, Sample
 from tlda.errors import UserError
-from tlda.heads import arranged
+from tlda.inputs import arranged
+from tlda.losses.weightings import Weighting
 from tlda.metrics.measures import Measures
-from tlda.weightings import Weighting
 
 Parts = dict[str, dict[str, int]]
 """By data set, the number of classes of each of its tasks."""

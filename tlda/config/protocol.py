@@ -38,7 +38,12 @@ Lines = dict[str, Any]
 
 
 def decisive(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a resolved ``config`` that decides a result."""
+    """The part of a resolved ``config`` that decides a result. A class is its name: the module where it stands decides nothing."""
+    named: dict[str, Any] = by_name(_decisive(config))
+    return named
+
+
+def _decisive(config: dict[str, Any]) -> dict[str, Any]:
     trainer = {name: config["trainer"].get(name, off) for name, off in TRAINER.items() if config["trainer"].get(name, off) != off}
     return {"model": config["model"], "data": _decisive_data(config["data"]), "trainer": trainer, "protocol": PROTOCOL}
 
@@ -47,8 +52,17 @@ def own_code(config: dict[str, Any]) -> dict[str, str] | None:
     """The code of the classes in a resolved ``config`` that are not tlda's, by module; None where all are."""
     from tlda.data.extractor import code_of
 
-    modules = sorted({path.rpartition(".")[0] for path in _class_paths(decisive(config))})
+    modules = sorted({path.rpartition(".")[0] for path in _class_paths(_decisive(config))})
     return {name: code_of(name) for name in modules if name.split(".")[0] != "tlda"} or None
+
+
+def by_name(value: Any) -> Any:
+    """Plain data whose classes are named without their modules; a name is unique below the base that an option takes."""
+    if isinstance(value, dict):
+        return {
+            key: item.rpartition(".")[2] if key == "class_path" and isinstance(item, str) else by_name(item) for key, item in value.items()
+        }
+    return [by_name(item) for item in value] if isinstance(value, list) else value
 
 
 def _class_paths(value: Any) -> Iterator[str]:

@@ -8,8 +8,8 @@ import re
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes are known)
+from tlda.config.parsing import BASES, subclasses
 from tlda.errors import UserError, near
-from tlda.parsing import BASES, subclasses
 
 KINDS = {
     "methods": "model",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from tlda.errors import UserError
-from tlda.tuning.base import Tuning
+from tlda.finetuning.base import Tuning
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone

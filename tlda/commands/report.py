@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.table import load_table
+from tlda.config.parsing import read_yaml
 from tlda.errors import Arguments, UserError
-from tlda.parsing import read_yaml
 from tlda.report.page import page
-from tlda.tracking import closed, ready
+from tlda.training.tracking import closed, ready
 from tlda.writing import require_writable, write_text
 
 
@@ -41,8 +41,8 @@ def report(args: list[str]) -> None:
 
         found = of_table(with_tuned(table, table.results))
     else:
-        from tlda.quiet import hush
         from tlda.report.of_run import of_run
+        from tlda.training.quiet import hush
 
         hush()
         found = of_run(options.subject, options.before)

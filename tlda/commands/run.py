@@ -18,18 +18,18 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
-from tlda import checkpoint
+from tlda.config.parsing import explained, read_yaml, require_config, require_ranges
+from tlda.config.protocol import with_protocol
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
-from tlda.light import Progress, Unprofiled
 from tlda.method import Method
 from tlda.nn import computes_in_bfloat16
-from tlda.parsing import explained, read_yaml, require_config, require_ranges
-from tlda.predictions import write_predictions
-from tlda.protocol import with_protocol
-from tlda.quiet import hush
 from tlda.report.pictures import Pictures
-from tlda.tracking import closed, loggers
+from tlda.training import checkpoint
+from tlda.training.lightning import Progress, Unprofiled
+from tlda.training.predictions import write_predictions
+from tlda.training.quiet import hush
+from tlda.training.tracking import closed, loggers
 from tlda.writing import require_writable
 
 

@@ -17,7 +17,7 @@ from tlda.batch import Unlabelled
 from tlda.data.pair import Subset, WithoutLabels
 from tlda.data.samplers import Once
 from tlda.errors import UserError
-from tlda.losses.numerics import full_precision
+from tlda.nn.numerics import full_precision
 
 if TYPE_CHECKING:
     from tlda.method import Method

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from tlda.errors import UserError
-from tlda.target import affine_parameters, batch_norms
-from tlda.tuning.base import Tuning
+from tlda.finetuning.base import Tuning
+from tlda.training.target import affine_parameters, batch_norms
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 
 from tlda.data.pair import Domain, DomainPair, Rows, Subset
-from tlda.data.text.files import Record
+from tlda.data.text.reading import Record
 from tlda.data.text.tokens import Texts, encode
 from tlda.errors import UserError, near
 from tlda.metrics.measures import Measures

@@ -15,10 +15,10 @@ from torch.optim.swa_utils import AveragedModel
 from tlda.backbones import Backbone
 from tlda.batch import Output, Pair
 from tlda.errors import UserError
-from tlda.generators import Generator, PatchCritic, UNetGenerator
 from tlda.losses.gan import Adversary, gan_critic, gan_generator
 from tlda.metrics.translation import MEASURES, Translation
 from tlda.nn import Snapshot, without_gradients
+from tlda.translation.generators import Generator, PatchCritic, UNetGenerator
 
 if TYPE_CHECKING:
     from tlda.method import Method

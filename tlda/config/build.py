@@ -13,11 +13,11 @@ from pytorch_lightning.cli import LightningArgumentParser
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
+from tlda.config.parsing import explained, require_config, require_ranges
+from tlda.config.protocol import with_protocol
 from tlda.data.pair import DomainPair
-from tlda.light import Unprofiled
 from tlda.method import Method
-from tlda.parsing import explained, require_config, require_ranges
-from tlda.protocol import with_protocol
+from tlda.training.lightning import Unprofiled
 
 
 @functools.cache

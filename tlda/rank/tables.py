@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from statistics import mean
 from typing import Any
 
-from tlda.bench.grid import Document, Grid
+from tlda.documents.grid import Document, Grid
 from tlda.rank.score import SCORES
 
 NAMES = {"logme": "LogME", "h_score": "H-score", "transrate": "TransRate", "leep": "LEEP", "nce": "NCE"}

@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tlda.bench.grid import markdown
+from tlda.config.protocol import digest
 from tlda.data.progress import progress
+from tlda.documents.grid import markdown
 from tlda.errors import Arguments
-from tlda.protocol import digest
 from tlda.rank.declared import Ranking, load_ranking
-from tlda.rank.render import document, similarity_document
+from tlda.rank.tables import document, similarity_document
 from tlda.writing import require_writable, write_text
 
 VERSION = 1
@@ -39,7 +39,7 @@ def rank(args: list[str]) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from tlda.quiet import silence
+    from tlda.training.quiet import silence
 
     options = _arguments(args)
     silence()

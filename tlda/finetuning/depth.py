@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import nn
 
 from tlda.errors import UserError
-from tlda.tuning.base import Tuning
-from tlda.tuning.norms import all_but_batch_norm
+from tlda.finetuning.base import Tuning
+from tlda.finetuning.norms import all_but_batch_norm
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone

@@ -14,15 +14,15 @@ from typing import Any
 import yaml
 
 from tlda.backbones import Backbone
-from tlda.cycle import Translator
 from tlda.data.pair import Augment, DomainPair
 from tlda.errors import UserError, near
-from tlda.generators import Generator
+from tlda.finetuning import Tuning
 from tlda.losses import Loss
+from tlda.losses.weightings import Weighting
 from tlda.method import Method
 from tlda.optim import Optim, Schedule
-from tlda.tuning import Tuning
-from tlda.weightings import Weighting
+from tlda.translation.cycle import Translator
+from tlda.translation.generators import Generator
 
 BASES: dict[str, type] = {
     "model": Method,

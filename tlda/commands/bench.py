@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tlda.bench.grid import Document, Grid
 from tlda.bench.render import place
 from tlda.bench.results import Results, left_out, read_results, shown
 from tlda.bench.table import Cell, Table, load_table
+from tlda.documents.grid import Document, Grid
 from tlda.errors import Arguments, UserError, positive
 from tlda.writing import require_writable, write_text
 
@@ -78,7 +78,7 @@ def bench(args: list[str]) -> None:
 
 def _log(table: Table, folder: Path, shown: Document) -> None:
     """Log the tables that are ``shown`` to W&B, in a summary run."""
-    from tlda.tracking import log_summary
+    from tlda.training.tracking import log_summary
 
     tables = {block.name: (block.header, block.rows) for block in shown if isinstance(block, Grid)}
     log_summary(folder / "logs" / "summary", table.path.stem, tables, folder / "table.html")
@@ -120,8 +120,8 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
 
 def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> Document:
     """Write the whole table, whatever part of it just ran, ``into`` a document too, and print it."""
-    from tlda.bench.grid import latex, markdown, page
     from tlda.bench.render import brief, csv_text, document, fill
+    from tlda.documents.grid import latex, markdown, page
 
     results: Results = read_results(folder, cells)
     shown = document(table, results)

@@ -20,8 +20,8 @@ from tlda.errors import Arguments, UserError
 from tlda.writing import require_writable, write_bytes
 
 if TYPE_CHECKING:
-    from tlda.cycle import Translator
     from tlda.data.pair import DomainPair, Rows
+    from tlda.translation.cycle import Translator
 
 BATCH = 256
 """The images that are translated at a time; always the same ones together, so that a resumed run makes the same images."""
@@ -51,8 +51,8 @@ def translate_checkpoint(checkpoint: Path, out: Path, changes: dict[str, str | N
         UserError: the method translates nothing; the images are not of the shape that it was trained on; ``out`` holds something
             else, or has no room.
     """
-    from tlda.checkpoint import KEY, load, read
-    from tlda.cycle import Translator
+    from tlda.training.checkpoint import KEY, load, read
+    from tlda.translation.cycle import Translator
 
     method = load(checkpoint)
     translator = getattr(method, "translator", None)
@@ -73,8 +73,8 @@ def data_of(recipe: Any, checkpoint: Path, changes: dict[str, str | None]) -> Do
     from jsonargparse import ArgumentParser
 
     import tlda.data  # noqa: F401  (imported, so that its classes have short names)
+    from tlda.config.parsing import explained
     from tlda.data.pair import DomainPair
-    from tlda.parsing import explained
 
     if recipe is None:
         raise UserError(f"{checkpoint} does not say what it was trained on: train with `tlda fit`, which writes that down")

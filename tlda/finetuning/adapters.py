@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import nn
 
 from tlda.errors import UserError, near
-from tlda.tuning.base import Tuning
+from tlda.finetuning.base import Tuning
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tlda.batch import Sample
-from tlda.cycle import Translator
 from tlda.data.pair import DomainPair
+from tlda.translation.cycle import Translator
 
 IMAGES = 12
 """The images of each domain that are shown."""

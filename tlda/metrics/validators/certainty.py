@@ -12,8 +12,8 @@ from torchmetrics.utilities import dim_zero_cat
 from tlda import losses
 from tlda.losses import entropy
 from tlda.losses.entropy import entropy_of
-from tlda.losses.numerics import log_probabilities
 from tlda.metrics.validators.base import Validator, thin
+from tlda.nn.numerics import log_probabilities
 
 
 def information_maximization(logits: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Configuration: from files and options to classes, and what a result was measured under."""

@@ -1,0 +1,1 @@
+"""Pages, grids and charts, as text."""

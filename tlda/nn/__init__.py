@@ -1,0 +1,21 @@
+"""Building blocks of networks, losses and methods. Nothing in here knows of a method, a batch or a trainer."""
+
+from tlda.nn.depthwise import train_depthwise_in_float32
+from tlda.nn.discriminators import MultilinearMap, TwoHeads, critic
+from tlda.nn.hardware import computes_in_bfloat16
+from tlda.nn.modes import without_gradients, without_noise, without_statistics
+from tlda.nn.reversal import reverse_gradient
+from tlda.nn.snapshots import Snapshot
+
+__all__ = [
+    "MultilinearMap",
+    "Snapshot",
+    "TwoHeads",
+    "computes_in_bfloat16",
+    "critic",
+    "reverse_gradient",
+    "train_depthwise_in_float32",
+    "without_gradients",
+    "without_noise",
+    "without_statistics",
+]

@@ -1,0 +1,1 @@
+"""What is asked of a row: heads, losses, metrics and answers."""
