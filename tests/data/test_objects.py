@@ -16,7 +16,7 @@ from tiny_files import needs
 from tests.conftest import REPO
 from tlda.data import PACS, DomainNet, Folders, Office31, OfficeCaltech10, OfficeCaltech10SURF, OfficeHome, VisDA2017
 from tlda.data import objects as published
-from tlda.data.surf import draw_rows
+from tlda.data.holding import shots
 from tlda.errors import UserError
 from tlda.losses import coral_align
 
@@ -67,6 +67,7 @@ def test_the_distributors_folders(family: type[Folders], source: Any, target: An
 def test_classes_that_distributors_call_otherwise_are_one(tmp_path: Path) -> None:
     for path in ("amazon/backpack", "amazon/mug", "dslr/back_pack", "dslr/mug"):
         write(tmp_path / path / "0.png")
+        write(tmp_path / path / "1.png")
     assert loaded(OfficeCaltech10, tmp_path, "amazon", "dslr").class_names == ["backpack", "mug"]
 
 
@@ -138,16 +139,16 @@ def test_lists_say_which_images_take_part(tmp_path: Path) -> None:
 def test_lists_of_one_s_own_and_names_with_spaces(tmp_path: Path) -> None:
     fill(tmp_path, "source", "target")
     write(tmp_path / "source/a/with a space.png")
-    write_list(tmp_path / "image_list/source.txt", "source/a/with a space.png 0", "source/b/1.png 1")
+    write_list(tmp_path / "image_list/source.txt", "source/a/with a space.png 0", "source/b/1.png 1", "source/b/0.png 1")
     data = Folders(str(tmp_path), size=8)
     data.setup("fit")
-    assert data.loaded[0].train.labels.tolist() == [0, 1]
+    assert data.loaded[0].train.labels.tolist() == [0, 1, 1]
 
 
 def test_a_list_beside_its_images(tmp_path: Path) -> None:
     fill(tmp_path, "train", "validation")
-    write_list(tmp_path / "train/image_list.txt", "a/0.png 0", "b/1.png 1")
-    assert len(loaded(VisDA2017, tmp_path).loaded[0].train) == 2
+    write_list(tmp_path / "train/image_list.txt", "a/0.png 0", "b/1.png 1", "b/0.png 1")
+    assert len(loaded(VisDA2017, tmp_path).loaded[0].train) == 3
 
 
 def test_domainnet_keeps_its_test_images_apart(tmp_path: Path) -> None:
@@ -260,9 +261,13 @@ def test_surf_rows_sum_to_one_and_then_have_no_mean(tmp_path: Path) -> None:
 
 def test_surf_rows_are_drawn_by_the_seed(tmp_path: Path) -> None:
     labels = torch.arange(300) % 10
-    rows = draw_rows(labels, 20, seed=1)
+
+    def draws(seed: int) -> torch.Tensor:
+        return shots(300, labels, 20, 10, seed)
+
+    rows = draws(1)
     assert torch.bincount(labels[rows]).tolist() == [20] * 10
-    assert rows.tolist() == draw_rows(labels, 20, seed=1).tolist() != draw_rows(labels, 20, seed=2).tolist()
+    assert rows.tolist() == draws(1).tolist() != draws(2).tolist()
     for name, count in (("dslr", 120), ("webcam", 300)):
         write_surf(tmp_path / f"{name}.mat", count)
     drawn = OfficeCaltech10SURF("dslr", "webcam", draw="gfk", root=str(tmp_path), seed=0).load()

@@ -14,7 +14,7 @@ from tlda.batch import Sample
 from tlda.data.arrays import digest, runs
 from tlda.data.cache import mapped, slug
 from tlda.data.extractor import Extractor
-from tlda.data.pair import Domain, DomainPair, Rows, content, lengths_of, refuse_translated
+from tlda.data.pair import Domain, DomainPair, Rows, content, lengths_of, refuse_idle, refuse_translated
 from tlda.data.progress import progress
 from tlda.data.tasks import Relabelled, Tasks
 from tlda.errors import UserError
@@ -70,7 +70,8 @@ class Features(DomainPair):
         **kwargs: see :class:`DomainPair`.
 
     Raises:
-        UserError: augmentations; translations; data with several tasks; features that half precision does not hold.
+        UserError: augmentations; translations; data with several tasks; another option of ``data`` that says how rows are drawn; features
+            that half precision does not hold.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Features(DomainPair):
         if isinstance(data, (Relabelled, Tasks)):
             raise UserError(f"cached features have one task, and {type(data).__name__} has several: train on it with a backbone")
         refuse_translated("Features", self, data)
+        refuse_idle(("batch_size", "steps", "eval_batch_size", "shots", "holdout"), data, "--data", self)
         self.data, self.extractor, self.standardise = data, extractor, standardise
 
     @property

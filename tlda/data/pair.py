@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from tlda.batch import Pair, Sample, Unlabelled
 from tlda.data.arrays import digest, runs
+from tlda.data.holding import hold_out, shots, warn_of_absent
 from tlda.data.samplers import Buckets, Once, Steps
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
@@ -179,7 +181,8 @@ class DomainPair(LightningDataModule):
         steps: the batches of an epoch; by default one pass over the first domain of the batch.
         eval_batch_size: the rows of a batch where nothing is trained.
         shots: the labels a class that a supervised setting may see of the target; null for all.
-        holdout: the share kept of the source for validation, and of a target whose labels are seen, where there are no test rows.
+        holdout: the share kept of the source for validation, and of a target whose labels are seen, where there are no test rows; of each
+            class at least one row stays to train on.
         augment: augmentations of the training batches, in order.
         num_workers: processes that read data from disk.
         translated: translations of the source that take the place of its images, or of a share of them.
@@ -202,6 +205,10 @@ class DomainPair(LightningDataModule):
         for name, value in (("batch_size", batch_size), ("steps", steps), ("eval_batch_size", eval_batch_size), ("shots", shots)):
             if value is not None and value < 1:
                 raise UserError(f"--data.{name} is {value}: it must be at least 1")
+        if num_workers < 0:
+            raise UserError(f"--data.num_workers is {num_workers}: it is a number of processes, 0 or more")
+        if seed is not None and (not 0 <= seed < 2**32 or seed != int(seed)):
+            raise UserError(f"--data.seed is {seed}: it is a whole number from 0 to {2**32 - 1}")
         if not 0 < holdout < 1:
             raise UserError(f"--data.holdout is {holdout}: it is a share of the source, between 0 and 1")
         self.batch_size, self.steps, self.eval_batch_size = batch_size, steps, eval_batch_size
@@ -269,12 +276,20 @@ class DomainPair(LightningDataModule):
         for domain in self.loaded:
             if not len(domain.train):
                 raise UserError(f"the domain '{domain.name}' is empty")
-        assert self.num_classes
+        _ = self.num_classes  # which says where there are too few
         seen = {"labelled", "oracle"} & set(self.batch_type._fields)
         if seen and not target.labelled:
             raise UserError(f"the method trains on labels of the target, and '{target.name}' has {self._lacking(target)}")
         # Each time: the next method may see labels that this one did not.
         self.domains = self._training_source, self._hold_out(target) if seen else target
+        if stage == "fit":
+            self._warn_of_absent_classes(bool(seen))
+
+    def _warn_of_absent_classes(self, sees_target: bool) -> None:
+        """Warn of the classes that have no row whose label the method sees."""
+        source, target = self.domains or self.loaded
+        for name, rows in ((source.name, source.train), *([(target.name, self._few(target.train))] if sees_target else [])):
+            warn_of_absent(name, len(rows), rows.labels, self.class_names)
 
     @cached_property
     def _training_source(self) -> Domain:
@@ -297,16 +312,13 @@ class DomainPair(LightningDataModule):
     def _hold_out(self, domain: Domain) -> Domain:
         if domain.test is not None:
             return domain
-        rows = torch.randperm(len(domain.train), generator=torch.Generator().manual_seed(self.seed))
-        held = max(1, round(self.holdout * len(rows)))
-        return replace(domain, train=Subset(domain.train, rows[held:]), test=Subset(domain.train, rows[:held].sort().values))
+        train, held = hold_out(domain.name, len(domain.train), domain.train.labels, self.holdout, self.seed)
+        return replace(domain, train=Subset(domain.train, train), test=Subset(domain.train, held))
 
     def _few(self, data: Rows) -> Rows:
         if self.shots is None:
             return data
-        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(self.seed))
-        few = [order[data.labels[order] == c][: self.shots] for c in range(len(self.class_names))]
-        return Subset(data, torch.cat(few))
+        return Subset(data, shots(len(data), data.labels, self.shots, len(self.class_names), self.seed))
 
     def labelled_part(self) -> tuple[Rows, Rows]:
         """The rows of the target whose labels a supervised setting sees (``shots`` a class), and those that then measure it."""
@@ -425,6 +437,28 @@ class DomainPair(LightningDataModule):
 
 def _as_is(batch: Any) -> Any:
     return batch
+
+
+def refuse_idle(options: Iterable[str], idle: DomainPair, place: str, who: DomainPair | None = None) -> None:
+    """Raise :class:`UserError` where one of ``options`` of ``idle`` was given, which does nothing.
+
+    Args:
+        options: their names.
+        idle: the data whose options they are.
+        place: where such an option has to be given instead.
+        who: the data whose option of that name is taken in its place; one of the same value is right.
+    """
+    for name in options:
+        usual = [default(type(idle), name), *([getattr(who, name)] if who else [])]
+        if (value := getattr(idle, name)) not in usual:
+            raise UserError(f"{name} {value} of {type(idle).__name__} does nothing here: give it as {place}.{name}, or leave it out")
+
+
+def default(cls: type, option: str) -> Any:
+    """The value that ``option`` of the data ``cls`` has where it is not given; an empty list where that is null."""
+    signatures = (inspect.signature(vars(part)["__init__"]).parameters for part in cls.__mro__ if "__init__" in vars(part))
+    value = next(parameters[option].default for parameters in signatures if option in parameters)
+    return [] if option == "augment" and value is None else value
 
 
 def refuse_translated(name: str, *parts: DomainPair) -> None:

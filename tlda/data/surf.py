@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tlda.data.arrays import Images, class_numbers, digest
 from tlda.data.files import column, matlab, reading
+from tlda.data.holding import shots
 from tlda.data.objects import OFFICE_CALTECH_10, OfficeCaltech10
 from tlda.data.pair import Domain, DomainPair
 from tlda.errors import UserError
@@ -60,7 +61,7 @@ class OfficeCaltech10SURF(DomainPair):
     def load(self) -> tuple[Domain, Domain]:
         source, target = self.whole
         if self.draw == "gfk":
-            rows = draw_rows(source.labels, 8 if self.source == "dslr" else 20, self.seed)
+            rows = shots(len(source), source.labels, 8 if self.source == "dslr" else 20, self.num_classes, self.seed)
             source = Images(source.images[rows], source.labels[rows])
         return Domain(self.source, source), Domain(self.target, target)
 
@@ -95,9 +96,3 @@ def standardised(features: Tensor) -> Tensor:
     centred = features - features.mean(0)
     spread = features.std(0)
     return centred / torch.where(spread > 0, spread, torch.ones_like(spread))
-
-
-def draw_rows(labels: Tensor, count: int, seed: int) -> Tensor:
-    """``count`` rows of each class of ``labels`` (n,), drawn by ``seed``; all of a class that has fewer."""
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    return torch.cat([order[labels[order] == c][:count] for c in range(int(labels.max()) + 1)])

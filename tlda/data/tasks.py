@@ -15,10 +15,14 @@ from torch.utils.data import DataLoader
 
 from tlda.batch import Sample, Unlabelled
 from tlda.data.arrays import digest
-from tlda.data.pair import Domain, DomainPair, Joined, Rows, digest_of, lengths_of, refuse_translated
+from tlda.data.pair import Domain, DomainPair, Joined, Rows, default, digest_of, lengths_of, refuse_idle, refuse_translated
 from tlda.errors import UserError, near
 from tlda.metrics.measures import Measures
 from tlda.tasks.several import TaskMeasures, require_task_names
+
+
+BATCHES = ("batch_size", "steps", "eval_batch_size", "shots", "holdout", "augment", "num_workers")
+"""The options of data that say how rows are drawn and read."""
 
 
 @dataclass
@@ -65,7 +69,7 @@ class Relabelled(DomainPair):
 
     Raises:
         UserError: a class that the data have not, with the near name; a task of one class; a name that can be none, or is two tasks';
-            translations.
+            translations; an option of ``data`` that says how rows are drawn, which is one of these data.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Relabelled(DomainPair):
         self.data, self.name, self.tasks, self.origin = data, name, tasks or {}, origin
         self.inputs = data.inputs  # type: ignore[misc]
         refuse_translated("Relabelled", self, data)
+        refuse_idle(BATCHES, data, "--data", self)
         require_task_names(self.task_names)
         for task, classes in self.tasks.items():
             for old in (old for group in classes.values() for old in group if old not in data.class_names):
@@ -152,7 +157,8 @@ class Tasks(DomainPair):
         **kwargs: see :class:`DomainPair`; what is not said of a task is said by its own data.
 
     Raises:
-        UserError: no tasks, or one whose target has no labels to measure with; a name that can be none, or is two tasks'; translations.
+        UserError: no tasks, or one whose target has no labels to measure with; a name that can be none, or is two tasks'; translations;
+            options that say how rows are drawn and are not those of a task.
     """
 
     def __init__(self, tasks: dict[str, DomainPair], steps: int | None = None, **kwargs: Any) -> None:
@@ -161,11 +167,22 @@ class Tasks(DomainPair):
             raise UserError("--data.tasks is empty: name the data of each task")
         refuse_translated("Tasks", self)
         self.tasks = dict(sorted(tasks.items()))
+        refuse_idle(set(BATCHES) - {"steps"}, self, "--data.tasks.NAME.init_args")
+        self._refuse_steps()
         require_task_names([task for name, data in self.tasks.items() for task in _tasks_of(name, data)])
         for name in self.tasks:
             if not name.isidentifier() or name.startswith("_") or iskeyword(name):
                 raise UserError(f"--data.tasks: '{name}' can name no field of a batch: take letters, digits and _, and no word of Python's")
         self.inputs = next(iter(self.tasks.values())).inputs  # type: ignore[misc]
+
+    def _refuse_steps(self) -> None:
+        """Refuse steps of a task that would not be taken: all tasks have as many."""
+        given = {name: data.steps for name, data in self.tasks.items() if data.steps != default(type(data), "steps")}
+        for name, steps in given.items():
+            if steps != self.steps and (self.steps is not None or len(given) < len(self.tasks) or len(set(given.values())) > 1):
+                raise UserError(
+                    f"--data.tasks.{name} has steps {steps}, and all tasks have as many: give --data.steps, and leave it out there"
+                )
 
     @property
     def class_names(self) -> list[str]:
