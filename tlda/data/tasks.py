@@ -20,7 +20,6 @@ from tlda.errors import UserError, near
 from tlda.metrics.measures import Measures
 from tlda.tasks.several import TaskMeasures, require_task_names
 
-
 BATCHES = ("batch_size", "steps", "eval_batch_size", "shots", "holdout", "augment", "num_workers")
 """The options of data that say how rows are drawn and read."""
 
@@ -180,9 +179,7 @@ class Tasks(DomainPair):
         given = {name: data.steps for name, data in self.tasks.items() if data.steps != default(type(data), "steps")}
         for name, steps in given.items():
             if steps != self.steps and (self.steps is not None or len(given) < len(self.tasks) or len(set(given.values())) > 1):
-                raise UserError(
-                    f"--data.tasks.{name} has steps {steps}, and all tasks have as many: give --data.steps, and leave it out there"
-                )
+                raise UserError(f"--data.tasks.{name} has steps {steps}, and all tasks have as many: give --data.steps instead")
 
     @property
     def class_names(self) -> list[str]:
