@@ -53,6 +53,8 @@ FAMILIES = {
             "DeepCORAL domainbed": {"variant": "domainbed"},
             "DeepJDOT": {},
             "WDGRL": SMALL,
+            "RSD": {"trade_off": 1.0},  # its 0.001 is for tens of thousands of steps
+            "DAREGRAM": {},
             "DomainConfusion": {**SMALL, "trade_off": 1.0},  # its 0.01 is for thousands of steps
         },
     ),

@@ -146,6 +146,70 @@ def test_adaptive_feature_norm_stepwise_grows_every_norm():
     assert ((x - gradient).norm(dim=1) > x.norm(dim=1)).all()
 
 
+def subspaces(x, rank):
+    return np.linalg.svd(x, full_matrices=False)[2][:rank].T
+
+
+def subspace_distance(s, t, mismatch):
+    rank = min(len(s), len(t), max(1, s.shape[1] // 2))
+    left, cosines, right = np.linalg.svd(subspaces(s, rank).T @ subspaces(t, rank))
+    sines = np.sin(np.arccos(np.minimum(cosines, 1.0)))
+    return sines.sum() + mismatch * np.linalg.norm(np.abs(left) - np.abs(right.T))
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 4), (3, 3, 9), (6, 4, 2), (5, 9, 7)])
+@pytest.mark.parametrize("mismatch", [0.0, 0.1])
+def test_subspace_discrepancy(conforms, shape, mismatch):
+    loss = partial(losses.subspace_discrepancy, mismatch=mismatch)
+    conforms(loss, partial(subspace_distance, mismatch=mismatch), *pair(*shape), rel=1e-7)
+
+
+def test_subspace_discrepancy_has_its_closed_values():
+    angle = torch.tensor(0.3, dtype=torch.float64)
+    eye = torch.eye(6, dtype=torch.float64)
+    source, target = 3.0 * eye[:1], 0.1 * (angle.cos() * eye[:1] + angle.sin() * eye[1:2])
+    assert losses.subspace_discrepancy(source, target).item() == pytest.approx(np.sin(0.3))
+    # Equal subspaces in other bases: the angles are zero, where the square root of 1 - cos^2 has cosines above 1.
+    rows_of_both = torch.tensor(rows(3, 8))
+    turned = torch.tensor(rows(3, 3, 5)) @ rows_of_both
+    turned.requires_grad_()
+    value = losses.subspace_discrepancy(rows_of_both, turned, mismatch=0.0)
+    assert value.item() == pytest.approx(0.0, abs=1e-12)
+    assert torch.autograd.grad(value, turned)[0].isfinite().all()
+    assert losses.subspace_discrepancy(eye[:2], eye[4:]).item() == pytest.approx(2.0)
+
+
+def gram_parts(s, t, threshold):
+    """By the eigenvalues of both Gram matrices and a sum of outer products, with one column after the other."""
+    spectra = [np.linalg.eigh(a.T @ a) for a in (np.hstack((np.ones((len(x), 1)), x)) for x in (s, t))]
+    spectra = [(values[::-1], vectors[:, ::-1]) for values, vectors in spectra]
+    leading = [[i for i, share in enumerate(np.cumsum(v) / v.sum()) if share <= threshold] for v, _ in spectra]
+    k = max(1, *(max(indices, default=0) for indices in leading))
+    k = min(k, len(s), len(t))
+    inverses = [sum(np.outer(vectors[:, i], vectors[:, i]) / values[i] for i in range(k)) for values, vectors in spectra]
+    columns = zip(inverses[0].T, inverses[1].T, strict=True)
+    angle = np.mean([1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in columns])
+    return angle, np.linalg.norm(spectra[0][0][:k] - spectra[1][0][:k]) / k
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (12, 12, 5)])
+@pytest.mark.parametrize("threshold", [0.5, 0.9, 0.99, 0.9999])
+@pytest.mark.parametrize("part", [0, 1])
+def test_inverse_gram_discrepancy(conforms, shape, threshold, part):
+    arrays = pair(*shape)
+
+    def loss(s, t):
+        return losses.inverse_gram_discrepancy(s, t, threshold)[part]
+
+    conforms(loss, lambda s, t: gram_parts(s, t, threshold)[part], *arrays, rel=1e-7)
+
+
+def test_inverse_gram_discrepancy_does_not_lose_the_angle_of_large_features():
+    # A floor on the length of a column, which is that of an inverse, would make every cosine zero here.
+    s, t = (torch.tensor(1e4 * x) for x in pair(12, 12, 5))
+    assert losses.inverse_gram_discrepancy(s, t, 0.9).angle.item() == pytest.approx(gram_parts(s.numpy(), t.numpy(), 0.9)[0], rel=1e-6)
+
+
 # Predictions
 
 

@@ -38,6 +38,7 @@ ON_PAIRS = {
     "entropy": lambda s, t: losses.entropy(t),
     "gradient_penalty": lambda s, t: losses.gradient_penalty(lambda x: (x @ t.mean(0)).tanh(), s, t, torch.full((len(s),), 0.3)),
     "information_maximization": lambda s, t: losses.information_maximization(t),
+    "inverse_gram_discrepancy": lambda s, t: sum(losses.inverse_gram_discrepancy(s, t)),
     "joint_mmd": lambda s, t: losses.joint_mmd(*((x, x.softmax(1, torch.promote_types(x.dtype, torch.float32))) for x in (s, t))),
     "margin_disparity": lambda s, t: losses.margin_disparity(s, s.flip(1), t, t.flip(1)),
     "minimum_class_confusion": lambda s, t: losses.minimum_class_confusion(t),
@@ -45,6 +46,8 @@ ON_PAIRS = {
     "mmd linear": lambda s, t: losses.mmd(s, t, "linear"),
     "mmd mean": lambda s, t: losses.mmd(s, t, bandwidth="mean"),
     "mmd unbiased": lambda s, t: losses.mmd(s, t, biased=False),
+    "subspace_discrepancy": losses.subspace_discrepancy,
+    "subspace_discrepancy of angles": lambda s, t: losses.subspace_discrepancy(s, t, 0.0),
     "pseudo_label": lambda s, t: losses.pseudo_label(t, labels_from=s),
     "vat": lambda s, t: losses.vat(lambda x: x @ normalize(t, dim=1).T, s),
 }

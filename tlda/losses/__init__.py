@@ -23,6 +23,7 @@ from tlda.losses.entropy import (
 )
 from tlda.losses.gan import gan_critic, gan_generator, semantic_consistency
 from tlda.losses.gradient_penalty import gradient_penalty
+from tlda.losses.inverse_gram_discrepancy import DAREGRAM, inverse_gram_discrepancy
 from tlda.losses.joint_mmd import JointMMD, joint_mmd
 from tlda.losses.l2_sp import L2SP, l2_sp
 from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
@@ -30,6 +31,7 @@ from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
 from tlda.losses.neighborhood_aggregation import MemoryBank, neighborhood_aggregation
 from tlda.losses.pseudo_label import PseudoLabel, pseudo_label
+from tlda.losses.subspace_discrepancy import RSD, subspace_discrepancy
 from tlda.losses.vat import vat
 
 __all__ = [
@@ -38,10 +40,12 @@ __all__ = [
     "BSP",
     "BSS",
     "CORAL",
+    "DAREGRAM",
     "DELTA",
     "L2SP",
     "MCC",
     "MMD",
+    "RSD",
     "CoTuning",
     "ConditionalAdversarial",
     "CycleSelfTraining",
@@ -75,6 +79,7 @@ __all__ = [
     "gan_generator",
     "gradient_penalty",
     "information_maximization",
+    "inverse_gram_discrepancy",
     "joint_mmd",
     "l2_sp",
     "margin_disparity",
@@ -83,6 +88,7 @@ __all__ = [
     "neighborhood_aggregation",
     "pseudo_label",
     "semantic_consistency",
+    "subspace_discrepancy",
     "tsallis_entropy",
     "vat",
 ]

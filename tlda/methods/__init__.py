@@ -12,6 +12,7 @@ from tlda.methods.cycada import CyCADA
 from tlda.methods.cyclegan import CycleGAN
 from tlda.methods.dan import DAN
 from tlda.methods.dann import DANN
+from tlda.methods.dare_gram import DAREGRAM
 from tlda.methods.ddc import DDC
 from tlda.methods.deep_coral import DeepCORAL
 from tlda.methods.deep_jdot import DeepJDOT
@@ -28,6 +29,7 @@ from tlda.methods.min_ent import MinEnt
 from tlda.methods.multi_task import MultiTask
 from tlda.methods.oracle import Oracle
 from tlda.methods.pseudo_label import PseudoLabel
+from tlda.methods.rsd import RSD
 from tlda.methods.sdat import SDAT
 from tlda.methods.shot import SHOT
 from tlda.methods.source_only import SourceOnly
@@ -45,6 +47,7 @@ __all__ = [
     "CST",
     "DAN",
     "DANN",
+    "DAREGRAM",
     "DDC",
     "IM",
     "JAN",
@@ -52,6 +55,7 @@ __all__ = [
     "MCD",
     "MDD",
     "MLM",
+    "RSD",
     "SDAT",
     "SHOT",
     "TENT",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -64,3 +64,47 @@ def spectrum(values: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
     vectors, have no ``1 / (s_i - s_j)``: they are finite at equal and at zero values too.
     """
     return values(matrix) if bool(matrix.isfinite().all()) else matrix.flatten()[:1] * math.nan
+
+
+def thin_svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Decompose ``matrix`` (n, d) into left vectors (n, k), values (k,) and right vectors (d, k), k the smaller of n and d, in float64.
+
+    All are NaN where the matrix is not finite, as in :func:`spectrum`. The gradient of a vector has ``1 / (s_i^2 - s_j^2)``, which has no
+    bound where two values are nearly equal: below the resolution of the dtype of the ``matrix`` it is damped, and zero for equal values.
+    """
+    if not bool(matrix.isfinite().all()):
+        k = min(matrix.shape)
+        missing = matrix.double().flatten()[:1] * math.nan
+        return missing.expand(len(matrix), k), missing.expand(k), missing.expand(matrix.shape[1], k)
+    decomposed: tuple[Tensor, Tensor, Tensor] = _ThinSVD.apply(matrix.double(), math.sqrt(torch.finfo(matrix.dtype).eps))
+    return decomposed
+
+
+def numerical_rank(values: Tensor) -> int:
+    """How many of the descending singular ``values`` are more than rounding noise of float32; all of them where they are NaN."""
+    return int((~(values <= 1e-6 * values[0])).sum())
+
+
+class _ThinSVD(torch.autograd.Function):
+    """The thin singular value decomposition, whose gradient is finite."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, resolution: float) -> tuple[Tensor, Tensor, Tensor]:
+        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+        ctx.save_for_backward(left, values, right.mT)
+        ctx.resolution = resolution
+        return left, values, right.mT
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        # Townsend, Differentiating the singular value decomposition (2016), with damped reciprocals.
+        (left, values, right), (d_left, d_values, d_right) = ctx.saved_tensors, gradients
+        squares = values.square()
+        gaps = squares[None, :] - squares[:, None]
+        widths = ctx.resolution * (squares[None, :] + squares[:, None])
+        reciprocals = gaps / (gaps.square() + widths.square()).clamp_min(torch.finfo(values.dtype).tiny)
+        turns = [reciprocals * (x - x.mT) for x in (left.mT @ d_left, right.mT @ d_right)]
+        inner = turns[0] * values + values[:, None] * turns[1] + d_values.diag()
+        inverse = values / (squares + (ctx.resolution * values[0]).square()).clamp_min(torch.finfo(values.dtype).tiny)
+        outer = (d_left - left @ (left.mT @ d_left)) * inverse @ right.mT
+        return left @ inner @ right.mT + outer + (left * inverse) @ (d_right - right @ (right.mT @ d_right)).mT, None
