@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tlda.backbones import DTN, Backbone, LeNet, Timm, Torchvision
+from tlda.backbones import DTN, MLP, Backbone, LeNet, Timm, Torchvision
 from tlda.errors import UserError
 from tlda.nn import MultilinearMap, critic, reverse_gradient
 
@@ -17,6 +17,8 @@ from tlda.nn import MultilinearMap, critic, reverse_gradient
         (LeNet(size=16, num_features=32, batch_norm=True), (2, 1, 16, 16)),
         (LeNet(channels=3, size=32), (2, 3, 32, 32)),
         (DTN(num_features=64), (2, 3, 32, 32)),
+        (MLP(5), (2, 5)),
+        (MLP(5, [7, 3], dropout=0.5, batch_norm=True), (2, 5)),
         (Timm("resnet10t", weights=None), (2, 3, 64, 64)),
         (Torchvision("mobilenet_v3_small", weights=None), (2, 3, 64, 64)),
     ],
@@ -26,6 +28,18 @@ def test_features_have_the_promised_width_and_a_gradient(backbone: Backbone, sha
     assert features.shape == (2, backbone.num_features)
     features.square().sum().backward()
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in backbone.parameters())
+
+
+def test_an_mlp_is_its_layers_one_after_the_other_and_is_cut_by_them() -> None:
+    backbone = MLP(5, [7, 3], dropout=0.5, batch_norm=True)
+    kinds = [torch.nn.Linear, torch.nn.BatchNorm1d, torch.nn.ReLU, torch.nn.Dropout]
+    assert [type(part) for part in backbone.layers] == 2 * kinds
+    assert [type(part) for block in backbone.blocks() for part in block] == 2 * kinds
+    assert len(backbone.blocks()) == 2
+    plain, x = MLP(5, [7, 3]), torch.randn(4, 5)
+    first, second = (plain.layers[place] for place in (0, 2))
+    hidden = (x @ first.weight.T + first.bias).clamp_min(0)
+    torch.testing.assert_close(plain(x), (hidden @ second.weight.T + second.bias).clamp_min(0))
 
 
 def test_a_backbone_normalises_its_own_input() -> None:
@@ -50,6 +64,11 @@ def test_a_backbone_normalises_its_own_input() -> None:
         (lambda: LeNet()(torch.rand(2, 3, 28, 28)), "--model.backbone.channels 3"),
         (lambda: LeNet()(torch.rand(2, 1, 16, 16)), "16 x 16"),
         (lambda: DTN()(torch.rand(2, 3, 28, 28)), "32 x 32"),
+        (lambda: MLP(5)(torch.rand(2, 6)), "set --model.backbone.num_inputs 6"),
+        (lambda: MLP(5)(torch.rand(2, 1, 4, 4)), "--data Tabular"),
+        (lambda: MLP(5, hidden=[]), "hidden is"),
+        (lambda: MLP(5, hidden=[8, 0]), "hidden is"),
+        (lambda: MLP(5, dropout=1.0), "dropout is 1.0"),
         (lambda: Timm("resnet18z", weights=None), "did you mean"),
         (lambda: Torchvision("resnet19"), "did you mean"),
         (lambda: Torchvision("resnet18", weights="IMAGENET9"), "IMAGENET9"),

@@ -2,9 +2,10 @@
 
 from tlda.backbones.base import Backbone
 from tlda.backbones.digit_nets import DTN, LeNet
+from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
 from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision
 from tlda.backbones.text import Text
 
-__all__ = ["DTN", "Backbone", "LeNet", "Pixels", "Precomputed", "Text", "Timm", "Torchvision"]
+__all__ = ["DTN", "MLP", "Backbone", "LeNet", "Pixels", "Precomputed", "Text", "Timm", "Torchvision"]

@@ -133,7 +133,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(
         ("semantic", "pixel", "rho", "ridge", "lr", "tent_lr", "weight_decay", "alpha", "bottleneck", "mismatch", "angle"), NOT_NEGATIVE
     ),
-    **dict.fromkeys(("hidden", "k", "neighbours", "feature_steps", "critic_steps", "num_features", "channels"), AT_LEAST_ONE),
+    **dict.fromkeys(("hidden", "k", "neighbours", "feature_steps", "critic_steps", "num_features", "num_inputs", "channels"), AT_LEAST_ONE),
     **dict.fromkeys(("temperature", "margin", "perturbation", "radius"), ABOVE_ZERO),
     **dict.fromkeys(("pretrain", "threshold", "floor"), SHARE),
     **dict.fromkeys(("warmup", "momentum", "dropout"), PROPER_SHARE),

@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity, pad
 
 from tlda.batch import Output
 from tlda.losses.base import Loss
-from tlda.losses.numerics import feature_pair, numerical_rank, thin_svd
+from tlda.nn.numerics import feature_pair, numerical_rank, thin_svd
 
 
 class Discrepancy(NamedTuple):
@@ -43,7 +43,7 @@ def inverse_gram_discrepancy(source: Tensor, target: Tensor, threshold: float = 
     kept = max(_count(x, threshold) for x in values)
     kept = min(kept, *map(numerical_rank, values))
     inverses = [_inverse(x[:kept], v[:, :kept]) for x, v in zip(values, vectors, strict=True)]
-    angle = 1.0 - cosine_similarity(*inverses, dim=0, eps=1e-6).mean()
+    angle = 1.0 - cosine_similarity(inverses[0], inverses[1], dim=0, eps=1e-6).mean()
     scale = torch.linalg.vector_norm(values[0][:kept].square() - values[1][:kept].square()) / kept
     return Discrepancy(angle.clamp_min(0.0).to(source.dtype), scale.to(source.dtype))
 

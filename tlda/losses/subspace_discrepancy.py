@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlda.batch import Output
 from tlda.losses.base import Loss
-from tlda.losses.numerics import feature_pair, numerical_rank, thin_svd
+from tlda.nn.numerics import feature_pair, numerical_rank, spectrum, thin_svd
 
 
 def subspace_discrepancy(source: Tensor, target: Tensor, mismatch: float = 0.1) -> Tensor:
@@ -35,11 +35,11 @@ def subspace_discrepancy(source: Tensor, target: Tensor, mismatch: float = 0.1) 
     products = first.mT @ second
     # The sines are the singular values of what of one basis is outside the other. By `sqrt(1 - cos^2)` rounding gives NaN, and a gradient
     # without bound where the subspaces meet.
-    sines = torch.linalg.svdvals(second - first @ products) if bool(products.isfinite().all()) else products.diagonal()
-    if not (mismatch and rank):
-        return sines.sum().to(source.dtype)
-    left, _, right = thin_svd(products)
-    return (sines.sum() + mismatch * torch.linalg.vector_norm(left.abs() - right.abs())).to(source.dtype)
+    distance: Tensor = spectrum(torch.linalg.svdvals, second - first @ products).sum()
+    if mismatch and rank:
+        left, _, right = thin_svd(products)
+        distance = distance + mismatch * torch.linalg.vector_norm(left.abs() - right.abs())
+    return distance.to(source.dtype)
 
 
 class RSD(Loss):
