@@ -120,21 +120,115 @@ def test_what_is_no_image_is_named() -> None:
         with pytest.raises(UserError, match=rf"row 0 of the target data set: .*{what}"):
             wrong(make)
 
-    class Bare(Made):
-        def __getitem__(self, row: int) -> Any:
-            return self.make(row)
-
-    with pytest.raises(UserError, match=r"row 0 of the source data set is a Tensor; it must be \(image, label\)"):
-        Datasets(Bare(byte_image), Made(byte_image), class_names=["a", "b"]).setup("fit")
-
 
 def test_labels_out_of_range_are_named() -> None:
-    with pytest.raises(UserError, match=r"row 3 of the target data set has the label 3, and there are classes 0 to 2"):
-        wrong(label=lambda row: row).loaded[1].train[torch.arange(4)]
-    with pytest.raises(UserError, match=r"row 2 of the target data set has the label -1"):
-        Datasets(Made(byte_image), Made(byte_image, label=lambda row: row if row < 2 else -1)).setup("fit")
-    with pytest.raises(UserError, match=r"row 0 of the target data set: .*'dog'"):
-        wrong(label=lambda row: "dog")
+    with pytest.raises(UserError, match=r"row 3 of the target data set has the label 3, and there are classes 0 to 2; None or -1 is no"):
+        wrong(label=lambda row: row)
+
+
+NO_CLASS = "and a class is a whole number from 0 on; None or -1 is no label"
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        (2.7, rf"its label is 2.7, {NO_CLASS}"),
+        (float("nan"), rf"its label is nan, {NO_CLASS}"),
+        (float("inf"), rf"its label is inf, {NO_CLASS}"),
+        (-3, rf"its label is -3, {NO_CLASS}"),
+        ("dog", rf"its label is 'dog', {NO_CLASS}"),
+        (torch.tensor([0.0, 1.0, 0.0]), r"its label is \(3,\), and a class is one number: .* argmax"),
+        (np.eye(3)[1], r"its label is \(3,\)"),
+        ({"class": 1}, rf"its label is {{'class': 1}}, {NO_CLASS}"),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True])
+def test_labels_that_are_no_class_are_refused(label: Any, expected: str, listed: bool) -> None:
+    target = Made(byte_image, label=lambda row: label if row == 4 else 1)
+    if listed:
+        target.targets = [target.label(row) for row in range(6)]  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=rf"row 4 of the target data set: {expected}"):
+        Datasets(Made(byte_image), target, seed=0).setup("fit")
+
+
+@pytest.mark.parametrize("label", [2, 2.0, np.int64(2), np.float32(2), torch.tensor(2), torch.tensor([2]), np.array(2.0), True])
+def test_labels_of_every_type_are_whole_numbers(label: Any) -> None:
+    data = Datasets(Made(byte_image), Made(byte_image, label=lambda row: label), seed=0)
+    assert data.loaded[1].train.labels.tolist() == [int(label)] * 6
+
+
+class Bare(Made):
+    """Images alone."""
+
+    def __getitem__(self, row: int) -> Any:
+        return self.make(row)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Made(byte_image, label=lambda row: -1),
+        Made(byte_image, label=lambda row: None),
+        Bare(byte_image),
+        TensorDataset(torch.stack([byte_image(row) for row in range(6)])),
+    ],
+)
+def test_a_target_without_labels_is_adapted_to_and_predicted_and_not_measured(target: Any) -> None:
+    data = Datasets(Made(byte_image), target, batch_size=2, seed=0)
+    data.setup("fit")
+    assert data.loaded[1].train.labels.tolist() == [-1] * 6
+    assert (data.loaded[1].labelled, data.measures_target, len(data.test_dataloader())) == (False, False, 1)
+    assert next(iter(data.train_dataloader()))[0].target.x.shape == (2, 3, 5, 4)
+    assert next(iter(data.predict_dataloader())).x.shape == (6, 3, 5, 4)
+
+
+def test_the_labels_that_a_target_has_measure_it() -> None:
+    data = Datasets(Made(byte_image), Made(byte_image, label=lambda row: row if row < 2 else None), seed=0)
+    data.setup("fit")
+    assert (data.loaded[1].train.labels.tolist(), data.loaded[1].labelled, data.measures_target) == ([0, 1, -1, -1, -1, -1], False, True)
+    apart = Datasets(Made(byte_image), Bare(byte_image), target_test=Made(byte_image, 4), seed=0)
+    apart.setup("fit")
+    assert (apart.loaded[1].labelled, apart.measures_target) == (False, True)
+
+
+def test_a_source_without_labels_is_refused() -> None:
+    half = Made(byte_image, label=lambda row: None if row == 2 else row % 2)
+    for pair in ((half, Bare(byte_image)), (Made(byte_image), Bare(byte_image), half)):
+        name = ("source", "source_test")[len(pair) - 2]
+        with pytest.raises(UserError, match=rf"row 2 of the {name} data set has no label, and the source needs them"):
+            Datasets(*pair, seed=0).setup("fit")
+
+
+def test_a_row_of_three_parts_is_refused() -> None:
+    with pytest.raises(UserError, match=r"row 0 of the source data set has 3 parts; it must be \(image, label\), or an image alone"):
+        Datasets(TensorDataset(*[torch.zeros(6, 1, 2, 2)] * 3), Made(byte_image)).setup("fit")
+
+
+def test_targets_are_one_a_row() -> None:
+    short = Made(byte_image)
+    short.targets = [0, 1]  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"the source data set has 6 rows, and 2 targets"):
+        Datasets(short, Made(byte_image)).setup("fit")
+
+
+def test_classes_that_two_data_sets_count_otherwise_are_refused() -> None:
+    source, target = Made(byte_image), Made(byte_image)
+    source.classes, target.classes = ["cat", "dog", "emu"], ["ape", "cat", "dog"]  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"the classes of the target data set are ape, cat, dog, and those of the source cat, dog, emu"):
+        Datasets(source, target)
+    assert Datasets(source, target, class_names=["a", "b", "c"]).class_names == ["a", "b", "c"]
+
+
+def test_pictures_are_turned_and_floats_must_be_finite() -> None:
+    picture = Image.new("L", (4, 5))
+    picture.paste(255, (0, 0, 4, 2))
+    picture.getexif()[0x0112] = 6
+    assert to_tensor(picture).shape == (1, 4, 5)
+    assert to_tensor(picture)[0, 0].tolist() == [0, 0, 0, 255, 255]
+    with pytest.raises(UserError, match="row 2 of the target data set: its image has numbers that are not finite"):
+        wrong(lambda row: byte_image(row) / (row - 2)).loaded[1].train[torch.arange(6)]
+    with pytest.warns(UserWarning, match="the images of the source data set are floats up to 200, which are taken as they are"):
+        Datasets(*[Made(lambda row: torch.full((1, 4, 4), 200.0))] * 2, seed=0).setup("fit")
 
 
 def test_empty_and_iterable_data_sets_are_refused() -> None:

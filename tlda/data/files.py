@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -87,12 +87,13 @@ def orientation(image: Any) -> int:
     return found if found in TURNS else 1
 
 
-def upright(image: Any) -> Any:
-    """A PIL image of any mode in RGB, turned as its EXIF data say."""
+def upright(image: Any, mode: Literal["RGB", "L"] = "RGB") -> Any:
+    """A PIL image of any mode in RGB, or a grey one in L, turned as its EXIF data say."""
     from PIL import Image
 
     turn = TURNS.get(orientation(image))
-    return in_rgb(image).transpose(Image.Transpose[turn]) if turn else in_rgb(image)
+    converted = in_rgb(image) if mode == "RGB" else image.convert(mode)
+    return converted.transpose(Image.Transpose[turn]) if turn else converted
 
 
 def in_rgb(image: Any) -> Any:
