@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import EXPERIMENTS
+from tests.results import result_of
 from tlda.bench.cell import try_cell
 from tlda.bench.render import document
 from tlda.bench.results import claim, read_result, read_results, shown, twin, write_result
@@ -39,8 +40,7 @@ def declared(folder: Path, **more: Any) -> Table:
 def write(table: Table) -> None:
     table.results.mkdir(parents=True)
     for cell in table.cells():
-        result = {"key": cell.key, "sees": ["source"], "metrics": METRICS, "history": HISTORY, "data": "x", "versions": {"torch": "2"}}
-        write_result(table.results, cell, result | {"task": cell.task, "config": cell.resolved})
+        write_result(table.results, cell, result_of(cell, metrics=METRICS, history=HISTORY))
 
 
 @pytest.mark.parametrize(

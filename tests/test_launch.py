@@ -15,6 +15,7 @@ import pytest
 from filelock import Timeout
 
 from tests.conftest import Tlda
+from tests.results import result_of
 from tests.test_bench import FAILING, RESULTS, write
 from tlda.bench import launch
 from tlda.bench.cell import Failed, try_cell
@@ -56,8 +57,8 @@ def test_a_cell_runs_in_one_process_at_a_time_and_once(tmp_path: Path, monkeypat
     with claim(tmp_path, CELL, 0):
         assert try_cell(tmp_path, CELL) is None
     assert not ran
-    write_result(tmp_path, CELL, {"key": "key", "by": "another"})
-    assert try_cell(tmp_path, CELL) == {"key": "key", "by": "another", "metric": METRIC}, "it was finished in the meantime"
+    write_result(tmp_path, CELL, result_of(CELL, by="another"))
+    assert try_cell(tmp_path, CELL) == result_of(CELL, by="another", metric=METRIC), "it was finished in the meantime"
     assert not ran
 
 
@@ -133,11 +134,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_leaves_nothing_corrupt(small_disk: Path) -> None:
-    write_result(small_disk, CELL, {"key": "key"})
+    whole = result_of(CELL)
+    write_result(small_disk, CELL, whole)
     with pytest.raises(UserError, match=r"cannot write .*m-t-1.json \(No space left on device\): free space there"):
         write_result(small_disk, Cell("m", "t", 1, {}, {}, "key"), {"key": "key", "long": "x" * 100_000})
     assert [path.name for path in small_disk.iterdir()] == ["m-t-0.json"]
-    assert read_result(small_disk, CELL) == {"key": "key", "metric": METRIC}
+    assert read_result(small_disk, CELL) == whole | {"metric": METRIC}
     failed = launch._record(Failed("The sentence", "x" * 100_000), small_disk, CELL)
     assert failed == "The sentence (and no log could be kept: No space left on device)"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import threading
@@ -66,6 +67,8 @@ def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
         return Failed(str(error), traceback.format_exc())
     except Exception as error:
         return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:300], traceback.format_exc())
+    finally:
+        gc.collect()  # a network, its trainer and its data refer to each other, and the collector sees a few objects, not their size
 
 
 class Trained(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from tlda.bench.schema import fault
 from tlda.bench.table import METRIC, Cell
 from tlda.config.protocol import by_name, differing, digest, lines, without_nulls
 from tlda.writing import write_text
@@ -33,11 +34,19 @@ def claim(folder: Path, cell: Cell, timeout: float) -> FileLock:
 
 def read_result(folder: Path, cell: Cell) -> dict[str, Any] | None:
     """The result of ``cell``, or None where there is none that is whole and made with these settings."""
+    found, why = _read(folder, cell)
+    return {**found, "metric": cell.metric} if not why and found["key"] == cell.key else None
+
+
+def _read(folder: Path, cell: Cell) -> tuple[dict[str, Any], str]:
+    """What the file of ``cell`` holds, under whatever settings, and why that is no result; no reason where it is one."""
     try:
-        result: dict[str, Any] = json.loads((folder / f"{cell.name}.json").read_text(encoding="utf-8"))
-        return {**result, "metric": cell.metric} if result["key"] == cell.key else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+        found = json.loads((folder / f"{cell.name}.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        return {}, f"it cannot be read: {error.strerror}"
+    except (ValueError, RecursionError):
+        return {}, "it is no JSON"
+    return found, fault(found, cell)
 
 
 def shown(result: dict[str, Any]) -> float:
@@ -72,12 +81,12 @@ def left_out(folder: Path, cells: list[Cell]) -> list[str]:
 
 def _why_left_out(folder: Path, cell: Cell) -> str:
     path = folder / f"{cell.name}.json"
-    try:
-        found = lines(json.loads(path.read_text(encoding="utf-8"))["config"])
-    except (ValueError, KeyError, TypeError):
-        return f"{path} is damaged; its cell runs again"
+    result, why = _read(folder, cell)
+    if why:
+        return f"{path} is damaged; its cell runs again ({why})"
     # What the stages before it filled in is no setting of its own.
-    found, wanted = ({name: value for name, value in some.items() if not name.startswith(STAGES)} for some in (found, lines(cell.resolved)))
+    configs = result["config"], cell.resolved
+    found, wanted = ({name: value for name, value in lines(some).items() if not name.startswith(STAGES)} for some in configs)
     why = differing(found, wanted) or "another seed, first stage or version of the code"
     return f"{path} was measured under other settings and is left out: {why}"
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tlda.bench.checks import MAPPINGS, named, require_entries, require_published
 from tlda.config.protocol import decisive, digest, own_code, protocol, without_nulls
 from tlda.errors import UserError, near
 
@@ -209,7 +210,11 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
 
     path = Path(path)
     declared = _declared(path, read_yaml(path))
-    overlays: dict[str, Any] = {kind: {name: _overlay(v, path) for name, v in declared[kind].items()} for kind in ("methods", "tasks")}
+    try:
+        overlays: dict[str, Any] = {kind: {name: _overlay(v, path) for name, v in declared[kind].items()} for kind in ("methods", "tasks")}
+        base = _overlay(declared.get("base"), path)
+    except RecursionError as error:
+        raise UserError(f"{path}: an overlay names itself, or is nested without end: write it out") from error
     published = declared.get("published")
     return Table(
         path=path,
@@ -217,23 +222,14 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
         protocol=" ".join(declared.get("protocol", "").split()),
         seeds=declared["seeds"],
         baseline=declared.get("baseline", next(iter(overlays["methods"]))),
-        base=_overlay(declared.get("base"), path),
+        base=base,
         select_by=declared.get("select_by"),
         metric=declared.get("metric", METRIC),
-        published=read_yaml(path.parent / published) if published else {},
+        published=require_published(path.parent / published, read_yaml(path.parent / published)) if published else {},
         folder=results,
         **{name: declared.get(name, {}) for name in MAPPINGS},
         **overlays,
     )
-
-
-def tuned(method: str) -> str:
-    """The name of the row of ``method`` with the values that a search found."""
-    return f"{method}_tuned"
-
-
-MAPPINGS = ("after", "translate", "labels", "notes", "search", "plot")
-"""The entries of a declaration that are mappings, beside methods and tasks."""
 
 
 def _declared(path: Path, declared: Any) -> dict[str, Any]:
@@ -253,76 +249,6 @@ def _declared(path: Path, declared: Any) -> dict[str, Any]:
         if not isinstance(declared.get(key), kind) or not declared[key]:
             what = "some numbers, as in [0, 1, 2]" if kind is list else "a mapping of names to overlays"
             raise UserError(f"{path} is not a table: '{key}' must be {what}")
-    found = {key: _named(value) for key, value in declared.items() if value is not None}
-    _require_entries(path, found)
+    found = {key: named(path, key, value) if isinstance(value, dict) else value for key, value in declared.items() if value is not None}
+    require_entries(path, found)
     return found
-
-
-def _named(value: Any) -> Any:
-    return {str(name): item for name, item in value.items()} if isinstance(value, dict) else value
-
-
-def _require_entries(path: Path, declared: dict[str, Any]) -> None:
-    """Raise :class:`UserError` where an entry of the declaration is not what it must be."""
-    kinds = dict.fromkeys(("title", "protocol", "baseline", "select_by", "published"), str) | dict.fromkeys(MAPPINGS, dict)
-    for key, value in declared.items():
-        if key in kinds and not isinstance(value, kinds[key]):
-            raise UserError(f"{path}: '{key}' must be {'a text' if kinds[key] is str else 'a mapping'}, and is {value!r}")
-    if wrong := [seed for seed in declared["seeds"] if type(seed) is not int]:
-        raise UserError(f"{path}: the seed '{wrong[0]}' is not a whole number")
-    methods, tasks = list(declared["methods"]), list(declared["tasks"])
-    if (baseline := declared.get("baseline")) and baseline not in methods:
-        raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, methods)}")
-    if (drawn := declared.get("plot")) and set(drawn) != {"option", "label"}:
-        raise UserError(
-            f"{path}: 'plot' needs an 'option' that the tasks differ by, such as data.init_args.shots, and a 'label' for its axis"
-        )
-    _require_metric(path, declared.get("metric", METRIC), tasks)
-    _require_search(path, declared.get("search", {}), methods)
-    _require_texts(path, declared, methods, tasks)
-    _require_stages(path, declared, methods)
-
-
-def _require_texts(path: Path, declared: dict[str, Any], methods: list[str], tasks: list[str]) -> None:
-    """Raise :class:`UserError` where a label or a note is no text, a note is of no row, or two tasks have one label."""
-    labels, notes = (declared.get(key, {}) for key in ("labels", "notes"))
-    for name, text in (*labels.items(), *notes.items()):
-        if not isinstance(text, str):
-            raise UserError(f"{path}: the label or note of '{name}' must be a text, and is {text!r}; one with a comma needs quotes")
-    rows = [*methods, *map(tuned, declared.get("search", {}).get("space", {}))]
-    for name in notes:
-        if name not in rows:
-            raise UserError(f"{path}: there is a note on '{name}', which is not one of its methods{near(name, rows)}")
-    shown = [labels.get(task, task) for task in tasks]
-    if twice := [label for label in shown if shown.count(label) > 1]:
-        raise UserError(f"{path}: two tasks have the label '{twice[0]}': each needs one of its own")
-
-
-def _require_search(path: Path, search: dict[str, Any], methods: list[str]) -> None:
-    """Raise :class:`UserError` where a search has no space, or one for a method that the table has not."""
-    if search and not isinstance(search.get("space"), dict):
-        raise UserError(f"{path}: the search needs a 'space': by method, its options and where to look for their values")
-    for method in search.get("space", {}):
-        if method not in methods:
-            raise UserError(f"{path}: the search has a space for '{method}', which is not one of its methods{near(str(method), methods)}")
-
-
-def _require_stages(path: Path, declared: dict[str, Any], order: list[str]) -> None:
-    """Raise :class:`UserError` where a method comes after one that is not above it."""
-    for stage in ("after", "translate"):
-        for method, first in declared.get(stage, {}).items():
-            if {method, first} - set(order) or order.index(first) >= order.index(method):
-                raise UserError(
-                    f"{path}: under '{stage}', '{method}' cannot come after '{first}': both must be methods of the table, '{first}' above "
-                    "the other"
-                )
-
-
-def _require_metric(path: Path, metric: Any, tasks: list[str]) -> None:
-    """Raise :class:`UserError` where ``metric`` is neither the name of one nor that of each task."""
-    for task in tasks if isinstance(metric, dict) else ():
-        if task not in metric:
-            raise UserError(f"{path}: the metric of the task '{task}' is not named: name one for each task, or one for all")
-    for name in metric.values() if isinstance(metric, dict) else [metric]:
-        if not isinstance(name, str) or not name.startswith("test/"):
-            raise UserError(f"{path}: the metric '{name}' is none of a test: name one such as {METRIC} or test/target/f1")

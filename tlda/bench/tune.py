@@ -10,15 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tlda.bench.checks import is_number, tuned
 from tlda.bench.results import read_results
-from tlda.bench.table import Cell, Table, merge, tuned
+from tlda.bench.table import Cell, Table, merge
 from tlda.errors import UserError, near
 from tlda.writing import write_text
 
 Complete = Callable[[list[Cell]], dict[str, str]]
 """Runs what is missing of some cells, and returns what failed."""
-
-KINDS = ("low", "high", "log", "choices")
 
 
 def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Collection[str]) -> None:
@@ -38,13 +37,13 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
         raise UserError("--tune needs Optuna: pip install 'tlda[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     validator, higher = _validator(table)
-    found = _found(folder)
+    found = _found(table, folder)
     for method in [method for method in table.search["space"] if method in picked]:
         study = optuna.create_study(direction="maximize" if higher else "minimize", sampler=optuna.samplers.TPESampler(seed=0))
         failed = ""
         for number in range(trials):
             trial = study.ask()
-            values = {option: _suggested(table, trial, option, spec) for option, spec in table.search["space"][method].items()}
+            values = {option: _suggested(trial, option, spec) for option, spec in table.search["space"][method].items()}
             cells = _trial(table, f"{method}_trial_{number}", method, values)
             failed = next(iter(complete(cells).values()), "")
             value = math.nan if failed else _measured(cells, folder / "trials", validator)
@@ -56,16 +55,44 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
         write_text(folder / "tuned.json", json.dumps(found, indent=1) + "\n")
 
 
-def _found(folder: Path) -> dict[str, Any]:
-    """What was found for each method, nothing where there was no search."""
+def _found(table: Table, folder: Path) -> dict[str, Any]:
+    """What was found for each method, nothing where there was no search; what is damaged, or of another search, is said and left out."""
     path = folder / "tuned.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        print(f"tlda: {path} is damaged and left out: search again with --tune, or take it from your backup")
+        return {}
+    faults = {method: _fault(table.search["space"].get(method, {}), entry) for method, entry in found.items()}
+    for method, why in faults.items():
+        if why:
+            print(f"tlda: the search for '{method}' in {path} is left out: {why}; search again with --tune")
+    return {method: entry for method, entry in found.items() if not faults[method]}
+
+
+def _fault(space: dict[str, Any], entry: Any) -> str:
+    """Why ``entry`` is not what a search in ``space`` found; empty where it is."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict) or not isinstance(entry.get("validator"), str):
+        return "it is damaged"
+    values = entry["values"]
+    if set(values) != set(space):
+        return "it was of other options"
+    outside = [f"{option} {values[option]!r}" for option, spec in space.items() if not _within(spec, values[option])]
+    return f"{', '.join(outside)} is outside of its space" if outside else ""
+
+
+def _within(spec: dict[str, Any], value: Any) -> bool:
+    """Whether ``value`` is one that a search looks at."""
+    return value in spec["choices"] if "choices" in spec else is_number(value) and spec["low"] <= value <= spec["high"]
 
 
 def with_tuned(table: Table, folder: Path) -> Table:
     """The table with a row below each method that was tuned, which comes after what that method comes after."""
-    found = _found(folder) if table.search else {}
+    found = _found(table, folder) if table.search else {}
     methods: dict[str, Any] = {}
     labels = dict(table.labels)
     for name, overlay in table.methods.items():
@@ -94,9 +121,7 @@ def _validator(table: Table) -> tuple[str, bool]:
     return name, bool(VALIDATORS[name].higher_is_better)
 
 
-def _suggested(table: Table, trial: Any, option: str, spec: dict[str, Any]) -> Any:
-    if not isinstance(spec, dict) or set(spec) - set(KINDS) or ("choices" in spec) == ("low" in spec):
-        raise UserError(f"{table.path}: the space of '{option}' is {spec}: give either choices: [...], or low and high, and log: true")
+def _suggested(trial: Any, option: str, spec: dict[str, Any]) -> Any:
     if "choices" in spec:
         return trial.suggest_categorical(option, spec["choices"])
     return trial.suggest_float(option, float(spec["low"]), float(spec["high"]), log=bool(spec.get("log", False)))

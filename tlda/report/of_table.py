@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tlda.bench.render import document
-from tlda.bench.results import Results, read_results, shown
+from tlda.bench.results import Results, left_out, read_results, shown
 from tlda.bench.selection import ORACLE, Rule, rules
 from tlda.bench.summary import Row, summarize
 from tlda.bench.table import Table
@@ -47,6 +47,8 @@ def of_table(table: Table) -> Report:
         UserError: no cell of it is finished.
     """
     results = read_results(table.results, table.cells())
+    for sentence in left_out(table.results, table.cells()):
+        print(f"tlda: {sentence}")
     if not results:
         raise UserError(f"no cell of {table.path} is finished: run `tlda bench {table.path}` first")
     rows = {row.method: row for row in summarize(table, results)}

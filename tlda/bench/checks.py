@@ -1,0 +1,221 @@
+"""The checks of a table's declaration, before anything is built of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from tlda.errors import UserError, near
+
+MAPPINGS = ("after", "translate", "labels", "notes", "search", "plot")
+"""The entries of a declaration that are mappings, beside methods and tasks."""
+
+NAME = re.compile(r"\w[\w.+-]*")
+"""The names of methods and tasks: parts of a file's name on every system."""
+
+LONGEST = 150
+"""The most bytes of a method's and a task's name together: a file's name has room for 255, its seed, its key and its endings among them."""
+
+SEEDS = range(2**32)
+"""The seeds that the random generators take."""
+
+
+def tuned(method: str) -> str:
+    """The name of the row of ``method`` with the values that a search found."""
+    return f"{method}_tuned"
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first of ``names`` that is there twice."""
+    seen = set[str]()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+
+
+def named(path: Path, entry: str, value: dict[Any, Any]) -> dict[str, Any]:
+    """The mapping ``value``, the ``entry`` of a declaration, with its names as texts.
+
+    Raises:
+        UserError: YAML read a name as something that is neither a text nor a whole number, or two names are one text.
+    """
+    for name in value:
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise UserError(f"{path}: YAML reads a name under '{entry}' as {name!r}, which is no text: put it in quotes")
+    if twice := repeated(map(str, value)):
+        raise UserError(f"{path}: '{twice}' is there twice under '{entry}': each name needs to be one of its own")
+    return {str(name): item for name, item in value.items()}
+
+
+def require_entries(path: Path, declared: dict[str, Any]) -> None:
+    """Raise :class:`UserError` where an entry of the declaration is not what it must be."""
+    kinds = dict.fromkeys(("title", "protocol", "baseline", "select_by", "published"), str) | dict.fromkeys(MAPPINGS, dict)
+    for key, value in declared.items():
+        if key in kinds and not isinstance(value, kinds[key]):
+            raise UserError(f"{path}: '{key}' must be {'a text' if kinds[key] is str else 'a mapping'}, and is {value!r}")
+    require_seeds(path, declared["seeds"])
+    methods, tasks = list(declared["methods"]), list(declared["tasks"])
+    if (baseline := declared.get("baseline")) and baseline not in methods:
+        raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, methods)}")
+    if (drawn := declared.get("plot")) and (set(drawn) != {"option", "label"} or not all(isinstance(v, str) for v in drawn.values())):
+        raise UserError(
+            f"{path}: 'plot' needs an 'option' that the tasks differ by, such as data.init_args.shots, and a 'label' for its axis"
+        )
+    _require_search(path, declared.get("search", {}), methods)
+    _require_names(path, methods, tasks, declared.get("search", {}).get("space", {}))
+    _require_metric(path, declared.get("metric"), tasks)
+    _require_texts(path, declared, methods, tasks)
+    _require_stages(path, declared, methods)
+
+
+def require_seeds(path: Path, seeds: list[Any]) -> None:
+    """Raise :class:`UserError` where ``seeds`` are not whole numbers of their own that a random generator takes."""
+    for seed in seeds:
+        if type(seed) is not int:
+            raise UserError(f"{path}: the seed '{seed}' is not a whole number")
+        if seed not in SEEDS:
+            raise UserError(f"{path}: the seed {seed} is out of range: seeds are 0 to 4294967295")
+    if twice := repeated(map(str, seeds)):
+        raise UserError(f"{path}: the seed {twice} is there twice: a run counts once")
+
+
+def _require_names(path: Path, methods: list[str], tasks: list[str], space: Collection[str]) -> None:
+    """Raise :class:`UserError` where a name cannot be part of a file's, or two cells would share a file."""
+    for what, names in (("method", methods), ("task", tasks)):
+        for name in names:
+            if not NAME.fullmatch(name):
+                raise UserError(
+                    f"{path}: the {what} '{name}' cannot name a result file: use letters, digits, '_', '.', '+' and '-', a letter first"
+                )
+    rows = [*methods, *map(tuned, space)]
+    if twice := repeated(rows):
+        raise UserError(f"{path}: the row of the search for '{twice.removesuffix('_tuned')}' is '{twice}', and so is a method: rename that")
+    files: dict[str, tuple[str, str]] = {}
+    for method, task in itertools.product(rows, tasks):
+        if len(f"{method}{task}".encode()) > LONGEST:
+            raise UserError(f"{path}: the names '{method}' and '{task}' are too long for a file: shorten them to {LONGEST} bytes together")
+        # As file systems compare that ignore case, or how an accent is written.
+        other = files.setdefault(unicodedata.normalize("NFC", f"{method}-{task}").casefold(), (method, task))
+        if other != (method, task):
+            raise UserError(
+                f"{path}: '{other[0]}' on '{other[1]}' and '{method}' on '{task}' would share the result files {method}-{task}: rename one"
+            )
+
+
+def _require_texts(path: Path, declared: dict[str, Any], methods: list[str], tasks: list[str]) -> None:
+    """Raise :class:`UserError` where a label or a note is no text or of nothing, or two rows or two columns have one label."""
+    labels, notes = (declared.get(key, {}) for key in ("labels", "notes"))
+    for name, text in (*labels.items(), *notes.items()):
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(f"{path}: the label or note of '{name}' must be a text, and is {text!r}; one with a comma needs quotes")
+    rows = [*methods, *map(tuned, declared.get("search", {}).get("space", {}))]
+    for what, kinds, texts, names in (("note", "", notes, rows), ("label", " or tasks", labels, [*rows, *tasks, "average"])):
+        for name in texts:
+            if name not in names:
+                raise UserError(f"{path}: there is a {what} on '{name}', which is not one of its methods{kinds}{near(name, names)}")
+    for what, own in (("methods", methods), ("tasks", [*tasks, "average"])):
+        if twice := repeated(" ".join(labels.get(name, name).split()) for name in own):
+            raise UserError(f"{path}: two {what} have the label '{twice}': each needs one of its own")
+
+
+def _require_search(path: Path, search: dict[str, Any], methods: list[str]) -> None:
+    """Raise :class:`UserError` where a search has no space, one for a method that the table has not, or one that is none."""
+    if not search:
+        return
+    for entry in search:
+        if entry not in (known := ("validator", "seeds", "space")):
+            raise UserError(f"{path}: the search has an unknown entry '{entry}'{near(str(entry), known)}")
+    if not isinstance(search.get("space"), dict):
+        raise UserError(f"{path}: the search needs a 'space': by method, its options and where to look for their values")
+    if "seeds" in search:
+        if not isinstance(search["seeds"], list) or not search["seeds"]:
+            raise UserError(f"{path}: the seeds of the search must be some numbers, as in [100], and are {search['seeds']!r}")
+        require_seeds(path, search["seeds"])
+    for method, options in search["space"].items():
+        if method not in methods:
+            raise UserError(f"{path}: the search has a space for '{method}', which is not one of its methods{near(str(method), methods)}")
+        if not isinstance(options, dict) or not options:
+            raise UserError(f"{path}: the space of '{method}' is {options!r}: name its options, as in model.trade_off")
+        for option, spec in options.items():
+            _require_space(path, option, spec)
+
+
+def _require_space(path: Path, option: Any, spec: Any) -> None:
+    """Raise :class:`UserError` where ``option`` is none of a model or of data, or ``spec`` says not where to look for its values."""
+    if not isinstance(option, str) or not re.fullmatch(r"(model|data)(\.\w+)+", option):
+        raise UserError(f"{path}: the search has a space for the option '{option}': name one of model or data, as in model.trade_off")
+    if not isinstance(spec, dict) or set(spec) - {"low", "high", "log", "choices"} or ("choices" in spec) == ("low" in spec):
+        raise UserError(f"{path}: the space of '{option}' is {spec}: give either choices: [...], or low and high, and log: true")
+    if "choices" in spec:
+        whole = isinstance(spec["choices"], list) and bool(spec["choices"]) and all(map(is_scalar, spec["choices"]))
+    else:
+        low, high, log = spec["low"], spec.get("high"), spec.get("log", False)
+        whole = is_number(low) and is_number(high) and low < high and isinstance(log, bool) and (low > 0 or not log)
+    if not whole:
+        raise UserError(
+            f"{path}: the space of '{option}' is {spec}: choices are a list of plain values; low is below high, and above 0 with log: true"
+        )
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether ``value`` is what an option takes without being a list or a mapping."""
+    return value is None or isinstance(value, str | bool) or is_number(value)
+
+
+def _require_stages(path: Path, declared: dict[str, Any], order: list[str]) -> None:
+    """Raise :class:`UserError` where a method comes after one that is not above it."""
+    for stage in ("after", "translate"):
+        for method, first in declared.get(stage, {}).items():
+            if method not in order or first not in order or order.index(first) >= order.index(method):
+                raise UserError(
+                    f"{path}: under '{stage}', '{method}' cannot come after '{first}': both must be methods of the table, '{first}' above "
+                    "the other"
+                )
+
+
+def _require_metric(path: Path, metric: Any, tasks: list[str]) -> None:
+    """Raise :class:`UserError` where ``metric`` is neither the name of one nor that of each task."""
+    if metric is None:
+        return
+    names = metric if isinstance(metric, dict) else dict.fromkeys(tasks, metric)
+    for task in tasks:
+        if task not in names:
+            raise UserError(f"{path}: the metric of the task '{task}' is not named: name one for each task, or one for all")
+    for task, name in names.items():
+        if task not in tasks:
+            raise UserError(f"{path}: there is a metric of '{task}', which is not one of its tasks{near(task, tasks)}")
+        if not isinstance(name, str) or not name.startswith("test/"):
+            raise UserError(f"{path}: the metric '{name}' is none of a test: name one such as test/target/accuracy or test/target/f1")
+
+
+PUBLISHED: dict[str, Callable[[Any], bool]] = {
+    "method": lambda value: isinstance(value, str),
+    "task": lambda value: isinstance(value, str),
+    "value": lambda value: isinstance(value, str) or is_number(value),
+    "source": lambda value: isinstance(value, str),
+}
+"""What an entry of published numbers has."""
+
+
+def require_published(path: Path, published: Any) -> dict[str, Any]:
+    """The ``published`` numbers that the file at ``path`` holds.
+
+    Raises:
+        UserError: they are no list of entries with a method, a task, a value and a source, and a text on how the protocols differ.
+    """
+    numbers = published.get("numbers") if isinstance(published, dict) else None
+    known = isinstance(published, dict) and not set(published) - {"numbers", "protocol_differs"}
+    if not known or not isinstance(numbers, list) or not isinstance(published.get("protocol_differs") or "", str):
+        raise UserError(f"{path} holds no published numbers: it needs 'numbers', a list, and 'protocol_differs', a text")
+    for entry in numbers:
+        if not isinstance(entry, dict) or set(entry) != set(PUBLISHED) or not all(holds(entry[k]) for k, holds in PUBLISHED.items()):
+            raise UserError(f"{path}: the published number {entry!r} is none: give it a method, a task, a value and a source")
+    return {"numbers": numbers, "protocol_differs": published.get("protocol_differs") or ""}
