@@ -15,7 +15,8 @@ import yaml
 from tests.conftest import QUICK, TASK, Outcome, Tlda
 from tests.folders import FOLDERS, write_folders
 from tlda.config.build import build
-from tlda.config.parsing import BASES, RANGES, subclasses
+from tlda.config.classes import BASES, subclasses
+from tlda.config.ranges import RANGES
 from tlda.errors import UserError
 
 FIT = ["fit", *TASK, *QUICK]

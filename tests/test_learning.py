@@ -17,7 +17,7 @@ import tlda.methods
 from tests.toy import Tiny, trainer
 from tests.toys import Arcs, Lamp, Noise, Plane, Shortcut, Washed
 from tlda.batch import TargetBatch
-from tlda.config.parsing import subclasses
+from tlda.config.classes import subclasses
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
 from tlda.optim import Adam, GanAdam

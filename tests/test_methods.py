@@ -25,7 +25,7 @@ import tlda.methods
 from tests.test_learning import UNSUPERVISED
 from tests.toy import CLASSES, Tiny, Toy, backbone_of, toy_of, trainer
 from tlda.batch import OracleBatch, Output, Pair, SourceBatch, TargetBatch
-from tlda.config.parsing import subclasses
+from tlda.config.classes import subclasses
 from tlda.errors import UserError
 from tlda.losses import BSS, CORAL, MMD, DeepJDOT, DomainAdversarial, Loss
 from tlda.method import Method

@@ -19,7 +19,8 @@ from tests.toy import CLASSES, Tiny, Toy, trainer
 from tlda.backbones import DTN, Backbone, LeNet
 from tlda.bench.table import merge
 from tlda.config.build import build
-from tlda.config.parsing import read_yaml, subclasses
+from tlda.config.classes import subclasses
+from tlda.config.overlays import read_yaml
 from tlda.errors import UserError
 from tlda.finetuning import (
     IA3,

@@ -10,7 +10,7 @@ from seqeval.metrics import f1_score
 from tests.toy import Tiny, trainer
 from tlda.backbones import Text
 from tlda.batch import Sample, TargetBatch
-from tlda.config.parsing import subclasses
+from tlda.config.classes import subclasses
 from tlda.data import Tagging
 from tlda.errors import UserError
 from tlda.inputs import arranged, joined, split

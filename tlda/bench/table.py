@@ -183,7 +183,7 @@ def _kept(key: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, A
     names = [str(part.get("class_path", "")).rpartition(".")[2] for part in (below, above)]
     if not all(names) or names[0] == names[1] or "init_args" not in below:
         return below
-    from tlda.config.parsing import BASES, options, subclasses
+    from tlda.config.classes import BASES, options, subclasses
 
     cls = subclasses(BASES[key]).get(names[1]) if key in BASES else None
     kept = {name: value for name, value in below["init_args"].items() if cls is None or name in options(cls)}
@@ -193,7 +193,7 @@ def _kept(key: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, A
 def _overlay(value: Any, place: Path) -> dict[str, Any]:
     """An overlay written in the file ``place``, the path of one (relative to that file), or a list of such."""
     from tlda.config.build import known_options
-    from tlda.config.parsing import read_yaml, require_config
+    from tlda.config.overlays import read_yaml, require_config
 
     if isinstance(value, str):
         path = place.parent / value
@@ -206,7 +206,7 @@ def _overlay(value: Any, place: Path) -> dict[str, Any]:
 
 def load_table(path: str | Path, results: Path | None = None) -> Table:
     """The table declared in the YAML file at ``path``, its result files in the folder ``results`` where it is given."""
-    from tlda.config.parsing import read_yaml
+    from tlda.config.overlays import read_yaml
 
     path = Path(path)
     declared = _declared(path, read_yaml(path))

@@ -8,7 +8,7 @@ import re
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes are known)
-from tlda.config.parsing import BASES, subclasses
+from tlda.config.classes import BASES, subclasses
 from tlda.errors import UserError, near
 
 KINDS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.table import load_table
-from tlda.config.parsing import read_yaml
+from tlda.config.overlays import read_yaml
 from tlda.errors import Arguments, UserError
 from tlda.report.page import page
 from tlda.training.tracking import closed, ready

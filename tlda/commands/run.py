@@ -18,8 +18,10 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
-from tlda.config.parsing import explained, read_yaml, require_config, require_ranges
+from tlda.config.overlays import read_yaml, require_config
 from tlda.config.protocol import with_protocol
+from tlda.config.ranges import require_ranges
+from tlda.config.sentences import explained
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method

@@ -13,8 +13,10 @@ from pytorch_lightning.cli import LightningArgumentParser
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
-from tlda.config.parsing import explained, require_config, require_ranges
+from tlda.config.overlays import require_config
 from tlda.config.protocol import with_protocol
+from tlda.config.ranges import require_ranges
+from tlda.config.sentences import explained
 from tlda.data.pair import DomainPair
 from tlda.method import Method
 from tlda.training.lightning import Unprofiled

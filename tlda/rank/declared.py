@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.table import merge
-from tlda.config.parsing import options, read_yaml, subclasses
+from tlda.config.classes import options, subclasses
+from tlda.config.overlays import read_yaml
 from tlda.errors import UserError, near
 
 ENTRIES = ("title", "protocol", "data", "tasks", "candidates", "labelled", "fine_tune", "domains")

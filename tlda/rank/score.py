@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tlda.bench.table import METRIC, merge
-from tlda.config.parsing import explained
+from tlda.config.sentences import explained
 from tlda.data.extractor import Extractor
 from tlda.data.features import Features
 from tlda.data.pair import DomainPair, Rows

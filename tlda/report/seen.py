@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tlda.batch import Output, Sample
 from tlda.config import build
-from tlda.config.parsing import read_yaml
+from tlda.config.overlays import read_yaml
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method

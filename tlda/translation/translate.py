@@ -73,7 +73,7 @@ def data_of(recipe: Any, checkpoint: Path, changes: dict[str, str | None]) -> Do
     from jsonargparse import ArgumentParser
 
     import tlda.data  # noqa: F401  (imported, so that its classes have short names)
-    from tlda.config.parsing import explained
+    from tlda.config.sentences import explained
     from tlda.data.pair import DomainPair
 
     if recipe is None:

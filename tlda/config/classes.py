@@ -1,0 +1,54 @@
+"""The classes that an option can name, and the options of a class."""
+
+from __future__ import annotations
+
+import inspect
+
+from tlda.backbones import Backbone
+from tlda.data.pair import Augment, DomainPair
+from tlda.finetuning import Tuning
+from tlda.losses import Loss
+from tlda.losses.weightings import Weighting
+from tlda.method import Method
+from tlda.optim import Optim, Schedule
+from tlda.translation.cycle import Translator
+from tlda.translation.generators import Generator
+
+BASES: dict[str, type] = {
+    "model": Method,
+    "data": DomainPair,
+    "backbone": Backbone,
+    "plus": Loss,
+    "optimizer": Optim,
+    "schedule": Schedule,
+    "weighting": Weighting,
+    "tuning": Tuning,
+    "augment": Augment,
+    "choices": Augment,
+    "strong": Augment,
+    "translator": Translator,
+    "generator": Generator,
+    "gan": Optim,
+}
+"""What each option that names a class takes."""
+
+
+def subclasses(base: type) -> dict[str, type]:
+    """Every known subclass of ``base`` by its short name."""
+    found: dict[str, type] = {}
+    children: list[type] = base.__subclasses__()
+    for child in children:
+        found |= ({} if child.__name__.startswith("_") else {child.__name__: child}) | subclasses(child)
+    return found
+
+
+def options(cls: type) -> set[str]:
+    """The options of ``cls``, those that it hands on to its base included."""
+    names: set[str] = set()
+    for part in cls.__mro__:
+        if "__init__" in vars(part):
+            parameters = inspect.signature(part.__init__).parameters.values()  # type: ignore[misc]
+            names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return names - {"self"}

@@ -1,0 +1,67 @@
+"""Configuration files: they are read, and what cannot be one is one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tlda.errors import UserError, near
+
+
+def read_yaml(path: str | Path) -> Any:
+    """The contents of a YAML file, or a :class:`UserError` that says where it is wrong."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): check its name") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a text file: name a YAML file") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"{path} is not valid YAML{line}: {getattr(error, 'problem', None) or error}") from error
+
+
+def require_config(place: str | Path, config: Any, known: Iterable[str]) -> None:
+    """Raise :class:`UserError` where ``config``, from ``place``, names another option than those in ``known``."""
+    known = list(known)
+    if not isinstance(config, Mapping):
+        raise UserError(f"{place} is not a configuration: it needs entries such as model, data and trainer")
+    trainer = config.get("trainer") or {}
+    if not isinstance(trainer, Mapping):
+        raise UserError(f"{place} has trainer: {trainer}: it needs entries such as max_epochs")
+    for name in (*config, *(f"trainer.{key}" for key in trainer)):
+        if name not in known:
+            raise UserError(f"{place} has an unknown option '{name}'{near_option(str(name), known)}")
+    for part in ("model", "data"):
+        if not isinstance(config.get(part) or "", (str, Mapping)):
+            raise UserError(f"{place} has {part}: {config[part]}: it needs entries class_path and init_args")
+        _require_class(place, part, config.get(part))
+
+
+def _require_class(place: str | Path, name: str, value: Any) -> None:
+    """Raise :class:`UserError` where an option of a class stands beside its ``class_path``; ``value`` is what ``place`` has as ``name``."""
+    if isinstance(value, list):
+        for item in value:
+            _require_class(place, name, item)
+    if not isinstance(value, Mapping):
+        return
+    stray = [key for key in value if key not in ("class_path", "init_args", "dict_kwargs")]
+    if stray and (name in ("model", "data") or "class_path" in value):
+        raise UserError(f"{place} has '{stray[0]}' in {name} itself: the options of a class belong below {name}.init_args")
+    given = value.get("init_args") or {}
+    if not isinstance(given, Mapping):
+        raise UserError(f"{place} has {name}.init_args: {given}: it needs an entry for each option")
+    for key, inner in given.items():
+        _require_class(place, f"{name}.{key}", inner)
+
+
+def near_option(name: str, known: Iterable[str]) -> str:
+    """The nearest option, or those beside it: the trainer alone has forty."""
+    names = {option for option in known if len(option) > 1 and not option.endswith((".help", "+"))}
+    section = name.rpartition(".")[0]
+    nearest = near(name, names)
+    return nearest if "did you mean" in nearest else near(name, [n for n in names if n.rpartition(".")[0] == section] or names)
