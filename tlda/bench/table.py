@@ -15,7 +15,7 @@ from tlda.errors import UserError, near
 METRIC = "test/target/accuracy"
 """What a table shows, unless it says something else."""
 
-METRICS = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro-F1", "exact_match": "exact match"}
+METRICS = {"accuracy": "accuracy", "auc": "AUC", "f1": "F1", "macro_f1": "macro-F1", "exact_match": "exact match"}
 """What a metric is called in print."""
 
 

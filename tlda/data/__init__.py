@@ -11,6 +11,7 @@ from tlda.data.pair import Augment, Domain, DomainPair, Rows
 from tlda.data.samplers import Buckets, Once, Steps
 from tlda.data.style import FDA, ColourTransfer
 from tlda.data.surf import OfficeCaltech10SURF
+from tlda.data.tabular import Tabular
 from tlda.data.tasks import Relabelled, Tasks
 from tlda.data.text import Questions, Records, Reviews, Tagging
 from tlda.data.translated import Translated
@@ -46,6 +47,7 @@ __all__ = [
     "Reviews",
     "Rows",
     "Steps",
+    "Tabular",
     "Tagging",
     "Tasks",
     "Translated",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy, MulticlassF1Score
 
 from tlda.batch import Sample
 from tlda.inputs import places
@@ -19,6 +19,14 @@ class Accuracy(MulticlassAccuracy):
     def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
         """Count the logits (n, classes) of a batch."""
         super().update(logits, batch.y)
+
+
+class AUC(BinaryAUROC):
+    """The area under the receiver operating curve of two classes, of which the second is the positive one."""
+
+    def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
+        """Count the logits (n, 2) of a batch."""
+        super().update((logits[:, 1] - logits[:, 0]).double().sigmoid(), batch.y)
 
 
 class MacroF1(MulticlassF1Score):

@@ -1,0 +1,173 @@
+"""Anyone's table of numbers and categories as two domains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlda.batch import Sample
+from tlda.data.arrays import digest
+from tlda.data.pair import Domain, DomainPair
+from tlda.data.tabular.encoding import Encoded, Encoding, Standardise, canonical, class_labels, encode, is_missing, sort_names
+from tlda.data.tabular.sheets import Sheet, read_sheet, sheet_of_frame
+from tlda.data.text.base import data_path
+from tlda.errors import UserError
+from tlda.metrics.measures import Measures
+from tlda.metrics.scores import AUC
+
+
+@dataclass
+class TableRows:
+    """Rows of numbers (n, d) in float32, and their labels (n,)."""
+
+    values: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        return Sample(self.values[rows], self.labels[rows], rows)
+
+    @property
+    def digest(self) -> str:
+        """A hash of every number and label."""
+        return digest((str(tuple(self.values.shape)).encode(), self.values, self.labels))
+
+    @property
+    def content(self) -> str:
+        """The same: any change of a row changes it."""
+        return self.digest
+
+
+class Tabular(DomainPair):
+    """Rows of numbers and categories with a class each, from CSV, Parquet, or DataFrames (:meth:`of_frames`).
+
+    Each domain has a file of its own, or one file has both, and a column says which row is of which. Missing are an empty field, ``?``,
+    ``NA``, ``NaN`` and ``null``. :func:`~tlda.data.tabular.encoding.encode` says how columns become numbers; all of it is fitted on the
+    source. A method takes the rows by ``--model.backbone MLP``. A target without labels is adapted to and predicted, not measured.
+
+    Args:
+        source: the file of the domain with labels; with ``file`` and ``domain``, the value of that column.
+        target: that of the domain without.
+        label: the column of the labels.
+        classes: by the name of a class, the labels that belong to it; by default each label is a class.
+        columns: the columns to learn from, by default all but the label.
+        drop: columns to leave out.
+        categories: columns whose numbers are names, such as codes; columns of texts are categories without being named.
+        missing: by column, further values that stand for a missing one, such as a cholesterol of 0.
+        standardise: give each column of numbers mean 0 and standard deviation 1, by the rows of the ``source``, of ``each`` domain by its
+            own, or of ``none``.
+        file: the file of both domains.
+        domain: the column of ``file`` that names the domain of a row.
+        separator: what stands between the fields of a CSV; by default it is found.
+        decimal: the decimal point, ``.`` or ``,``.
+        encoding: the encoding of a CSV.
+        **kwargs: see :class:`DomainPair`.
+
+    Raises:
+        UserError: a missing file or column, with the near name; a table that cannot be read, and where; a label of no class.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        label: str = "label",
+        classes: Mapping[str, Sequence[str | int | float]] | None = None,
+        columns: Sequence[str] | None = None,
+        drop: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        missing: Mapping[str, Sequence[str | int | float]] | None = None,
+        standardise: Standardise = "source",
+        file: str | None = None,
+        domain: str | None = None,
+        separator: str | None = None,
+        decimal: str = ".",
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (file is None) is not (domain is None):
+            raise UserError("--data.file and --data.domain belong together: the file of both domains, and its column that names the domain")
+        if decimal not in (".", ","):
+            raise UserError(f"--data.decimal is '{decimal}': it is '.' or ','")
+        if separator is not None and len(separator) != 1:
+            raise UserError(f"--data.separator is '{separator}': it is one character, such as ';'")
+        self.source, self.target, self.label, self.classes = source, target, label, classes
+        self.file, self.domain, self.separator, self.encoding = file, domain, separator, encoding
+        self.how = Encoding(columns, drop, categories, missing or {}, standardise, decimal)
+        self.frames: tuple[Any, Any] | None = None
+
+    @classmethod
+    def of_frames(cls, source: Any, target: Any, names: tuple[str, str] = ("source", "target"), **options: Any) -> Tabular:
+        """Take the rows of two pandas DataFrames, called ``names``; ``options`` are those of the class."""
+        pair = cls(*names, **options)
+        pair.frames = source, target
+        return pair
+
+    @property
+    def task(self) -> str:
+        return "_to_".join(Path(name).stem for name in (self.source, self.target))
+
+    @cached_property
+    def sheets(self) -> tuple[Sheet, Sheet]:
+        """The tables of the source and of the target as they are written."""
+        if self.frames is not None:
+            return sheet_of_frame(self.frames[0], self.source), sheet_of_frame(self.frames[1], self.target)
+        if self.file is not None and self.domain is not None:
+            both = self._read(self.file)
+            return both.of_domain(self.domain, self.source), both.of_domain(self.domain, self.target)
+        return self._read(self.source), self._read(self.target)
+
+    def _read(self, name: str) -> Sheet:
+        return read_sheet(data_path(None, name), self.separator, self.encoding)
+
+    @cached_property
+    def encoded(self) -> Encoded:
+        """The rows of both domains as numbers, and the names of their columns."""
+        return encode(*self.sheets, self.how, self.label)
+
+    @cached_property
+    def class_of(self) -> dict[str, str]:
+        """The class of each label that has one."""
+        if self.classes is not None:
+            named = [(canonical(str(value)), name) for name, values in self.classes.items() for value in values]
+            if twice := [value for value, _ in named if [other for other, _ in named].count(value) > 1]:
+                raise UserError(f"--data.classes has the label '{twice[0]}' twice: a label belongs to one class")
+            return dict(named)
+        texts = self.sheets[0].require(self.label, "--data.label")
+        return {name: name for name in sort_names({canonical(text) for text in texts if not is_missing(text, self._label_marks)})}
+
+    @property
+    def _label_marks(self) -> Sequence[str | int | float]:
+        return self.how.missing.get(self.label, ())
+
+    @property
+    def class_names(self) -> list[str]:
+        return list(self.classes) if self.classes is not None else list(self.class_of)
+
+    def load(self) -> tuple[Domain, Domain]:
+        source, target = self.sheets
+        found = [self._labels(source, True), self._labels(target, False)]
+        rows = [TableRows(torch.from_numpy(x), y) for x, y in zip(self.encoded[:2], found, strict=True)]
+        return Domain(self.source, rows[0]), Domain(self.target, rows[1], labelled=bool((found[1] >= 0).all()))
+
+    def measures(self) -> Measures:
+        return Measures(self.num_classes, {"auc": lambda _: AUC()} if self.num_classes == 2 else None)
+
+    def _labels(self, sheet: Sheet, needed: bool) -> Tensor:
+        if not needed and self.label not in sheet.columns:
+            return torch.full((len(sheet),), -1)
+        names = class_labels(sheet, sheet.require(self.label, "--data.label"), self.class_of, needed, self._label_marks)
+        return torch.tensor([-1 if name is None else self.class_names.index(name) for name in names])
+
+    def describe_row(self, row: int) -> str:
+        target = self.sheets[1]
+        return f"{target.place}:{target.lines[row]}"
