@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from torch import Tensor, nn
 from tests.conftest import Tlda
 from tlda.backbones import Backbone, LeNet, Timm, Torchvision
 from tlda.data import DomainPair, Features, Folders, Images, Relabelled, Translated
-from tlda.data.cache import entries, mapped, prune
+from tlda.data.cache import entries, mapped, prune, stored
 from tlda.data.datasets import Datasets
 from tlda.data.folding import folded
 from tlda.data.pair import Domain
@@ -263,6 +266,91 @@ def test_a_damaged_entry_is_made_again(root: Path, damage: bytes | None) -> None
     with pytest.warns(UserWarning, match="is damaged"):
         assert torch.equal(rows_of(cached(root)), first)
     assert torch.equal(rows_of(cached(root)), first)
+
+
+def change(how: str, paths: list[Path]) -> None:
+    """Change entries of features (n, 6) in half precision without changing their sizes."""
+    contents = [path.read_bytes() for path in paths]
+    begin = contents[0].index(b"\n") + 1
+    if how == "swapped":
+        changed = contents[::-1]
+    elif how == "zeroed":
+        changed = [data[:begin] + bytes(12) + data[begin + 12 :] for data in contents]
+    elif how == "shuffled":
+        changed = [data[:begin] + data[begin + 12 : begin + 24] + data[begin : begin + 12] + data[begin + 24 :] for data in contents]
+    elif how == "type":
+        changed = [data.replace(b"'<f2'", b"'<i2'") for data in contents]
+    else:
+        changed = [data.replace(b"(36, 6)", b"(6, 36)") for data in contents]
+    for path, data in zip(paths, changed, strict=True):
+        state = path.stat()
+        path.write_bytes(data)
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+@pytest.mark.parametrize("how", ["swapped", "zeroed", "shuffled", "type", "shape"])
+@pytest.mark.parametrize("large", [2**28, 0])
+def test_an_entry_that_is_not_as_it_was_written_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch, how: str, large: int) -> None:
+    monkeypatch.setattr("tlda.data.cache.LARGE", large)
+    first = [rows_of(cached(root), domain) for domain in (0, 1)]
+    time.sleep(0.02)  # a file system's clock is coarse
+    change(how, features_in_cache())
+    with pytest.warns(UserWarning, match="is damaged"):
+        again = [rows_of(cached(root), domain) for domain in (0, 1)]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_a_large_entry_is_read_as_a_whole_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlda.data.cache.LARGE", 100)
+
+    def entry() -> Tensor:
+        return mapped("images/large", 100, lambda: [torch.ones(100, 9, dtype=torch.uint8)])
+
+    entry()
+    with monkeypatch.context() as patch:
+        patch.setattr("tlda.data.cache._begun", lambda *_: pytest.fail("hashed again"))
+        assert entry().sum() == 900
+        patch.setattr("tlda.data.cache.LARGE", 10_000)
+        with pytest.raises(pytest.fail.Exception, match="hashed again"):
+            entry()
+
+
+@contextmanager
+def short_of_space() -> Iterator[None]:
+    """No file can be larger than 64 KB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("entry", [lambda: mapped("images/x", 900, lambda: [torch.ones(900, 900)]), lambda: stored("x", tensors)["x"]])
+def test_a_full_disk_under_the_cache_is_said_and_the_run_goes_on(entry: Any) -> None:
+    with pytest.warns(UserWarning, match=r"the cache .* cannot be written .*; set TLDA_CACHE to a folder that can"), short_of_space():
+        assert entry().sum() == 810_000
+    assert (entries(), list(Path(os.environ["TLDA_CACHE"]).rglob("*.part"))) == ([], [])
+
+
+def tensors() -> dict[str, Tensor]:
+    return {"x": torch.ones(900, 900)}
+
+
+def test_stored_tensors_that_are_not_as_they_were_written_are_made_again() -> None:
+    made = {"a": (torch.arange(5), torch.ones(3)), "n": torch.tensor(4)}
+    other = {"a": (torch.arange(5).flip(0), torch.ones(3)), "n": torch.tensor(4)}
+    stored("first", lambda: made)
+    stored("second", lambda: other)
+    paths = [Path(os.environ["TLDA_CACHE"]) / f"{name}.pt" for name in ("first", "second")]
+    assert stored("first", lambda: pytest.fail("made again"))["a"][0].tolist() == [0, 1, 2, 3, 4]
+    contents = [path.read_bytes() for path in paths]
+    paths[0].write_bytes(contents[1])
+    with pytest.warns(UserWarning, match="its checksum is another"):
+        assert stored("first", lambda: made)["a"][0].tolist() == [0, 1, 2, 3, 4]
+    torch.save(other, paths[1])
+    with pytest.warns(UserWarning, match="its checksum is another"):
+        assert stored("second", lambda: made)["n"] == 4
 
 
 def test_a_cache_that_cannot_be_written_warns_and_goes_on(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

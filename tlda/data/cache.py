@@ -1,4 +1,7 @@
-"""Arrays that are slow to make, kept on disk: whole or not at all, the least recently used first to go."""
+"""Arrays that are slow to make, kept on disk: whole or not at all, the least recently used first to go.
+
+Each entry carries a checksum of its name, of its type and shape, and of every byte: what is not as it was written is made again.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +30,11 @@ LIMIT = "20GB"
 """How much the cache holds where ``TLDA_CACHE_LIMIT`` does not say."""
 
 UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
-PARTIAL = ".part"
+PARTIAL, USED = ".part", ".used"
+CHECKSUM = "checksum"
+LARGE = 2**28
+"""From this many bytes on, an array is not read as a whole again once it was found right, until its file changes."""
+
 DAY = 86400.0
 
 
@@ -46,6 +54,8 @@ def stored(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     if path.is_file():
         try:
             found = dict(torch.load(path, weights_only=True))
+            if found.pop(CHECKSUM, None) != _checksum(name, found):
+                raise ValueError("its checksum is another")
             _touch(path)
             return found
         except Exception as error:  # whatever a damaged file raises, making it again heals it
@@ -53,17 +63,28 @@ def stored(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     made = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, lambda file: torch.save(made, file))
+        _write(path, lambda file: torch.save(made | {CHECKSUM: _checksum(name, made)}, file))
         prune(size_limit(), path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch.save has an error of its own for a full disk
         _warn_unwritable(path, error)
     return made
+
+
+def _checksum(name: str, arrays: dict[str, Any]) -> str:
+    """The hash of all that an entry called ``name`` holds: tensors, or tuples of some."""
+    total = sha256(name.encode())
+    for key, value in sorted(arrays.items()):
+        for tensor in value if isinstance(value, (tuple, list)) else (value,):
+            total.update(f"\n{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            total.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def mapped(name: str, rows: int, parts: Callable[[], Iterable[Tensor]]) -> Tensor:
     """The array that the cache holds under ``name``, as a memory map that is not to be written to.
 
-    Where it holds none, one process makes it, and the others wait for it. Without a folder to write to, it is made in memory.
+    Where it holds none, or one that is not as it was written, one process makes it, and the others wait for it. Without a folder to write
+    to, or with a full disk, it is made in memory.
 
     Args:
         name: ``FOLDER/NAME`` without a dot, where all that decides the array is in NAME.
@@ -71,7 +92,7 @@ def mapped(name: str, rows: int, parts: Callable[[], Iterable[Tensor]]) -> Tenso
         parts: what makes it: its rows in order, some at a time.
     """
     path = cache_folder() / f"{name}.npy"
-    if (found := _open(path, rows)) is not None:
+    if (found := _open(name, path, rows)) is not None:
         return found
     try:
         lock = _lock(path)
@@ -80,15 +101,24 @@ def mapped(name: str, rows: int, parts: Callable[[], Iterable[Tensor]]) -> Tenso
         return torch.cat([*parts()])
     try:
         # Another process may have made it meanwhile.
-        found = _open(path, rows)
+        found = _open(name, path, rows)
         if found is None:
-            _write(path, lambda file: _write_parts(file, rows, parts()))
-            found = _open(path, rows)
+            found = _made(name, path, rows, parts)
     finally:
         lock.release()
     prune(size_limit(), path)
-    assert found is not None, f"{path} vanished"
     return found
+
+
+def _made(name: str, path: Path, rows: int, parts: Callable[[], Iterable[Tensor]]) -> Tensor:
+    """The array of ``parts``, written to ``path`` and mapped, or in memory where it cannot be written."""
+    found = None
+    try:
+        _write(path, lambda file: _write_parts(name, file, rows, parts()))
+        found = _open(name, path, rows)
+    except OSError as error:
+        _warn_unwritable(path, error)
+    return torch.cat([*parts()]) if found is None else found
 
 
 def slug(name: str) -> str:
@@ -108,21 +138,46 @@ def _lock(path: Path) -> FileLock:
     return lock
 
 
-def _open(path: Path, rows: int) -> Tensor | None:
+def _open(name: str, path: Path, rows: int) -> Tensor | None:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if len(array) != rows:
             raise ValueError(f"{len(array)} rows, not {rows}")
+        _verify(name, path, array)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # whatever a damaged file raises, making it again heals it
         _warn_damaged(path, error)
         return None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writ")
-        found = torch.from_numpy(array)
-    _touch(path)
-    return found
+        return torch.from_numpy(array)
+
+
+def _verify(name: str, path: Path, array: Any) -> None:
+    """Note that the entry was used, and raise a ValueError where its checksum, which stands after the array, is another."""
+    used = path.with_suffix(USED)
+    state = path.stat()
+    # The last time is that of the file's entry, which a program that sets the others back cannot set.
+    right = f"{state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
+    with contextlib.suppress(OSError):
+        if array.nbytes >= LARGE and used.read_text() == right:
+            _touch(used)
+            return
+    with path.open("rb") as file:
+        file.seek(array.offset + array.nbytes)
+        kept = file.read()
+    total = _begun(name, array.dtype, array.shape)
+    total.update(array.reshape(-1).view(np.uint8).data)
+    if total.digest() != kept:
+        raise ValueError("its checksum is another" if kept else "it has no checksum")
+    with contextlib.suppress(OSError):  # a cache that one may only read
+        _write(used, lambda file: file.write(right.encode()))
+
+
+def _begun(name: str, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """The hash of an array's name, type and shape, to which its bytes are to be added."""
+    return sha256(f"{name} {np.lib.format.dtype_to_descr(dtype)} {tuple(shape)}\n".encode())
 
 
 def _write(path: Path, write: Callable[[Any], None]) -> None:
@@ -138,17 +193,22 @@ def _write(path: Path, write: Callable[[Any], None]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _write_parts(file: Any, rows: int, parts: Iterable[Tensor]) -> None:
+def _write_parts(name: str, file: Any, rows: int, parts: Iterable[Tensor]) -> None:
     iterator = iter(parts)
     first = next(iterator)
-    header = {"descr": np.lib.format.dtype_to_descr(first.numpy().dtype), "fortran_order": False, "shape": (rows, *first.shape[1:])}
-    np.lib.format.write_array_header_1_0(file, header)
+    dtype, shape = first.numpy().dtype, (rows, *first.shape[1:])
+    np.lib.format.write_array_header_1_0(file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+    total = _begun(name, dtype, shape)
     # Not through a memory map, whose process a full disk would kill.
     written = 0
     for part in chain([first], iterator):
-        file.write(part.contiguous().numpy().data)
+        contents = part.contiguous().numpy().data
+        file.write(contents)
+        total.update(contents)
         written += len(part)
-    assert written == rows, f"{written} rows were made, not {rows}"
+    if written != rows:
+        raise RuntimeError(f"{written} rows were made, not {rows}")
+    file.write(total.digest())
 
 
 def _touch(path: Path) -> None:
@@ -165,7 +225,7 @@ def _warn_damaged(path: Path, error: Exception) -> None:
     warnings.warn(f"{path} is damaged ({error}); it is made again", stacklevel=3)
 
 
-def _warn_unwritable(path: Path, error: OSError) -> None:
+def _warn_unwritable(path: Path, error: Exception) -> None:
     warnings.warn(f"the cache {path.parent} cannot be written ({error}); set TLDA_CACHE to a folder that can", stacklevel=3)
 
 
@@ -183,8 +243,14 @@ class Entry(NamedTuple):
 def entries() -> list[Entry]:
     """All that the cache holds, the least recently used first."""
     now = time.time()
-    found = [Entry(path, state.st_size, now - state.st_mtime) for path, state in _files(".pt", ".npy")]
+    found = [Entry(path, state.st_size, now - _last_use(path, state)) for path, state in _files(".pt", ".npy")]
     return sorted(found, key=lambda entry: entry.unused, reverse=True)
+
+
+def _last_use(path: Path, state: os.stat_result) -> float:
+    with contextlib.suppress(OSError):
+        return max(state.st_mtime, path.with_suffix(USED).stat().st_mtime)
+    return state.st_mtime
 
 
 def _files(*endings: str) -> Iterator[tuple[Path, os.stat_result]]:
@@ -216,6 +282,7 @@ def prune(limit: int, keep: Path | None = None) -> list[Entry]:
     for entry in found:
         if total > limit and entry.path != keep:
             entry.path.unlink(missing_ok=True)
+            entry.path.with_suffix(USED).unlink(missing_ok=True)
             total -= entry.size
             dropped.append(entry)
     _sweep()
