@@ -12,13 +12,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import yaml
+from scipy.stats import t as t_distribution
 from scipy.stats import ttest_rel
 
 from tests.conftest import EXPERIMENTS, Tlda
 from tests.results import result_of
 from tests.test_bad_input import refused
 from tlda.bench.plot import figure, groups, plot
-from tlda.bench.summary import Entry, paired_p
+from tlda.bench.summary import Entry, paired_test
 from tlda.bench.table import load_table, merge
 from tlda.config.protocol import differing
 from tlda.errors import UserError
@@ -69,7 +70,7 @@ def shown(values: np.ndarray[Any, Any]) -> str:
 def test_the_table_is_what_numpy_says(tlda: Tlda, golden: Path) -> None:
     assert tlda("bench", "golden.yaml", "--render").code == 0
     head, *rows = table_rows(golden)
-    assert head == ["method", "f → h", "handwritten_fonts", "average", "gain over source only", "p"]
+    assert head == ["method", "f → h", "handwritten_fonts", "average", "gain over source only", "95 % CI", "p"]
     assert [row[0] for row in rows] == ["source only", "a", "b", "top (oracle)"]
     honest = ACCURACY[:3]
     best = [honest[:, 0].mean(1).argmax(), honest[:, 1].mean(1).argmax(), honest.mean((1, 2)).argmax()]
@@ -83,17 +84,40 @@ def test_the_table_is_what_numpy_says(tlda: Tlda, golden: Path) -> None:
 
 def test_significance_is_what_scipy_and_holm_say(tlda: Tlda, golden: Path) -> None:
     assert tlda("bench", "golden.yaml", "--render").code == 0
-    p = {method: ttest_rel(ACCURACY[i].ravel(), ACCURACY[0].ravel()).pvalue for i, method in enumerate(TABLE["methods"]) if i in (1, 2)}
+    # Two tasks are too few to speak of others: the three seeds count, each the mean over the tasks.
+    gains = {method: 100 * (ACCURACY[i] - ACCURACY[0]).mean(0) for i, method in enumerate(TABLE["methods"]) if i in (1, 2)}
+    p = {method: ttest_rel(gain, np.zeros(3)).pvalue for method, gain in gains.items()}
     first, second = sorted(p, key=p.__getitem__)
     holm = {first: min(1, 2 * p[first]), second: min(1, max(2 * p[first], p[second]))}
+    around = {m: t_distribution.interval(0.95, 2, gain.mean(), gain.std(ddof=1) / 3**0.5) for m, gain in gains.items()}
     with (golden / "table.csv").open() as file:
-        found = {row["method"]: row["p"] for row in csv.DictReader(file) if row["task"] == "gain"}
-    assert {row[0]: row[5] for row in table_rows(golden)[1:]} == {
+        found = {row["method"]: (row["p"], row["low"], row["high"]) for row in csv.DictReader(file) if row["task"] == "gain"}
+    assert {row[0]: row[6] for row in table_rows(golden)[1:]} == {
         "source only": "–",
         "top (oracle)": "–",
         **{method: f"{value:.3f}" if value >= 0.001 else "< 0.001" for method, value in holm.items()},
     }
-    assert found == {"a": f"{holm['a']:.6f}", "b": f"{holm['b']:.6f}", "top": ""}, "an oracle is not tested"
+    assert {row[0]: row[5] for row in table_rows(golden)[2:4]} == {m: f"{low:+.1f} to {high:+.1f}" for m, (low, high) in around.items()}
+    expected = {m: tuple(f"{value:.6f}" for value in (holm[m], *around[m])) for m in ("a", "b")}
+    assert found == expected | {"top": ("", "", "")}, "an oracle is not tested"
+    assert "over the seeds of these tasks only" in (golden / "table.md").read_text()
+
+
+def test_tasks_are_the_units_of_a_test_and_not_their_seeds() -> None:
+    # By hand: gains of four tasks 1, 2, 3, 6 have the mean 3 and the deviation 2.1602: t = 3 / 1.0801 = 2.7775 with 3 degrees of freedom.
+    gains = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 6.0}
+    base = {task: Entry({0: 50.0, 1: 52.0, 2: 54.0}, 3) for task in gains}
+    own = {task: Entry({s: 50.0 + 2 * s + gain + (s - 1) * 0.1 for s in range(3)}, 3) for task, gain in gains.items()}
+    found = paired_test(own, base)
+    assert found is not None
+    assert found.p == pytest.approx(2 * t_distribution.sf(2.7775, 3), abs=1e-5)
+    assert (found.low, found.high) == pytest.approx((3 - 3.18245 * 1.080123, 3 + 3.18245 * 1.080123), abs=1e-4)
+    pairs = [own[task].values[s] - base[task].values[s] for task in gains for s in range(3)]
+    assert ttest_rel(pairs, np.zeros(12)).pvalue < 0.001 < 0.05 < found.p, "to count seeds as units would call it significant"
+    seeds = paired_test({"a": own["a"]}, {"a": base["a"]})
+    assert seeds is not None
+    assert seeds.p == pytest.approx(ttest_rel([0.9, 1.0, 1.1], np.zeros(3)).pvalue)
+    assert paired_test({"a": Entry({0: 1.0, 1: 2.0}, 3)}, {"a": Entry({0: 1.5, 1: 2.0}, 3)}) is None
 
 
 def test_what_is_below_the_baseline_is_marked_with_the_reason(tlda: Tlda, golden: Path) -> None:
@@ -170,8 +194,8 @@ def test_gains_that_are_all_equal_have_no_p() -> None:
     def entries(values: tuple[float, ...]) -> dict[str, Entry]:
         return {"task": Entry(dict(enumerate(values)), 3)}
 
-    assert paired_p(entries((0.40, 0.41, 0.42)), entries((0.30, 0.31, 0.32))) is None
-    assert paired_p(entries((0.40, 0.41, 0.43)), entries((0.30, 0.31, 0.32))) is not None
+    assert paired_test(entries((0.40, 0.41, 0.42)), entries((0.30, 0.31, 0.32))) is None
+    assert paired_test(entries((0.40, 0.41, 0.43)), entries((0.30, 0.31, 0.32))) is not None
 
 
 def test_a_class_in_a_later_overlay_keeps_the_options_that_it_has_too() -> None:

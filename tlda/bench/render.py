@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tlda.bench import selection
 from tlda.bench.results import Results
-from tlda.bench.summary import Entry, Row, summarize
+from tlda.bench.summary import FEW_TASKS, Entry, Row, summarize
 from tlda.bench.table import Table
 from tlda.config.protocol import digest
 from tlda.documents.grid import Document, Grid
@@ -30,14 +31,18 @@ def brief(table: Table, results: Results) -> Document:
 
 def _main(table: Table, rows: list[Row]) -> Grid:
     columns = _columns(table)
-    best = [_best(rows, entry) for entry in columns.values()]
+    gain = f"gain over {table.label(table.baseline)}"
+    # A gain over another baseline is no better or worse than one over the table's.
+    alike = [row for row in rows if row.reference == table.baseline]
+    best = [_best(alike if name == gain else rows, entry) for name, entry in columns.items()]
     text = [[_name(table, row), *(str(entry(row)) for entry in columns.values())] for row in rows]
     header = ["method", *columns]
     if not table.select_by:
-        header.append("p")
+        header += ["95 % CI", "p"]
         for row, line in zip(rows, text, strict=True):
             line[-1] += " ▼" * row.worse
-            line.append("–" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001")
+            line += [f"{row.test.low:+.1f} to {row.test.high:+.1f}" if row.test else "–"]
+            line += ["–" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001"]
     return Grid(header, text, {(rows.index(row), 1 + j) for j, row in enumerate(best) if row}, "table")
 
 
@@ -59,7 +64,7 @@ def _columns(table: Table) -> dict[str, Callable[[Row], Entry]]:
 
 def _best(rows: list[Row], entry: Callable[[Row], Entry]) -> Row | None:
     """The best finished row that no target label made."""
-    honest = [row for row in rows if not row.oracle and entry(row).values and entry(row).complete]
+    honest = [row for row in rows if not row.oracle and entry(row).values and entry(row).complete and math.isfinite(entry(row).mean)]
     return max(honest, key=lambda row: entry(row).mean) if len(honest) > 1 else None
 
 
@@ -84,17 +89,32 @@ def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
         return
     base = table.label(table.baseline)
     if tests := sum(row.p is not None for row in rows):
-        yield f"p: of a paired two-sided t-test of the gain over seeds and tasks, after Holm's correction for {tests} rows."
+        yield _tested(table, tests)
+    if any(row.gain.values and row.reference != table.baseline for row in rows):
+        yield f"Bold among the gains compares only those over {base} itself."
     if worse := [row.method for row in rows if row.worse]:
         yield " ".join((f"▼: below {base}.", *(_note(table, method) for method in worse if method in table.notes)))
     if others := [row.method for row in rows if row.method in table.notes and not row.worse]:
         yield " ".join(_note(table, method) for method in others)
-    alike: dict[str, list[str]] = {}
+    alike: dict[tuple[str, str | None], list[str]] = {}
     for row in rows:
-        alike.setdefault(row.differs, []).append(table.label(row.method))
-    for differs, names in alike.items():
+        alike.setdefault((row.differs, row.reference), []).append(table.label(row.method))
+    for (differs, reference), names in alike.items():
         if differs:
-            yield f"† {'; '.join(names)}: {differs}; the gain is over the row of {base}'s model under the same protocol, if any."
+            over = f"a gain is over {table.label(reference)}" if reference else "no row of the baseline's model is under the same protocol"
+            yield f"† {'; '.join(names)}: {differs}; {over}."
+
+
+def _tested(table: Table, tests: int) -> str:
+    """What the p-values are over, and of which test."""
+    if len(table.tasks) < FEW_TASKS:
+        units = "over the seeds of these tasks only (each the mean over the tasks), so that it says nothing of other tasks"
+    else:
+        units = f"over the {len(table.tasks)} tasks (each the mean over its seeds, which are alike)"
+    return (
+        f"p: of a two-sided paired t-test of the gain {units}, after Holm's correction for {tests} rows; the 95 % confidence interval (CI) "
+        "of the gain, in points, is of the same test, not corrected. ± is over seeds."
+    )
 
 
 def _note(table: Table, method: str) -> str:
@@ -150,10 +170,12 @@ def csv_text(table: Table, results: Results) -> str:
     """The table for programs: a row per method and task, with mean, std and the number of seeds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("method", "task", "mean", "std", "seeds", "wanted", "oracle", "p"))
+    writer.writerow(("method", "task", "mean", "std", "seeds", "wanted", "oracle", "p", "low", "high"))
     for row in summarize(table, results):
         for task, entry in {**row.tasks, "average": row.average, "gain": row.gain}.items():
             if entry.values:
-                p = f"{row.p:.6f}" if task == "gain" and row.p is not None else ""
-                writer.writerow((row.method, task, f"{entry.mean:.4f}", f"{entry.std:.4f}", len(entry.values), entry.wanted, row.oracle, p))
+                test = [f"{number:.6f}" for number in row.test] if task == "gain" and row.test else [""] * 3
+                writer.writerow(
+                    (row.method, task, f"{entry.mean:.4f}", f"{entry.std:.4f}", len(entry.values), entry.wanted, row.oracle, *test)
+                )
     return text.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tlda.bench.results import Results
 from tlda.bench.table import Table
@@ -41,13 +42,26 @@ class Entry:
         return f"{self.mean:.{self.decimals}f}{spread}" + ("" if self.complete else f" ({len(self.values)}/{self.wanted})")
 
 
+class Test(NamedTuple):
+    """A test of a gain in points: its p-value, and the 95 % confidence interval of the gain, which is not corrected."""
+
+    p: float
+    low: float
+    high: float
+
+
+FEW_TASKS = 4
+"""With fewer tasks than this a test says nothing of other tasks, and is over the seeds of these."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A method's entries by task, their average, and its gain over the baseline, paired by seed.
 
     ``selection`` is the label-free measure that the table selects by, averaged over tasks, where it names one. The baseline
     is the one measured under the same protocol: a gain across protocols is refused, and ``differs`` says by which lines
-    the row's protocol is not the table's. ``p`` is that of :func:`paired_p`, corrected over the rows after Holm.
+    the row's protocol is not the table's. ``test`` is that of :func:`paired_test`, its p-value corrected over the rows after Holm.
+    ``reference`` is the method that the gain is over.
     """
 
     method: str
@@ -57,7 +71,13 @@ class Row:
     gain: Entry
     selection: Entry
     differs: str = ""
-    p: float | None = None
+    test: Test | None = None
+    reference: str | None = None
+
+    @property
+    def p(self) -> float | None:
+        """The p-value of the gain, corrected; None where there is no test."""
+        return self.test and self.test.p
 
     @property
     def worse(self) -> bool:
@@ -70,20 +90,20 @@ def summarize(table: Table, results: Results) -> list[Row]:
     _require_same_data(table, results)
     entries = {m: {t: _entry(table, results, m, t) for t in table.tasks} for m in table.methods}
     rows = [_row(table, results, m, entries) for m in table.methods]
-    p = holm({row.method: row.p for row in rows if row.p is not None and not row.oracle})
-    return [replace(row, p=p.get(row.method)) for row in rows]
+    p = holm({row.method: row.test.p for row in rows if row.test and not row.oracle})
+    return [replace(row, test=row.test._replace(p=p[row.method]) if row.test and row.method in p else None) for row in rows]
 
 
 def _row(table: Table, results: Results, method: str, entries: dict[str, dict[str, Entry]]) -> Row:
     average, base = average_over_tasks(table, entries[method]), reference(table, method)
-    gain, p = Entry({}, len(table.seeds)), None
+    gain, test = Entry({}, len(table.seeds)), None
     if base and base != method:
         below = average_over_tasks(table, entries[base]).values
         gain = replace(gain, values={seed: value - below[seed] for seed, value in average.values.items() if seed in below})
-        p = paired_p(entries[method], entries[base])
+        test = paired_test(entries[method], entries[base])
     measured = {t: _entry(table, results, method, t, table.select_by or table.shows(t), 1) for t in table.tasks}
     selection = replace(average_over_tasks(table, measured), decimals=3)
-    return Row(method, _is_oracle(table, method, results), entries[method], average, gain, selection, differs(table, method), p)
+    return Row(method, _is_oracle(table, method, results), entries[method], average, gain, selection, differs(table, method), test, base)
 
 
 def reference(table: Table, method: str) -> str | None:
@@ -106,16 +126,26 @@ def differs(table: Table, method: str) -> str:
     return next((text for task in table.tasks if (text := differing(found[task], base[task]))), "")
 
 
-def paired_p(entries: dict[str, Entry], base: dict[str, Entry]) -> float | None:
-    """The p-value of a two-sided paired t-test over the (task, seed) pairs that both have; None for fewer than three."""
-    from scipy.stats import ttest_rel
+def paired_test(entries: dict[str, Entry], base: dict[str, Entry]) -> Test | None:
+    """The two-sided paired t-test of the gain of ``entries`` over ``base``, and its interval; None for fewer than three units.
 
-    pairs = [
-        (value, base[task].values[seed]) for task, e in entries.items() for seed, value in e.values.items() if seed in base[task].values
-    ]
-    if len(pairs) < 3 or len({round(own - other, 9) for own, other in pairs}) == 1:
+    A unit is a task: its gain is the mean over the seeds that both have. The seeds of one task share images and domains, so that their
+    gains are alike, and to count each as a unit of its own makes p too small. The t-test of means is the simplest test that is exact for a
+    balanced design, and needs no bootstrap. With fewer than :data:`FEW_TASKS` tasks a unit is a seed, the mean over the tasks, and the test
+    says whether the gain would hold for other seeds of these tasks, not for other tasks.
+    """
+    from scipy.stats import t, ttest_1samp
+
+    gains = {task: {s: v - base[task].values[s] for s, v in e.values.items() if s in base[task].values} for task, e in entries.items()}
+    if len(entries) < FEW_TASKS:
+        seeds = set.intersection(*(set(of_task) for of_task in gains.values()))
+        units = [statistics.fmean(of_task[seed] for of_task in gains.values()) for seed in sorted(seeds)]
+    else:
+        units = [statistics.fmean(of_task.values()) for of_task in gains.values() if of_task]
+    if len(units) < 3 or len({round(unit, 9) for unit in units}) == 1:
         return None
-    return float(ttest_rel(*zip(*pairs, strict=True)).pvalue)
+    mean, half = statistics.fmean(units), t.ppf(0.975, len(units) - 1) * statistics.stdev(units) / len(units) ** 0.5
+    return Test(float(ttest_1samp(units, 0.0).pvalue), float(mean - half), float(mean + half))
 
 
 def holm(p: dict[str, float]) -> dict[str, float]:

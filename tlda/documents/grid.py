@@ -24,6 +24,45 @@ class Grid:
 Document = Sequence[str | Grid]
 """Paragraphs and grids; the first is the title."""
 
+LATIN = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧο", "ABEZHIKMNOPTXo", strict=True))
+"""Greek letters that LaTeX has no command for: they look like these."""
+
+GREEK = {
+    capital: rf"\{name[0].upper() if capital.isupper() else name[0]}{name[1:]}"
+    for small, name in zip(
+        "αβγδεζηθικλμνξπρστυφχψω",
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "pi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+        ],
+        strict=True,
+    )
+    for capital in (small, small.upper())
+    if capital not in LATIN
+}
+"""The commands of the other Greek letters in LaTeX's mathematics."""
+
 LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -33,22 +72,43 @@ LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "×": r"$\times$",
     "▼": r"$\downarrow$",
     "–": "--",
+    "—": "---",
+    "†": r"$\dagger$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    "−": r"$-$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "′": r"$'$",
+    **LATIN,
+    **{letter: f"${command}$" for letter, command in GREEK.items()},
 }
 """What LaTeX wants for a character."""
 
 
 def markdown(document: Document) -> str:
     """The document for people and for README files."""
-    lines = [f"# {document[0]}"]
+    lines = [f"# {one_line(str(document[0]))}"]
     for block in document[1:]:
         lines += ["", *(_markdown_grid(block) if isinstance(block, Grid) else [block])]
     return "\n".join([*lines, ""])
 
 
+def one_line(text: str) -> str:
+    """``text`` without line breaks, which would end a row, a heading or a comment."""
+    return " ".join(text.split())
+
+
+def _cell(text: str) -> str:
+    """``text`` in a cell of a table in markdown."""
+    return one_line(text).replace("|", r"\|")
+
+
 def _markdown_grid(grid: Grid) -> list[str]:
-    lines = [f"| {' | '.join(grid.header)} |", "|---" * len(grid.header) + "|"]
+    lines = [f"| {' | '.join(map(_cell, grid.header))} |", "|---" * len(grid.header) + "|"]
     for i, row in enumerate(grid.rows):
-        lines.append(f"| {' | '.join(grid.marked(i, j, text, '**{}**') for j, text in enumerate(row))} |")
+        lines.append(f"| {' | '.join(grid.marked(i, j, _cell(text), '**{}**') for j, text in enumerate(row))} |")
     return lines
 
 
@@ -56,7 +116,7 @@ def latex(document: Document) -> str:
     """The document's grids as tables of the package booktabs, its paragraphs as comments."""
     lines = [r"% needs \usepackage{booktabs}"]
     for block in document:
-        lines += ["", *(_latex_grid(block) if isinstance(block, Grid) else [f"% {block}"])]
+        lines += ["", *(_latex_grid(block) if isinstance(block, Grid) else [f"% {one_line(block)}"])]
     return "\n".join([*lines, ""])
 
 
@@ -70,7 +130,7 @@ def _latex_grid(grid: Grid) -> list[str]:
 
 
 def _latex(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in text)
+    return "".join(LATEX.get(character, character) for character in one_line(text))
 
 
 STYLE = """:root { color-scheme: light dark; --ink: light-dark(#1b1f24, #e6edf3); --line: light-dark(#d0d7de, #3d444d) }

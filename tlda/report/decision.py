@@ -152,6 +152,8 @@ class Compared(NamedTuple):
     label: str
     gain: float | None
     p: float | None
+    over: str = ""
+    """The baseline of its gain, in print, where that is not the table's."""
 
     @property
     def effect(self) -> int:
@@ -166,7 +168,8 @@ def should_adapt_by_table(recommended: Compared | None, rule: str, baseline: str
     rows = list(rows)
     harmful = [row for row in rows if row.effect < 0]
     alarms = tuple(
-        f"Negative transfer: {row.label} is {-(row.gain or 0):.1f} points below {baseline} (p {shown_p(row.p)})." for row in harmful
+        f"Negative transfer: {row.label} is {-(row.gain or 0):.1f} points below {row.over or baseline} (p {shown_p(row.p)})."
+        for row in harmful
     )
     hindsight = _hindsight(rows, baseline)
     if recommended is None:
@@ -176,14 +179,14 @@ def should_adapt_by_table(recommended: Compared | None, rule: str, baseline: str
         return Verdict(
             "cannot tell", f"{chosen}, but too few of its runs beside those of {baseline} are finished for a test", alarms, hindsight
         )
-    test = f"p {shown_p(recommended.p)}, paired over seeds and tasks, corrected"
+    test = f"p {shown_p(recommended.p)}, paired, corrected"
     found = f"{chosen}, whose gain over {baseline} is {recommended.gain:+.1f} points ({test})"
     answers: dict[int, Answer] = {1: "yes", -1: "no", 0: "cannot tell"}
     return Verdict(answers[recommended.effect], found, alarms, hindsight)
 
 
 def _hindsight(rows: Sequence[Compared], baseline: str) -> str:
-    known = [row for row in rows if row.gain is not None]
+    known = [row for row in rows if row.gain is not None and not row.over]  # gains over different baselines do not compete
     measured = "Oracle: the accuracies of a table, and so its gains, are measured with the target's labels."
     if not known:
         return measured

@@ -104,7 +104,16 @@ def _last(result: dict[str, object], metric: str) -> float:
 
 def _verdict(table: Table, results: Results, rows: dict[str, Row], choice: Choice, best: str | None) -> Verdict:
     base = table.label(table.baseline)
-    compared = {m: Compared(table.label(m), row.gain.mean if row.gain.values else None, row.p) for m, row in rows.items() if not row.oracle}
+    compared = {
+        m: Compared(
+            table.label(m),
+            row.gain.mean if row.gain.values else None,
+            row.p,
+            table.label(row.reference) if row.reference not in (None, table.baseline) else "",
+        )
+        for m, row in rows.items()
+        if not row.oracle
+    }
     if table.select_by:
         return Verdict("cannot tell", f"this table compares settings by {table.select_by}, not methods with {base}")
     if best is None and any(row.average.complete for row in rows.values() if row.method != table.baseline):
