@@ -118,6 +118,10 @@ def test_the_answer_of_a_table() -> None:
     verdict = should_adapt_by_table(gains, "IM", "base", [gains, loses, unknown])
     assert verdict.alarms == ("Negative transfer: B is 3.0 points below base (p = 0.020).",)
     assert "In hindsight A gains most over base: +5.0 points (p = 0.010)" in verdict.oracle
+    elsewhere = [Compared("E", 30.0, 0.01, "base, BatchNorm"), Compared("F", -4.0, 0.01, "base, BatchNorm")]
+    verdict = should_adapt_by_table(gains, "IM", "base", [gains, *elsewhere])
+    assert "In hindsight A gains most over base: +5.0" in verdict.oracle, "a gain over another baseline does not compete"
+    assert verdict.alarms == ("Negative transfer: F is 4.0 points below base, BatchNorm (p = 0.010).",)
 
 
 # Distances and shares

@@ -175,7 +175,6 @@ def csv_text(table: Table, results: Results) -> str:
         for task, entry in {**row.tasks, "average": row.average, "gain": row.gain}.items():
             if entry.values:
                 test = [f"{number:.6f}" for number in row.test] if task == "gain" and row.test else [""] * 3
-                writer.writerow(
-                    (row.method, task, f"{entry.mean:.4f}", f"{entry.std:.4f}", len(entry.values), entry.wanted, row.oracle, *test)
-                )
+                numbers = f"{entry.mean:.4f}", f"{entry.std:.4f}", len(entry.values), entry.wanted
+                writer.writerow((row.method, task, *numbers, row.oracle, *test))
     return text.getvalue()

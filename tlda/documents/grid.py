@@ -27,35 +27,14 @@ Document = Sequence[str | Grid]
 LATIN = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧο", "ABEZHIKMNOPTXo", strict=True))
 """Greek letters that LaTeX has no command for: they look like these."""
 
+NAMES = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
+"""The names of Greek letters in their order, but for omicron."""
+
 GREEK = {
     capital: rf"\{name[0].upper() if capital.isupper() else name[0]}{name[1:]}"
     for small, name in zip(
         "αβγδεζηθικλμνξπρστυφχψω",
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-        ],
+        NAMES.split(),
         strict=True,
     )
     for capital in (small, small.upper())
