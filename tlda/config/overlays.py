@@ -8,13 +8,14 @@ from typing import Any
 
 import yaml
 
+from tlda.config.scalars import load
 from tlda.errors import UserError, near
 
 
 def read_yaml(path: str | Path) -> Any:
     """The contents of a YAML file, or a :class:`UserError` that says where it is wrong."""
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}): check its name") from error
     except UnicodeDecodeError as error:

@@ -148,8 +148,8 @@ class Folders(DomainPair):
     def __init__(
         self,
         root: str | None = None,
-        source: list[str] | str | None = None,
-        target: str | None = None,
+        source: list[str | int] | str | int | None = None,
+        target: str | int | None = None,
         size: int = 224,
         classes: list[str | int] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
@@ -161,8 +161,9 @@ class Folders(DomainPair):
             raise UserError("--data.root is missing: give it the folder that has the domains in it")
         self.root = self.layout.home(root)
         usual, usual_target = self.layout.usual
-        self.sources = [self.layout.require(name) for name in ([source] if isinstance(source, str) else source or [usual])]
-        self.source, self.target = "+".join(self.sources), self.layout.require(target or usual_target)
+        given = [usual] if source is None or source == [] else source if isinstance(source, list) else [source]
+        self.sources = [self.layout.require(str(name)) for name in given]
+        self.source, self.target = "+".join(self.sources), self.layout.require(usual_target if target is None else str(target))
         require_apart(self.sources, [self.target])
         self.classes = None if classes is None else [str(c) for c in classes]
         require_distinct(self.classes or (), "--data.classes")
