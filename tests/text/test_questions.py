@@ -145,6 +145,8 @@ def test_the_best_of_several_answers_counts() -> None:
             lambda entry: entry["answers"][0].update(answer_start=9),
             "article 1, question '0', has the answer 'book', which is not at character 9",
         ),
+        (lambda entry: entry["answers"][0].update(text=""), "article 1, question '0', has the answer '', which is not at character"),
+        (lambda entry: entry["answers"][0].update(text="ok", answer_start=-2), "question '0', has the answer 'ok', which is not at"),
         (lambda entry: entry.update(question=" "), "article 1, question '0', has an empty text"),
         (lambda entry: entry.pop("answers"), "en.json is not in SQuAD's JSON .*KeyError"),
     ],

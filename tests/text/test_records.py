@@ -81,6 +81,7 @@ def test_a_target_without_labels_is_not_measured(tmp_path: Path, model: str) -> 
         ("reviews,stars\na,pos\n", r"shop.csv, line 2, has no column 'review'; did you mean 'reviews'"),
         ("review,stars\na,pos\n  ,neg\n", r"shop.csv, line 3, has an empty text"),
         ("review,stars\na,pos\nb,\n", r"shop.csv, line 3, has no label, and the source needs one"),
+        ("review,stars,stars\na,pos,neg\n", r"shop.csv, line 1, names the column 'stars' twice: name each once"),
         ("review,stars\na,pos\nb,c,neg\n", r"shop.csv, line 3, has not as many fields as the header, 2: put quotes around commas"),
     ],
 )
@@ -89,6 +90,23 @@ def test_bad_rows_are_named(tmp_path: Path, model: str, text: str, sentence: str
     (tmp_path / "shop.csv").write_text(text)
     with pytest.raises(UserError, match=sentence):
         data.setup("fit")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ('{"review": "a", "stars": [0, 1]}', r"line 2, has \[0, 1\] as its 'stars', and a label is one name"),
+        ('{"review": "a", "stars": {"pos": 1}}', r"line 2, has \{'pos': 1\} as its 'stars'"),
+        ('{"review": ["a", "b"], "stars": "pos"}', r"line 2, has \['a', 'b'\] as its 'review', which is no text"),
+        ('{"review": null, "stars": "pos"}', r"line 2, has an empty text"),
+        ('{"review": "a", "stars": NaN}', r"line 2, has no label, and the source needs one"),
+        ("[" * 100_000, r"line 2, is not JSON"),
+    ],
+)
+def test_bad_lines_of_json_are_named(tmp_path: Path, model: str, line: str, sentence: str) -> None:
+    (tmp_path / "x.jsonl").write_text('{"review": 7, "stars": "neg"}\n' + line)
+    with pytest.raises(UserError, match=rf"x.jsonl, {sentence}"):
+        records(tmp_path, model, source=str(tmp_path / "x.jsonl")).setup("fit")
 
 
 def test_a_long_text_is_read_and_a_quote_that_nothing_closes_is_named(tmp_path: Path, model: str) -> None:

@@ -143,7 +143,7 @@ def articles(path: Path) -> list[list[Question]]:
     try:
         found = json.loads(read_text(path))["data"]
         return [list(_questions(f"{path}, article {number},", article)) for number, article in enumerate(found, 1)]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path} is not in SQuAD's JSON ({type(error).__name__}: {error}): it needs data, paragraphs, qas and answers"
         ) from error
@@ -156,7 +156,7 @@ def _questions(place: str, article: dict[str, Any]) -> Iterator[Question]:
             own = f"{place} question '{entry.get('id')}',"
             answers = [answer["text"] for answer in entry["answers"]]
             start = entry["answers"][0]["answer_start"]
-            if context[start : start + len(answers[0])] != answers[0]:
+            if not answers[0] or start < 0 or context[start : start + len(answers[0])] != answers[0]:
                 raise UserError(f"{own} has the answer '{answers[0]}', which is not at character {start} of its text: mend answer_start")
             yield Question(text_of(entry["question"], own), context, answers, start, own)
 

@@ -122,11 +122,24 @@ def records(
             found.add(str(row[domain[0]]))
             if str(row[domain[0]]) not in domain[1]:
                 continue
-        value = row.get(label)
-        yield Record(text_of(str(row[text] or ""), place), None if value in (None, "") else str(value), place)
+        yield Record(text_of(_text(row[text], text, place), place), _label(row.get(label), label, place), place)
     for name in domain[1] if domain else ():
         if name not in found:
             raise UserError(f"{path} has no row whose {domain[0] if domain else ''} is '{name}'{near(name, found)}")
+
+
+def _text(value: Any, column: str, place: str) -> str:
+    """A value of a column of texts; a number is text too."""
+    if isinstance(value, (list, dict, bool)):
+        raise UserError(f"{place} has {value!r} as its '{column}', which is no text: give each row a text")
+    return "" if value is None else str(value)
+
+
+def _label(value: Any, column: str, place: str) -> str | None:
+    """The name of a class; None where there is none, which is an empty field, null or NaN."""
+    if isinstance(value, (list, dict)):
+        raise UserError(f"{place} has {value!r} as its '{column}', and a label is one name: give the class's own, not one number a class")
+    return None if value is None or value == "" or value != value else str(value)
 
 
 def _require_columns(place: str, row: dict[str, Any], columns: Sequence[str]) -> None:
@@ -150,7 +163,10 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t" if path.suffix == ".tsv" else ",")
     start = 1
     try:
-        width = len(reader.fieldnames or ())
+        names = list(reader.fieldnames or ())
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UserError(f"{path}, line 1, names the column '{twice[0]}' twice: name each once")
+        width = len(names)
         start = 2
         for row in reader:
             place = f"{path}, line {start},"
@@ -171,7 +187,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         place = f"{path}, line {number},"
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{place} is not JSON ({error}): each line is one object") from error
         if not isinstance(row, dict):
             raise UserError(f"{place} is a {type(row).__name__}: each line is one object with named columns")

@@ -48,7 +48,7 @@ class Reviews(Labelled):
         return Path(self.root) if self.root else data_path(None, "fdu_mtl")
 
     def _records(self, names: str, part: str) -> list[Record]:
-        known = {path.name.removesuffix(ENDING) for path in self.folder.glob(f"*{ENDING}")}
+        known = {path.name.removesuffix(ENDING) for path in self.folder.glob(f"[!.]*{ENDING}")}
         if not known:
             raise UserError(f"{self.folder} has no files DOMAIN{ENDING}: set --data.root or TLDA_DATA to where the reviews are")
         found: list[Record] = []

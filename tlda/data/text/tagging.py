@@ -127,7 +127,7 @@ class Tagging(TextPair):
         return 0
 
     def _genres(self, names: str, part: str) -> list[Sentence]:
-        files = next((paths for pattern in CONLLU[part] if (paths := sorted(self.folder.glob(pattern)))), [])
+        files = next((paths for pattern in CONLLU[part] if (paths := sorted(p for p in self.folder.glob(pattern) if p.name[0] != "."))), [])
         if not files:
             raise UserError(f"{self.folder} has no {' or '.join(CONLLU[part])}: put the file of its {part} sentences there")
         found = [item for path in files for item in conllu(path)]
@@ -138,7 +138,7 @@ class Tagging(TextPair):
         return [sentence for genre, sentence in found if genre in names.split("+")]
 
     def _domains(self, names: str, part: str) -> list[Sentence]:
-        known = {path.parent.name for path in self.folder.glob("*/train.txt")}
+        known = {path.parent.name for path in self.folder.glob("[!.]*/train.txt")}
         if not known:
             raise UserError(f"{self.folder} has neither *.conllu nor DOMAIN/train.txt: set --data.root to a folder of tagged words")
         found: list[Sentence] = []
