@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor
 
@@ -156,20 +155,6 @@ def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
     for key, value in method.state_dict().items():
         assert torch.equal(value, other.state_dict()[key]), key  # nor has the test itself moved anything
     assert flags(other) == before
-
-
-@every_method
-def test_resume_equals_uninterrupted(name: str, tmp_path: Path) -> None:
-    whole = make(name)
-    trainer(4).fit(whole, toy_of(type(whole)))
-    first = make(name)
-    keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
-    trainer(4, enable_checkpointing=True, callbacks=[keep]).fit(first, toy_of(type(first)))
-    resumed = make(name)
-    torch.manual_seed(12345)  # whatever happened in between must not matter
-    trainer(4).fit(resumed, toy_of(type(resumed)), ckpt_path=tmp_path / "epoch=1.ckpt", weights_only=True)
-    for key, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[key]), key
 
 
 class Counted(Loss):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +13,7 @@ from torch.optim import Optimizer
 
 from tlda.backbones import Backbone
 from tlda.batch import Output, Pair, Prediction, Sample, SourceBatch
+from tlda.data.seeds import run_seed
 from tlda.errors import UserError
 from tlda.finetuning import Full, Tuning
 from tlda.inputs import arranged, joined, split
@@ -22,9 +22,19 @@ from tlda.metrics.measures import Measures, measures_of
 from tlda.nn.depthwise import train_depthwise_in_float32
 from tlda.optim import Adam, Optim, Schedule, named_groups, set_learning_rates
 from tlda.training.checkpoint import describe, load_weights, refuse_other
+from tlda.training.companions import refuse_companions, refuse_scheduler, refuse_unmeasured
 from tlda.training.finite import FiniteWatch
 from tlda.training.lightning import QuickNotes
-from tlda.training.trainers import expect_unused_parameters, let_clip, logs_this_step, progress_of, refuse_float16, refuse_max_steps
+from tlda.training.resume import KEY, go_on, keep
+from tlda.training.trainers import (
+    expect_unused_parameters,
+    let_clip,
+    log_short_runs,
+    logs_this_step,
+    progress_of,
+    refuse_float16,
+    refuse_max_steps,
+)
 
 
 class Method(QuickNotes, LightningModule):
@@ -62,6 +72,7 @@ class Method(QuickNotes, LightningModule):
     ) -> None:
         super().__init__()
         self.num_classes, self.init_from, self.progress = num_classes, init_from, 0.0
+        self._kept: list[Any] | None = None
         self.num_features = bottleneck or backbone.num_features
         self.backbone = backbone.to(memory_format=torch.channels_last)
         train_depthwise_in_float32(self.backbone)
@@ -161,6 +172,7 @@ class Method(QuickNotes, LightningModule):
         return self.optimizer(self.parameter_groups())
 
     def setup(self, stage: str) -> None:
+        refuse_companions(self, stage)
         self.measures = measures_of(self)
         expect_unused_parameters(self)
         if self.init_from:
@@ -170,15 +182,19 @@ class Method(QuickNotes, LightningModule):
     def on_fit_start(self) -> None:
         refuse_float16(self)
         refuse_max_steps(self)
+        refuse_scheduler(self)
         let_clip(self)
         self._watch = FiniteWatch()
         for loss in self.losses.values():
             loss.begin(self)  # type: ignore[operator]
 
+    def on_train_start(self) -> None:
+        go_on(self, self._kept)
+        log_short_runs(self.trainer)
+
     def on_train_epoch_start(self) -> None:
         # Dropout and augmentation become a function of (seed, epoch, rank), so that a resumed run equals an uninterrupted one.
-        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        torch.manual_seed(1_000_003 * seed + 1_009 * self.current_epoch + self.global_rank)
+        torch.manual_seed(1_000_003 * run_seed() + 1_009 * self.current_epoch + self.global_rank)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.progress = progress_of(self.trainer)
@@ -214,6 +230,10 @@ class Method(QuickNotes, LightningModule):
     def on_validation_epoch_end(self) -> None:
         self.log_epoch(self.measures.validated())
 
+    def on_validation_end(self) -> None:
+        if self.trainer.sanity_checking:
+            refuse_unmeasured(self)
+
     def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
         logits = self.infer(batch.x) if dataloader_idx == 1 else self(batch.x).logits
         self.log_epoch(self.measures.score("test", dataloader_idx, logits, batch))
@@ -232,6 +252,8 @@ class Method(QuickNotes, LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         describe(self, checkpoint)
+        keep(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         refuse_other(self, checkpoint)
+        self._kept = checkpoint.get(KEY)

@@ -114,6 +114,7 @@ def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
 
     from tlda.bench.history import History
     from tlda.config.build import build
+    from tlda.training.tracking import flat_keys
 
     config = merge(cell.config, *_first_stages(folder, cell))
     seed_everything(cell.seed, verbose=False)
@@ -128,7 +129,8 @@ def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
         **{**tracked, "callbacks": [*tracked.get("callbacks", []), history]},
     )
     for logger in trainer.loggers:
-        logger.log_hyperparams({**method.recipe, "trainer": cell.config.get("trainer", {}), "seed_everything": cell.seed})
+        logged = {**method.recipe, "trainer": cell.config.get("trainer", {}), "seed_everything": cell.seed}
+        logger.log_hyperparams(flat_keys(logged))
     start = time.perf_counter()
     trainer.fit(method, data)
     seconds = time.perf_counter() - start

@@ -12,8 +12,9 @@ import torch
 import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.plugins import CheckpointIO
 
 import tlda.data
 import tlda.losses
@@ -28,11 +29,12 @@ from tlda.method import Method
 from tlda.nn import computes_in_bfloat16
 from tlda.report.pictures import Pictures
 from tlda.training import checkpoint
+from tlda.training.last import LastCheckpoint, WholeFiles
 from tlda.training.lightning import Progress, Unprofiled
-from tlda.training.predictions import write_predictions
+from tlda.training.predictions import Predictions
 from tlda.training.quiet import hush
-from tlda.training.tracking import closed, loggers
-from tlda.writing import require_writable
+from tlda.training.tracking import closed, flat_keys, loggers
+from tlda.writing import require_writable, write_text
 
 
 def default_precision() -> str:
@@ -45,20 +47,11 @@ class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration into the run's folder and to every logger."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
+        dumped = self.parser.dump(self.config, skip_none=False, format="yaml")
+        write_text(Path(trainer.default_root_dir) / "config.yaml", dumped)
+        config = yaml.safe_load(dumped)
         for logger in trainer.loggers:
-            logger.log_hyperparams(config)
-
-
-class LastCheckpoint(ModelCheckpoint):
-    """The run after its last epoch, in its own folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "checkpoints", filename="last", enable_version_counter=False)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: a run that goes on from the checkpoint has another folder, and asks for no such callback."""
-        return {}
+            logger.log_hyperparams(flat_keys(config))
 
 
 class Run(LightningCLI):
@@ -72,7 +65,7 @@ class Run(LightningCLI):
             Method,
             DomainPair,
             save_config_callback=SaveConfig,
-            save_config_kwargs={"overwrite": True},
+            save_config_kwargs={"save_to_log_dir": False},
             trainer_defaults={
                 "precision": default_precision(),
                 "enable_model_summary": False,
@@ -144,6 +137,8 @@ class Run(LightningCLI):
             # Nothing is kept but the predictions.
             self.save_config_callback = None
             kwargs |= {"logger": False, "enable_checkpointing": False}
+            if self.subcommand == "predict":
+                self.trainer_defaults["callbacks"] = [Predictions(self.options.output)]
         else:
             kwargs |= self._kept(make_folder(options.default_root_dir, self.model, self.datamodule, self.options.seed_everything))
         if options.profiler is None:
@@ -162,24 +157,38 @@ class Run(LightningCLI):
             kept["logger"] = loggers(folder, self.datamodule.task, [type(self.model).__name__, self.datamodule.task])
         if self.subcommand != "fit" or options.enable_checkpointing is False:
             return kept | {"enable_checkpointing": False}
-        bars = [Progress()] if options.enable_progress_bar is not False else []
-        self.trainer_defaults["callbacks"] = [LastCheckpoint(folder), Pictures(folder), *bars]
+        made = self._get(self.config_init, "trainer")
+        given, plugins = (one_or_more(made.get(name)) for name in ("callbacks", "plugins"))
+        own_bar = options.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in given)
+        self.trainer_defaults["callbacks"] = [LastCheckpoint(folder), Pictures(folder), *([] if own_bar else [Progress()])]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kept["plugins"] = [*plugins, WholeFiles()]
         return kept
 
     # Around the subcommands
 
     def _say_where(self) -> None:
-        if self.save_config_callback:
+        if self.save_config_callback and self.trainer.is_global_zero:
             print(f"tlda: the run is in {self.trainer.default_root_dir}")
 
-    after_fit = after_validate = after_test = _say_where
+    after_validate = after_test = _say_where
+
+    def after_fit(self) -> None:
+        if self.save_config_callback:
+            self.trainer.test(self.model, self.datamodule)
+        self._say_where()
 
     def before_predict(self) -> None:
         require_writable(Path(self.options.output).parent, "--output")
 
     def after_predict(self) -> None:
-        write_predictions(self.options.output, self.trainer.predict_loop.predictions, self.datamodule)
-        print(f"tlda: wrote {self.options.output}")
+        if self.trainer.is_global_zero:
+            print(f"tlda: wrote {self.options.output}")
+
+
+def one_or_more(value: Any) -> list[Any]:
+    """An option that takes one thing or a list of them, as a list."""
+    return [] if value is None else [*value] if isinstance(value, (list, tuple)) else [value]
 
 
 def make_folder(root: str | None, method: Method, data: DomainPair, seed: Any) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +17,8 @@ from torch.utils.data import DataLoader
 from tlda.batch import Pair, Sample, Unlabelled
 from tlda.data.arrays import digest, runs
 from tlda.data.holding import hold_out, shots, warn_of_absent
-from tlda.data.samplers import Buckets, Once, Steps
+from tlda.data.samplers import ALONE, Buckets, Once, Steps
+from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
 from tlda.inputs import joined
@@ -214,8 +214,13 @@ class DomainPair(LightningDataModule):
         self.batch_size, self.steps, self.eval_batch_size = batch_size, steps, eval_batch_size
         self.shots, self.holdout, self.num_workers = shots, holdout, num_workers
         self.augment, self.translated = list(augment or ()), translated
-        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
+        self.given_seed = seed
         self.domains: tuple[Domain, Domain] | None = None
+
+    @cached_property
+    def seed(self) -> int:
+        """The seed of order, shots and holdout; the run's is read when it is first needed, so that data may be made before it is set."""
+        return run_seed() if self.given_seed is None else self.given_seed
 
     # What a subclass says
 
@@ -345,8 +350,8 @@ class DomainPair(LightningDataModule):
         samplers = [self.sampler(d, steps, 2 * self.seed + i, rank, world_size) for i, d in enumerate(data.values())]
         for sampler in samplers:
             # A resumed run draws its first rows before Lightning tells the sampler its epoch.
-            sampler.set_epoch(self._batches_done // self._within_limit(steps))
-        loaders = [self.loader(d, sampler) for d, sampler in zip(data.values(), samplers, strict=True)]
+            sampler.go_on(*self._place())
+        loaders = [self.loader(d, sampler, i, rank) for i, (d, sampler) in enumerate(zip(data.values(), samplers, strict=True))]
         return CombinedLoader(batch_type(*loaders), "min_size")
 
     def sampler(self, data: Any, steps: int, seed: int, rank: int, world_size: int) -> Steps:
@@ -356,21 +361,21 @@ class DomainPair(LightningDataModule):
             return Steps(len(data), self.batch_size, steps, seed, rank, world_size)
         return Buckets(lengths, self.batch_size, steps, seed, rank, world_size, order_seed=self.seed)
 
-    @property
-    def _batches_done(self) -> int:
+    def _place(self) -> tuple[int, int]:
+        """The epoch that a run begins with, and how many of its batches are done: a checkpoint may be of the middle of one."""
         loop = getattr(self.trainer, "fit_loop", None)
-        return loop.epoch_loop.batch_progress.total.ready if loop else 0
-
-    def _within_limit(self, steps: int) -> int:
-        """So many of the batches of an epoch as the trainer takes."""
-        limit = getattr(self.trainer, "limit_train_batches", 1.0)
-        return max(1, min(steps, limit) if isinstance(limit, int) else int(steps * limit))
+        if loop is None:
+            return 0, 0
+        epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
+        return epochs.processed, batches.processed if epochs.ready > epochs.processed else 0
 
     def _processes(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer and not ALONE.get() else (0, 1)
 
-    def loader(self, data: Any, sampler: Iterable[Tensor]) -> DataLoader[Any]:
-        """A loader of the rows of ``data``, a batch at each index that ``sampler`` gives."""
+    def loader(self, data: Any, sampler: Iterable[Tensor], *numbers: int) -> DataLoader[Any]:
+        """A loader of the rows of ``data``, a batch at each index that ``sampler`` gives. What it draws follows seed and ``numbers``."""
+        if may_draw(data):
+            data, sampler = Seeded(data), Numbered(sampler, self.seed, *numbers)
         # A batch of rows is one index, so that reading it is one call. With a generator of its own a loader draws nothing
         # from the run's, whose state would else depend on when the loader was made: a resumed run makes it earlier.
         return DataLoader(
@@ -383,8 +388,9 @@ class DomainPair(LightningDataModule):
             generator=torch.Generator(),
         )
 
-    def _evaluation(self, data: Rows) -> DataLoader[Any]:
-        return self.loader(data, Once(len(data), self.eval_batch_size, *self._processes(), lengths=lengths_of(data)))
+    def _evaluation(self, data: Rows, number: int = 1) -> DataLoader[Any]:
+        sampler = Once(len(data), self.eval_batch_size, *self._processes(), lengths=lengths_of(data))
+        return self.loader(data, sampler, number, self._processes()[0])
 
     @property
     def evaluation_rows(self) -> tuple[Rows, Rows]:
@@ -400,7 +406,7 @@ class DomainPair(LightningDataModule):
         return bool((self.evaluation_rows[1].labels >= 0).any())
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
-        return [self._evaluation(data) for data in self.evaluation_rows]
+        return [self._evaluation(data, number) for number, data in enumerate(self.evaluation_rows)]
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
         # A target without labels comes last, and is left out: it is validated without them, and predicted.

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
+
+ALONE: ContextVar[bool] = ContextVar("ALONE", default=False)
+"""Whether loaders are made for one process, of however many."""
+
+
+@contextmanager
+def by_one_process() -> Iterator[None]:
+    """Within the block, loaders are made that give all rows to the process that makes them, and not its part."""
+    token = ALONE.set(True)
+    try:
+        yield
+    finally:
+        ALONE.reset(token)
 
 
 class Steps(Sampler[Tensor]):
@@ -28,17 +43,22 @@ class Steps(Sampler[Tensor]):
     def __init__(self, size: int, batch_size: int, steps: int | None = None, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
         self.size, self.batch_size, self.seed, self.rank, self.world_size = size, batch_size, seed, rank, world_size
         self.steps = steps or max(1, size // (batch_size * world_size))
-        self.epoch = 0
+        self.epoch = self.done = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this at the start of each epoch, and on resume."""
-        self.epoch = epoch
+        if epoch != self.epoch:
+            self.go_on(epoch, 0)
+
+    def go_on(self, epoch: int, done: int) -> None:
+        """Begin the next pass in ``epoch`` after its first ``done`` batches, as a run does that goes on from a checkpoint."""
+        self.epoch, self.done = epoch, done
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[Tensor]:
-        return iter(self.order()[:, self.rank])
+        return iter(self.order()[self.done :, self.rank])
 
     def order(self) -> Tensor:
         """The rows of every batch of the epoch, (steps, processes, batch size)."""

@@ -11,6 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
+from tlda.data.samplers import by_one_process
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
 from tlda.training.target import evaluating
 
@@ -30,8 +31,9 @@ class Pictures(Callback):
         if not trainer.is_global_zero or data.inputs == "spans":
             return
         # A target without labels is not among what is measured: its rows are those to predict, and it has no confusion.
-        measured = data.test_dataloader()[:2]  # of several data sets, the first
-        loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
+        with by_one_process():
+            measured = data.test_dataloader()[:2]  # of several data sets, the first
+            loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
         source, target = (collect(pl_module, data, loader) for loader in loaders)
         figures = {"features": features_figure([source[0], target[0]], [source[2], target[2]], data.class_names)}
         if len(measured) > 1:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tlda.backbones.weights import PACKAGE, SUFFIXES
+from tlda.data.seeds import run_seed
 from tlda.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ KEY = "tlda"
 def describe(method: Method, checkpoint: dict[str, Any]) -> None:
     """Write into ``checkpoint`` what it holds: method, classes, seed, and the plain configuration that they were made from."""
     holds = {"method": type(method).__name__, "num_classes": method.num_classes, "untrained": list(method.untrained)}
-    seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+    seed = run_seed()
     checkpoint[KEY] = {**holds, "class_names": _class_names(method), "seed": seed, **method.recipe}
 
 

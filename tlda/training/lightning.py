@@ -1,4 +1,4 @@
-"""What keeps the trainer's own cost per step small: a progress bar drawn seldom, no profiler, and a note taken quickly."""
+"""The one home of Lightning's private names: what keeps its cost per step small, and where a run goes on from a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.loops.evaluation_loop import RestartStage as EvaluationStage
+from pytorch_lightning.loops.fit_loop import RestartStage
+from pytorch_lightning.loops.loop import _Loop
 from pytorch_lightning.profilers import PassThroughProfiler
 
 INTERVAL = 0.2
@@ -48,3 +51,59 @@ class Unprofiled(PassThroughProfiler):
     def profile(self, action_name: str) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
         """The context that does nothing."""
         return self.nothing
+
+
+# A run that goes on from a checkpoint
+
+
+def settle(trainer: Any) -> None:
+    """Let a run that goes on from a checkpoint begin where that was written, to the batch, as it is about to train.
+
+    Lightning itself begins an epoch without its hooks after a checkpoint of an epoch's last batch, leaves out a validation that was due
+    after the batch of a checkpoint, and under ``max_steps`` counts an epoch twice.
+    """
+    fit, epoch = trainer.fit_loop, trainer.fit_loop.epoch_loop
+    if epoch.restarted_on_train_batch_end:
+        _settle_after_batch(fit, epoch)
+    elif fit.restarting and fit.epoch_progress.current.ready == fit.epoch_progress.current.processed:
+        fit.epoch_progress.current.completed = fit.epoch_progress.current.processed
+        fit._restart_stage = epoch._restart_stage = RestartStage.NONE
+        _Loop.restarting.fset(fit, False)  # its own setter is of another mind under max_steps
+
+
+def _settle_after_batch(fit: Any, epoch: Any) -> None:
+    """A checkpoint that was written as a batch ended: what follows a batch is still to be done."""
+    if fit.restarted_mid_epoch and epoch.batch_progress.is_last_batch:
+        for progress in (fit.epoch_progress.current, fit.epoch_progress.total):  # the epoch is not over before its validation
+            progress.processed -= 1
+            progress.completed -= 1
+    epoch.batch_progress.increment_completed()
+    epoch._restart_stage, epoch.val_loop._restart_stage = RestartStage.NONE, EvaluationStage.RESTARTED_MID_EVALUATION
+    epoch.val_loop.restarting = False
+    if not epoch._should_accumulate() and epoch._should_check_val_fx(fit._data_fetcher):
+        epoch._batches_that_stepped -= 1  # it is counted once as the loop is taken up, and once after the validation
+
+
+def in_mid_epoch(trainer: Any) -> bool:
+    """Whether ``trainer`` has begun an epoch and not ended it."""
+    fit = trainer.fit_loop
+    return bool(fit.epoch_progress.current.ready > fit.epoch_progress.current.processed)
+
+
+def accumulates(trainer: Any) -> bool:
+    """Whether gradients of the last batches wait for more of them."""
+    return bool(trainer.accumulate_grad_batches > 1 and trainer.fit_loop.epoch_loop._should_accumulate())
+
+
+# What a trainer keeps to itself
+
+
+def shards_by_itself(trainer: Any) -> bool:
+    """Whether ``trainer`` divides the rows of its loaders between several processes."""
+    connector = trainer._accelerator_connector
+    return bool(connector.use_distributed_sampler and connector.is_distributed)
+
+
+def measured(trainer: Any) -> list[str]:
+    """The names of what the validation that has just ended measured."""
+    return [name for name in trainer._logger_connector.metrics["callback"] if "/" in name] if trainer._results else []

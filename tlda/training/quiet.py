@@ -13,6 +13,8 @@ NOISE = (
     r".*[Ii]mporting from timm.models.*",
     r".*isinstance.treespec, LeafSpec.*",
     r".*lr_scheduler.step.*",
+    r".*resuming from a checkpoint that ended before the epoch ended.*",  # Steps goes on within one
+    r".*no pre-optimization state was saved.*",
     r".*Consider setting `batch_size` when logging.*",
 )
 

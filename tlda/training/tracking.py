@@ -7,12 +7,16 @@ import netrc
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pytorch_lightning.loggers import CSVLogger, Logger
+
+LONGEST_NAME, LONGEST_TAG = 128, 64
+"""How many characters W&B takes for the name of a run or a group, and for a tag."""
 
 
 def _server() -> tuple[str, int]:
@@ -61,11 +65,36 @@ def loggers(folder: Path, group: str, tags: list[str]) -> list[Logger]:
     mode = ready()
     if mode is None:
         return [csv]
-    from pytorch_lightning.loggers import WandbLogger
+    from tlda.training.wandb_logger import Tracker
 
     _ = csv.experiment  # which takes the folder while it is empty, or warns of what W&B has put there
-    name = "-".join([*tags, folder.name])
-    return [csv, WandbLogger(project="tlda", name=name, group=group, tags=tags, save_dir=str(folder), offline=mode == "offline")]
+    options = named("-".join([*tags, folder.name]), group, tags)
+    return [csv, Tracker(save_dir=os.environ.get("WANDB_DIR", str(folder)), offline=mode == "offline", **options)]
+
+
+def named(name: str, group: str, tags: Sequence[str]) -> dict[str, Any]:
+    """What W&B calls a run: as its own variables of the environment say, else so, cut to the lengths that it takes."""
+    asked = os.environ.get("WANDB_TAGS", "").split(",")
+    return {
+        "project": os.environ.get("WANDB_PROJECT", "tlda"),
+        "name": os.environ.get("WANDB_NAME") or _cut(name, LONGEST_NAME),
+        "group": os.environ.get("WANDB_RUN_GROUP") or _cut(group, LONGEST_NAME),
+        "tags": list(dict.fromkeys(_cut(tag.strip(), LONGEST_TAG) for tag in (*tags, *asked) if tag.strip())),
+    }
+
+
+def _cut(text: str, length: int) -> str:
+    """``text``, of which the middle is left out where it is longer than ``length``: what tells two apart stands at either end."""
+    return text if len(text) <= length else f"{text[: length // 2 - 1]}…{text[-(length - length // 2) :]}"
+
+
+def flat_keys(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with ``method``, ``source``, ``target`` and ``seed`` as keys of their own, by which a dashboard groups runs."""
+    options: dict[str, Any] = config["data"].get("init_args") or {}
+    while "source" not in options and isinstance(options.get("data"), dict):  # data that are made from others
+        options = options["data"].get("init_args") or {}
+    keys = {"method": config["model"]["class_path"].rpartition(".")[2], "seed": config.get("seed_everything")}
+    return {**config, **keys, **{name: options.get(name) for name in ("source", "target")}}
 
 
 def log_summary(folder: Path, group: str, tables: dict[str, tuple[list[str], list[list[str]]]], page: Path) -> None:
@@ -75,10 +104,25 @@ def log_summary(folder: Path, group: str, tables: dict[str, tuple[list[str], lis
         return
     import wandb
 
-    folder.mkdir(parents=True, exist_ok=True)
-    run = wandb.init(project="tlda", name=f"{group}-summary", group=group, job_type="summary", dir=str(folder), mode=mode)  # type: ignore[arg-type]
-    run.log({name: wandb.Table(columns=header, data=rows) for name, (header, rows) in tables.items()} | {"page": wandb.Html(str(page))})
-    run.finish()
+    place = Path(os.environ.get("WANDB_DIR", folder))
+    place.mkdir(parents=True, exist_ok=True)
+    with going_on():
+        run = wandb.init(job_type="summary", dir=str(place), mode=mode, **named(f"{group}-summary", group, []))  # type: ignore[arg-type]
+        run.log({name: wandb.Table(columns=header, data=rows) for name, (header, rows) in tables.items()} | {"page": wandb.Html(str(page))})
+        run.finish()
+
+
+@contextmanager
+def going_on() -> Iterator[None]:
+    """Say what W&B fails at within the block, and go on: a run does not end for its tracker."""
+    try:
+        yield
+    except Exception as error:  # of many kinds, of which some are its own libraries'
+        print(f"tlda: W&B does not take the run ({_first_line(error)}); what is in its folder is whole", file=sys.stderr)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 @contextmanager
@@ -94,4 +138,5 @@ def closed() -> Iterator[None]:
 
 def _close(exit_code: int) -> None:
     if wandb := sys.modules.get("wandb"):
-        wandb.finish(exit_code)
+        with going_on():
+            wandb.finish(exit_code)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import TYPE_CHECKING, Any
 
+from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.strategies import DDPStrategy
 
+from tlda.data.seeds import run_seed
 from tlda.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,8 +20,19 @@ def progress_of(trainer: Any) -> float:
     # Batches, not global_step, which counts every optimizer's steps under manual optimization.
     batches = trainer.num_training_batches
     limits = (trainer.max_epochs or -1) * batches, batches_of(trainer.max_steps, batches, trainer.accumulate_grad_batches)
-    total = min((limit for limit in limits if limit > 0), default=1)
-    return float(min(1.0, trainer.fit_loop.total_batch_idx / total))
+    total = min((limit for limit in limits if 0 < limit < math.inf), default=None)
+    return time_share(trainer) if total is None else float(min(1.0, trainer.fit_loop.total_batch_idx / total))
+
+
+def time_share(trainer: Any) -> float:
+    """The share of its time that ``trainer`` has used, in 0..1, the same in all processes; its Timer says how much it has."""
+    timer = next((callback for callback in trainer.callbacks if isinstance(callback, Timer)), None)
+    if timer is None or (left := timer.time_remaining()) is None:
+        raise UserError(
+            "the run has no end, and ramps follow the share of it that is done: give --trainer.max_epochs, max_steps or max_time"
+        )
+    used = timer.time_elapsed()
+    return float(trainer.strategy.broadcast(min(1.0, used / max(used + left, 1e-9))))
 
 
 def batches_of(steps: int, batches: float, accumulated: int) -> float:
@@ -33,12 +45,20 @@ def batches_of(steps: int, batches: float, accumulated: int) -> float:
 
 def batch_seed(trainer: Any) -> int:
     """What the random numbers of a training batch follow where all processes are to draw the same."""
-    return 1_000_003 * int(os.environ.get("PL_GLOBAL_SEED", 0)) + int(trainer.fit_loop.total_batch_idx)
+    return 1_000_003 * run_seed() + int(trainer.fit_loop.total_batch_idx)
 
 
 def logs_this_step(trainer: Any) -> bool:
     """Whether the values of this step reach a logger."""
     return bool((trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % trainer.log_every_n_steps == 0)
+
+
+def log_short_runs(trainer: Any) -> None:
+    """Log the losses of a run of fewer steps than lie between two entries ten times, where they would not be logged at all."""
+    limits = trainer.num_training_batches * (trainer.max_epochs or -1) / trainer.accumulate_grad_batches, trainer.max_steps
+    steps = min((limit for limit in limits if limit > 0), default=math.inf)
+    if trainer.loggers and steps < trainer.log_every_n_steps:
+        trainer.log_every_n_steps = max(1, int(steps) // 10)
 
 
 def expect_unused_parameters(method: Method) -> None:

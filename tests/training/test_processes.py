@@ -1,0 +1,60 @@
+"""Two and three processes come to what one comes to, of as many rows as they do not divide."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import REPO
+from tests.training.several import ROWS
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What :mod:`tests.training.several` wrote, and what it printed."""
+    folder = tmp_path_factory.mktemp("several")
+    environment = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", "TLDA_RUN": ""}
+    command = [sys.executable, "-m", "tests.training.several", str(folder)]
+    done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def measured(folder: Path) -> dict[str, float]:
+    """The metrics of a ``tlda test`` below ``folder``."""
+    (path,) = folder.rglob("metrics.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    return {name: float(value) for name, value in row.items()}
+
+
+def test_all_rows_are_predicted_and_written_once(several: tuple[Path, str]) -> None:
+    one, two, three = ((several[0] / count / "predictions.csv").read_text(encoding="utf-8") for count in "123")
+    assert len(one.splitlines()) == 1 + ROWS
+    assert one == two == three
+    assert several[1].count("tlda: wrote") == 3  # once a command, however many processes
+
+
+def test_metrics_are_those_of_one_process(several: tuple[Path, str]) -> None:
+    one, two, three = (measured(several[0] / count / "test") for count in "123")
+    assert 0 < one["test/target/accuracy"] < 1
+    for other in (two, three):
+        assert {name: value for name, value in other.items() if name.endswith("accuracy")}.items() <= one.items()
+        assert other == pytest.approx(one, rel=1e-9)  # of sums, the order of whose terms differs
+
+
+def test_pictures_are_of_all_rows(several: tuple[Path, str]) -> None:
+    assert several[1].count(f"drawn {ROWS}") == several[1].count("drawn") == 3
+    for count in "123":
+        assert len(list((several[0] / count).glob("*/*/*/confusion.png"))) == 1
+
+
+def test_several_processes_go_on_within_an_epoch(several: tuple[Path, str]) -> None:
+    whole, resumed = torch.load(several[0] / "states.pt", weights_only=True)
+    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())

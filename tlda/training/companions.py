@@ -1,0 +1,73 @@
+"""What may stand beside a method in a trainer: what would not do what it says is refused before anything is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytorch_lightning.callbacks import BaseFinetuning, BatchSizeFinder, LearningRateFinder, StochasticWeightAveraging
+
+from tlda.errors import UserError, near
+from tlda.metrics.translation import MEASURES
+from tlda.training.lightning import measured, shards_by_itself
+
+if TYPE_CHECKING:
+    from tlda.method import Method
+
+INSTEAD: dict[type, str] = {
+    StochasticWeightAveraging: "sets a learning rate, as --model.schedule does at each step: use EMAWeightAveraging, which sets none",
+    LearningRateFinder: "tries learning rates, which --model.schedule sets at each step: set --model.optimizer.lr, or search it by "
+    "`tlda bench TABLE --tune`",
+    BatchSizeFinder: "chooses the size of a batch, which decides the result: set --data.batch_size",
+    BaseFinetuning: "freezes layers and sets their rates, as --model.tuning does: use that",
+}
+"""The callbacks that a run cannot have, and what to use."""
+
+
+LATER = ("train/", "lr/", MEASURES)
+"""How the names begin of what a validation before training does not measure."""
+
+
+def refuse_companions(method: Method, stage: str) -> None:
+    """Raise :class:`UserError` where the trainer of ``method``, which is about to do ``stage``, has what would not do what it says.
+
+    As early as in ``setup``: a finder would have trained by the time that a method hears of the fit.
+    """
+    trainer: Any = method.trainer
+    refuse_sharding(trainer)
+    for callback in trainer.callbacks if stage == "fit" else ():
+        for kind, why in INSTEAD.items():
+            if isinstance(callback, kind):
+                raise UserError(f"{type(callback).__name__} {why}")
+    if stage == "fit" and trainer.overfit_batches:
+        raise UserError(
+            "--trainer.overfit_batches reads one row after the other, and tlda's batches are drawn by seed: for few batches an epoch give "
+            "--trainer.limit_train_batches, for few rows choose them in the data"
+        )
+
+
+def refuse_scheduler(method: Method) -> None:
+    """Raise :class:`UserError` where ``method`` has a scheduler of PyTorch's, whose rates its own schedule would replace at each step."""
+    if method.trainer.lr_scheduler_configs:
+        raise UserError(
+            f"{type(method).__name__}.configure_optimizers returns a scheduler, and --model.schedule sets the learning rates at each step: "
+            "return the optimizers alone, and write the scheduler as a Schedule, the rate's factor by progress"
+        )
+
+
+def refuse_sharding(trainer: Any) -> None:
+    """Raise :class:`UserError` where ``trainer`` would give each of several processes a part of the part that the data give it."""
+    if shards_by_itself(trainer) and getattr(trainer, "datamodule", None) is not None:
+        raise UserError(
+            "the data give each process its own rows, and the trainer would divide them again: make it with "
+            "Trainer(use_distributed_sampler=False)"
+        )
+
+
+def refuse_unmeasured(method: Method) -> None:
+    """Raise :class:`UserError` where a callback follows what the first validation, that before training, has not measured."""
+    trainer: Any = method.trainer
+    names = measured(trainer)
+    for callback in trainer.callbacks if names else ():
+        name = getattr(callback, "monitor", None)
+        if name and name not in (*names, "epoch", "step") and not name.startswith(("train/", "lr/", *LATER)):
+            raise UserError(f"{type(callback).__name__} follows '{name}', which nothing measures{near(name, names)}")

@@ -1,0 +1,16 @@
+"""What several processes of a run do together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import distributed
+
+
+def of_all(own: Any) -> list[Any]:
+    """What each process of the run gives as its ``own``, in the order of the processes; in every one of them."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [own]
+    gathered: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(gathered, own)
+    return gathered
