@@ -20,11 +20,13 @@ from pytorch_lightning.loggers import CSVLogger
 from tests.conftest import QUICK, TASK, TINY, Tlda
 from tests.test_bad_input import OWN, refused
 from tests.test_bench import TABLE, Here
+from tests.toy import CLASSES, Tiny, Toy, trainer
 from tests.wandb_file import config, history, records
 from tlda.batch import Output
 from tlda.bench import launch
 from tlda.method import Method
-from tlda.training.tracking import loggers, wandb_mode
+from tlda.methods import SourceOnly
+from tlda.training.tracking import flat_keys, loggers, named, wandb_mode
 
 needs_wandb = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
 
@@ -123,6 +125,8 @@ def test_the_offline_run_has_the_whole_of_it(tlda: Tlda) -> None:
     assert logged["data"] == saved["data"]
     assert logged["seed_everything"] == 0
     assert logged["trainer"]["max_epochs"] == 2
+    keys = {name: logged[name] for name in ("method", "source", "target", "seed")}
+    assert keys == {"method": "DANN", "source": "fonts", "target": "handwritten", "seed": 0}
 
     values = history(found)
     for name in ("train/task", "train/domain", "train/mcc", "train/loss", "lr/backbone", "lr/head", "lr/losses"):
@@ -133,10 +137,67 @@ def test_the_offline_run_has_the_whole_of_it(tlda: Tlda) -> None:
     assert values["lr/head"][-1] < values["lr/head"][0]
     for name in ("val/source/accuracy", "oracle/target/accuracy"):
         assert len(values[name]) == 2, name
+    assert len(values["test/target/accuracy"]) == 1  # a fit ends with what a test measures
     assert [record.exit.exit_code for record in found if record.HasField("exit")] == [0]
     files = [name for part in ("confusion", "features") for name in values[f"pictures/{part}/filenames"][0]]
     assert all(next(Path("runs").rglob(name)).stat().st_size > 1000 for name in files)
     assert "exists and is not empty" not in done.err
+
+
+LONG = "a_source_with_a_name_of_many_characters_to_a_target_with_a_name_of_many_characters"
+
+
+def test_names_are_cut_to_the_lengths_that_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_PROJECT", "WANDB_NAME", "WANDB_TAGS", "WANDB_RUN_GROUP"):
+        monkeypatch.delenv(name, raising=False)
+    options = named("x" * 200, LONG * 2, [LONG, "DANN"])
+    assert options["project"] == "tlda"
+    assert [len(options["name"]), len(options["group"]), *map(len, options["tags"])] == [128, 128, 64, 4]
+    assert options["tags"][0] == f"{LONG[:31]}…{LONG[-32:]}"
+
+
+def test_the_names_that_the_environment_gives_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("PROJECT", "own"), ("NAME", "mine"), ("TAGS", "first, second"), ("RUN_GROUP", "together")):
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    assert named("a", "b", ["c"]) == {"project": "own", "name": "mine", "group": "together", "tags": ["c", "first", "second"]}
+
+
+def test_what_groups_runs_has_keys_of_its_own() -> None:
+    inner = {"class_path": "tlda.data.Digits", "init_args": {"source": "mnist", "target": "usps"}}
+    model = {"class_path": "tlda.methods.DANN", "init_args": {}}
+    for data in (inner, {"class_path": "tlda.data.Features", "init_args": {"data": inner}}):
+        found = flat_keys({"model": model, "data": data, "seed_everything": 3})
+        assert {name: found[name] for name in ("method", "source", "target", "seed")} == {
+            "method": "DANN",
+            "source": "mnist",
+            "target": "usps",
+            "seed": 3,
+        }
+        assert found["data"] == data
+
+
+@needs_wandb
+@pytest.mark.parametrize("where", ["init", "log"])
+def test_a_run_goes_on_where_its_tracker_fails(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    import wandb
+
+    from tlda.training.wandb_logger import Tracker
+
+    def fails(*args: Any, **kwargs: Any) -> None:
+        raise ValueError("no room left\nat the server")
+
+    class Run:
+        """W&B's run, that fails once it is to log."""
+
+        log = staticmethod(fails)
+
+    monkeypatch.setattr(wandb, "init", fails if where == "init" else lambda **options: Run())
+    monkeypatch.setattr(wandb, "run", None)
+    logger = Tracker(save_dir=str(tmp_path), offline=True)
+    method = SourceOnly(backbone=Tiny(), num_classes=CLASSES)
+    trainer(2, logger=logger, log_every_n_steps=1).fit(method, Toy())
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tlda: W&B")]
+    assert said == ["tlda: W&B does not take the run (no room left); what is in its folder is whole"]
 
 
 @needs_wandb

@@ -50,19 +50,35 @@ def test_the_last_checkpoint_is_of_the_last_batch(options: dict[str, Any], tmp_p
 class Told(Callback):
     """A cluster that takes the machine back, within the fifth batch."""
 
+    def __init__(self, number: int) -> None:
+        self.number = number
+
     def on_train_batch_start(self, trainer: Any, *args: Any) -> None:
         if trainer.fit_loop.total_batch_idx == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
 
 def test_a_run_that_is_told_to_stop_goes_on_exactly(tmp_path: Path) -> None:
     whole, stopped, resumed = dann(), dann(), dann()
     trainer(3).fit(whole, Toy(steps=3))
     with pytest.raises(SIGTERMException):
-        trainer(3, enable_checkpointing=True, callbacks=[Told(), LastCheckpoint(tmp_path)]).fit(stopped, Toy(steps=3))
+        trainer(3, enable_checkpointing=True, callbacks=[Told(signal.SIGTERM), LastCheckpoint(tmp_path)]).fit(stopped, Toy(steps=3))
     path = tmp_path / "checkpoints" / "last.ckpt"
     assert torch.load(path, weights_only=True)["global_step"] == 5
     trainer(3).fit(resumed, Toy(steps=3), ckpt_path=path, weights_only=True)
+    same(whole, resumed)
+
+
+def test_a_signal_to_save_is_obeyed_between_two_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlda.training.requeue.requeue_signal", lambda trainer: signal.SIGUSR1)
+    whole, run = dann(), trainer(3, callbacks=[Told(signal.SIGUSR1)])
+    before = signal.signal(signal.SIGUSR1, lambda *_: run.save_checkpoint(tmp_path / "hpc.ckpt"))  # as Lightning's does
+    try:
+        run.fit(whole, Toy(steps=3))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    resumed = dann()
+    trainer(3).fit(resumed, Toy(steps=3), ckpt_path=tmp_path / "hpc.ckpt", weights_only=True)
     same(whole, resumed)
 
 

@@ -374,13 +374,12 @@ class DomainPair(LightningDataModule):
 
     def loader(self, data: Any, sampler: Iterable[Tensor], *numbers: int) -> DataLoader[Any]:
         """A loader of the rows of ``data``, a batch at each index that ``sampler`` gives. What it draws follows seed and ``numbers``."""
-        if may_draw(data):
-            data, sampler = Seeded(data), Numbered(sampler, self.seed, *numbers)
+        draws = may_draw(data)
         # A batch of rows is one index, so that reading it is one call. With a generator of its own a loader draws nothing
         # from the run's, whose state would else depend on when the loader was made: a resumed run makes it earlier.
         return DataLoader(
-            data,
-            sampler=sampler,
+            Seeded(data) if draws else data,
+            sampler=Numbered(sampler, self.seed, *numbers) if draws else sampler,
             batch_size=None,
             collate_fn=_as_is,
             num_workers=self.num_workers,

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loops.evaluation_loop import RestartStage as EvaluationStage
 from pytorch_lightning.loops.fit_loop import RestartStage
 from pytorch_lightning.loops.loop import _Loop
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.profilers import PassThroughProfiler
 
 INTERVAL = 0.2
@@ -68,7 +69,7 @@ def settle(trainer: Any) -> None:
     elif fit.restarting and fit.epoch_progress.current.ready == fit.epoch_progress.current.processed:
         fit.epoch_progress.current.completed = fit.epoch_progress.current.processed
         fit._restart_stage = epoch._restart_stage = RestartStage.NONE
-        _Loop.restarting.fset(fit, False)  # its own setter is of another mind under max_steps
+        _Loop.restarting.fset(fit, False)  # type: ignore[attr-defined]  # its own setter is of another mind under max_steps
 
 
 def _settle_after_batch(fit: Any, epoch: Any) -> None:
@@ -107,3 +108,9 @@ def shards_by_itself(trainer: Any) -> bool:
 def measured(trainer: Any) -> list[str]:
     """The names of what the validation that has just ended measured."""
     return [name for name in trainer._logger_connector.metrics["callback"] if "/" in name] if trainer._results else []
+
+
+def requeue_signal(trainer: Any) -> int | None:
+    """The signal at which ``trainer`` saves and has SLURM start the job anew; None where it does not run there."""
+    environment = trainer._accelerator_connector.cluster_environment
+    return environment.requeue_signal if isinstance(environment, SLURMEnvironment) and environment.auto_requeue else None

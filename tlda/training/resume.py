@@ -12,6 +12,7 @@ from torch import Tensor
 from tlda.errors import UserError
 from tlda.training.lightning import accumulates, in_mid_epoch, settle
 from tlda.training.processes import of_all
+from tlda.training.requeue import obey_between_batches
 
 if TYPE_CHECKING:
     from tlda.method import Method
@@ -60,6 +61,7 @@ def go_on(method: Method, kept: list[Any] | None) -> None:
         UserError: the checkpoint is of the middle of an epoch, and has not what each process needs.
     """
     trainer: Any = method.trainer
+    obey_between_batches(trainer)
     if not trainer.fit_loop.is_resuming:
         return
     settle(trainer)

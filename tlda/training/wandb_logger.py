@@ -32,7 +32,7 @@ def tolerant(name: str) -> Callable[..., None]:
             method(self, *args, **kwargs)
             done = True
         if not done:
-            self._experiment = Nothing()  # type: ignore[assignment]
+            self._experiment = Nothing()
 
     return call
 
@@ -45,7 +45,7 @@ class Tracker(WandbLogger):
         """W&B's run, made when it is first asked for."""
         with going_on():
             return super().experiment
-        self._experiment = Nothing()  # type: ignore[assignment]
+        self._experiment = Nothing()
         return self._experiment
 
 
