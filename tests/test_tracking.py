@@ -247,6 +247,17 @@ def test_a_bench_groups_its_runs_by_table(tlda: Tlda, monkeypatch: pytest.Monkey
     assert list(Path("results/tiny/logs/summary").rglob("page_*.html"))
 
 
+def test_an_own_logger_and_an_own_bar_leave_the_working_folder_as_it_was(tlda: Tlda) -> None:
+    logger = ["--trainer.logger=CSVLogger", "--trainer.logger.save_dir=own", "--trainer.logger.name=", "--trainer.logger.version="]
+    options = [option for option in TINY if "progress_bar" not in option]
+    done = tlda("fit", *TASK, *options, *logger, "--trainer.callbacks+=TQDMProgressBar", "--trainer.default_root_dir=runs")
+    assert done.code == 0, done.err
+    assert {path.name for path in Path().iterdir()} == {"own", "runs"}
+    (config,) = Path("runs").rglob("config.yaml")
+    assert (config.parent / "checkpoints" / "last.ckpt").is_file()
+    assert "test/target/accuracy" in Path("own/metrics.csv").read_text()
+
+
 def test_pictures_are_drawn_at_the_precision_that_is_measured(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, forward = [], Method.forward
 
