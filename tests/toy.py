@@ -123,5 +123,5 @@ def trainer(epochs: int = 2, **options: Any) -> Trainer:
     """A quiet trainer on the processor."""
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     return Trainer(
-        max_epochs=epochs, accelerator="cpu", devices=1, use_distributed_sampler=False, num_sanity_val_steps=0, **{**quiet, **options}
+        max_epochs=epochs, accelerator="cpu", devices=1, use_distributed_sampler=False, **{"num_sanity_val_steps": 0, **quiet, **options}
     )

@@ -120,7 +120,7 @@ def test_ramps_of_an_endless_run_follow_its_time() -> None:
 
 
 def test_a_run_without_end_or_time_is_refused() -> None:
-    with pytest.raises(UserError, match=r"the run has no end, .* max_epochs, max_steps or max_time"):
+    with pytest.raises(UserError, match=r"the run has no end, .* give --trainer.max_epochs, max_steps or max_time"):
         trainer(-1).fit(method(), Toy())
 
 
