@@ -9,10 +9,12 @@ import torch
 from pytorch_lightning import Trainer, seed_everything
 
 from tests.toy import CLASSES, Tiny, Toy
+from tests.toys import Lamp
 from tests.training.saves import Saves
 from tlda.cli import main
-from tlda.methods import DANN
+from tlda.methods import CycleGAN
 from tlda.report import pictures
+from tlda.translation import Translator
 
 ROWS = 101
 """The rows of a domain, which neither two nor three divide."""
@@ -45,7 +47,9 @@ def resumed(folder: Path) -> None:
     states = []
     for checkpoint in (None, folder / "after-5.ckpt"):
         seed_everything(0, verbose=False)
-        method = DANN(backbone=Tiny(), num_classes=CLASSES)
+        # Its pools of images are each process's own.
+        translator = Translator(generator=Lamp(), pool=4, critic_width=4)
+        method = CycleGAN(backbone=Tiny(), num_classes=CLASSES, translator=translator, pretrain=0.0)
         quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
         own = {"callbacks": [] if checkpoint else [Saves(folder, 5)], "use_distributed_sampler": False, "num_sanity_val_steps": 0}
         run = Trainer(max_epochs=3, accelerator="cpu", devices=2, strategy="ddp_fork", **quiet, **own)  # type: ignore[arg-type]

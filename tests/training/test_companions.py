@@ -22,7 +22,7 @@ from pytorch_lightning.callbacks import (
 from tests.toy import CLASSES, Tiny, Toy, trainer
 from tlda.errors import UserError
 from tlda.method import Method
-from tlda.methods import SourceOnly
+from tlda.methods import MCD, SourceOnly
 from tlda.training.companions import refuse_sharding
 from tlda.training.trainers import log_short_runs, progress_of
 
@@ -69,6 +69,12 @@ def test_what_is_measured_may_be_followed() -> None:
 
 def test_overfit_batches_is_refused() -> None:
     refused("overfit_batches reads one row after the other, .* --trainer.limit_train_batches", overfit_batches=2)
+
+
+def test_a_checkpoint_by_time_is_refused_where_it_would_never_be_written() -> None:
+    keep = ModelCheckpoint(train_time_interval=timedelta(seconds=1))
+    learner = MCD(backbone=Tiny(), num_classes=CLASSES)
+    refused("never saves under MCD, .* give it every_n_epochs", learner, callbacks=[keep], enable_checkpointing=True)
 
 
 class Scheduled(SourceOnly):

@@ -8,7 +8,7 @@ from pytorch_lightning.callbacks import BaseFinetuning, BatchSizeFinder, Learnin
 
 from tlda.errors import UserError, near
 from tlda.metrics.translation import MEASURES
-from tlda.training.lightning import measured, shards_by_itself
+from tlda.training.lightning import measured, saves_by_time, shards_by_itself
 
 if TYPE_CHECKING:
     from tlda.method import Method
@@ -38,6 +38,11 @@ def refuse_companions(method: Method, stage: str) -> None:
         for kind, why in INSTEAD.items():
             if isinstance(callback, kind):
                 raise UserError(f"{type(callback).__name__} {why}")
+        if saves_by_time(callback) and not method.automatic_optimization:
+            raise UserError(
+                f"ModelCheckpoint(train_time_interval=…) never saves under {type(method).__name__}, which makes its own optimizer steps: "
+                "give it every_n_epochs"
+            )
     if stage == "fit" and trainer.overfit_batches:
         raise UserError(
             "--trainer.overfit_batches reads one row after the other, and tlda's batches are drawn by seed: for few batches an epoch give "

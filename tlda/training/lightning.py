@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loops.evaluation_loop import RestartStage as EvaluationStage
 from pytorch_lightning.loops.fit_loop import RestartStage
 from pytorch_lightning.loops.loop import _Loop
@@ -114,3 +114,8 @@ def requeue_signal(trainer: Any) -> int | None:
     """The signal at which ``trainer`` saves and has SLURM start the job anew; None where it does not run there."""
     environment = trainer._accelerator_connector.cluster_environment
     return environment.requeue_signal if isinstance(environment, SLURMEnvironment) and environment.auto_requeue else None
+
+
+def saves_by_time(callback: Any) -> bool:
+    """Whether ``callback`` saves when some time has passed, as Lightning has it only under automatic optimization."""
+    return isinstance(callback, ModelCheckpoint) and callback._train_time_interval is not None

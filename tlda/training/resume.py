@@ -23,7 +23,14 @@ KEY = "tlda.resume"
 def keep(method: Method, checkpoint: dict[str, Any]) -> None:
     """Write into ``checkpoint``, where it is one to go on from, what each process needs for that."""
     if "optimizer_states" in checkpoint:
-        checkpoint[KEY] = of_all({"random": random_states(method.device), "gradients": _gradients(method)})
+        own = {name: module.get_extra_state() for name, module in _of_process(method)}
+        checkpoint[KEY] = of_all({"random": random_states(method.device), "gradients": _gradients(method), "own": own})
+
+
+def _of_process(method: Method) -> list[tuple[str, Any]]:
+    """The modules whose state is each process's own, by name, where there are several."""
+    several = method.trainer.world_size > 1
+    return [(name, module) for name, module in method.named_modules() if several and getattr(module, "of_process", False)]
 
 
 def _gradients(method: Method) -> dict[str, Tensor]:
@@ -69,6 +76,8 @@ def go_on(method: Method, kept: list[Any] | None) -> None:
         set_random_states(kept[trainer.global_rank]["random"], method.device)
         for name, gradient in kept[trainer.global_rank]["gradients"].items():
             method.get_parameter(name).grad = gradient.to(method.device)
+        for name, module in _of_process(method):
+            module.set_extra_state(kept[trainer.global_rank]["own"][name])
     elif in_mid_epoch(trainer):
         written = f"by {len(kept)} process(es), and this run has {trainer.world_size}" if kept else "by an earlier version"
         raise UserError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +33,14 @@ class ImagePool(nn.Module):
     """The last made images, so that a critic does not forget what it has seen through (Shrivastava et al., CVPR 2017, sec. 2.3).
 
     Each image that comes in goes out again, or, with probability 1/2 once the pool is full, takes the place of another that goes out
-    for it. The pool is in checkpoints. Each process has its own, and all resume with the first one's.
+    for it. The pool is in checkpoints; each process has its own.
 
     Args:
         size: the images that are kept; 0 for none.
     """
+
+    of_process: ClassVar[bool] = True
+    """A run of several processes keeps the state of each, see :mod:`tlda.training.resume`."""
 
     def __init__(self, size: int = 50) -> None:
         super().__init__()
