@@ -7,13 +7,12 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 
 def run_seed() -> int:
@@ -69,11 +68,11 @@ class Numbered(Sampler[tuple[int, Tensor]]):
             yield seed_from(*self.numbers, epoch, number), rows
 
 
-@dataclass
-class Seeded:
+class Seeded(Dataset[Any]):
     """The rows of ``data``, each batch of which is read with random numbers of its own seed, in whichever process it is read."""
 
-    data: Any
+    def __init__(self, data: Any) -> None:
+        self.data = data
 
     def __len__(self) -> int:
         return len(self.data)

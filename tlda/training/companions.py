@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.callbacks import BaseFinetuning, BatchSizeFinder, LearningRateFinder, StochasticWeightAveraging
@@ -73,6 +74,7 @@ def refuse_unmeasured(method: Method) -> None:
     trainer: Any = method.trainer
     names = measured(trainer)
     for callback in trainer.callbacks if names else ():
-        name = getattr(callback, "monitor", None)
-        if name and name not in (*names, "epoch", "step") and not name.startswith(("train/", "lr/", *LATER)):
+        name = getattr(callback, "monitor", None) or "epoch"
+        plain = re.sub(r"(_epoch|_step)?(/dataloader_idx_[0-9]+)?$", "", name)  # as Lightning calls what is logged twice
+        if not {name, plain} & {*names, "epoch", "step"} and not name.startswith(LATER):
             raise UserError(f"{type(callback).__name__} follows '{name}', which nothing measures{near(name, names)}")

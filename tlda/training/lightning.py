@@ -6,12 +6,12 @@ import contextlib
 import time
 from typing import Any
 
+from lightning_fabric.plugins.environments import SLURMEnvironment
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loops.evaluation_loop import RestartStage as EvaluationStage
 from pytorch_lightning.loops.fit_loop import RestartStage
 from pytorch_lightning.loops.loop import _Loop
-from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.profilers import PassThroughProfiler
 
 INTERVAL = 0.2
@@ -105,9 +105,9 @@ def shards_by_itself(trainer: Any) -> bool:
     return bool(connector.use_distributed_sampler and connector.is_distributed)
 
 
-def measured(trainer: Any) -> list[str]:
+def measured(trainer: Any) -> set[str]:
     """The names of what the validation that has just ended measured."""
-    return [name for name in trainer._logger_connector.metrics["callback"] if "/" in name] if trainer._results else []
+    return {metric.meta.name for metric in trainer._results.values()} if trainer._results else set()
 
 
 def requeue_signal(trainer: Any) -> int | None:

@@ -22,7 +22,7 @@ KEY = "tlda.resume"
 
 def keep(method: Method, checkpoint: dict[str, Any]) -> None:
     """Write into ``checkpoint``, where it is one to go on from, what each process needs for that."""
-    if "optimizer_states" in checkpoint:
+    if "optimizer_states" in checkpoint and method._trainer is not None:
         own = {name: module.get_extra_state() for name, module in _of_process(method)}
         checkpoint[KEY] = of_all({"random": random_states(method.device), "gradients": _gradients(method), "own": own})
 
