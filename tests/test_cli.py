@@ -16,8 +16,10 @@ from tests.conftest import EXPERIMENTS, QUICK, TASK, TINY, Tlda
 from tests.folders import FOLDERS, write_folders
 from tlda import __version__, backbones
 from tlda.cli import COMMANDS
-from tlda.commands.run import Run, _with_checkpoint
+from tlda.commands.run import Run, run_stamp
 from tlda.config import build
+from tlda.config.going_on import with_checkpoint
+from tlda.errors import UserError
 from tlda.training.checkpoint import load, recipe, without_files
 
 
@@ -175,7 +177,158 @@ def test_the_progress_bar_shows_loss_and_accuracies(tlda: Tlda, monkeypatch: pyt
     assert {"train/loss", "val/source/accuracy", "oracle/target/accuracy"} <= set(shown)
 
 
+def test_a_run_that_goes_on_is_the_run(tlda: Tlda) -> None:
+    command = [
+        *("fit", *TASK, *TINY),
+        "--model.plus+=MCC",
+        "--model.plus.temperature=3.5",
+        "--data.augment+=Cutout",
+        "--trainer.max_epochs=2",
+    ]
+    command += ["--trainer.accumulate_grad_batches=2", "--trainer.check_val_every_n_epoch=1"]
+    assert tlda(*command).code == 0
+    first = only_run()
+    state = torch.load(first / "checkpoints" / "last.ckpt", weights_only=True)
+    state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] = 1  # as if it had been killed
+    torch.save(state, "killed.ckpt")
+    # Given again, as it was.
+    method = Run.from_command_line([*command, "--ckpt_path=killed.ckpt", "--trainer.default_root_dir=again"])
+    assert list(method.model.losses) == ["domain", "mcc"]
+    assert len(method.options.data.init_args.augment) == 1
+    # By the checkpoint alone: the trainer's decisive options come with it.
+    alone = Run.from_command_line(["fit", "--ckpt_path=killed.ckpt", "--trainer.default_root_dir=alone", "--trainer.logger=false"])
+    assert (alone.trainer.max_epochs, alone.trainer.accumulate_grad_batches) == (2, 2)
+    assert alone.trainer.precision == "32-true"
+
+
+GOING_ON = {
+    "batch size": (["--data.batch_size=4"], "data.batch_size 4, not 8"),
+    "accumulation": (["--trainer.accumulate_grad_batches=2"], "trainer.accumulate_grad_batches 2, not off"),
+    "precision": (["--trainer.precision=64"], "trainer.precision 64, not 32"),
+    "a loss": (["--model.trade_off=2"], "model.trade_off 2.0, not 1.0"),
+}
+
+
+@pytest.mark.parametrize("case", GOING_ON)
+def test_what_changes_in_a_run_that_goes_on_is_asked_for_and_said(tlda: Tlda, trained: Path, case: str) -> None:
+    options, words = GOING_ON[case]
+    more = ["fit", "--ckpt_path", trained, "--trainer.max_epochs=2", "--trainer.logger=false"]
+    assert words in tlda(*more, *options).out
+    name, value = options[0].lstrip("-").split("=")
+    part, option = name.split(".")
+    config: dict[str, Any] = {part: {option: int(value)} if part == "trainer" else {"init_args": {option: int(value)}}}
+    Path("other.yaml").write_text(yaml.safe_dump(config))
+    done = tlda(*more, "-c", "other.yaml")
+    assert done.code == 1
+    assert f"ask for the other by --{name} " in done.err
+
+
+def test_a_finished_run_does_not_go_on(tlda: Tlda, trained: Path, tmp_path: Path) -> None:
+    done = tlda("fit", "--ckpt_path", trained)
+    assert done.code == 1
+    assert "has ended: its epochs are 1, and --trainer.max_epochs is 1" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_latest_points_to_the_newest_run(tlda: Tlda, trained: Path) -> None:
+    latest = trained.parents[2] / "latest"
+    assert latest.resolve() == trained.resolve()
+    assert tlda("predict", "--ckpt_path", latest).code == 0
+
+
+def test_a_run_that_fails_leaves_no_folder(tlda: Tlda, tmp_path: Path) -> None:
+    done = tlda("fit", *TASK, *QUICK, "--data.source=mnist", "--data.root=nowhere")
+    assert done.code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+JOBS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "torchrun": ({"TORCHELASTIC_RUN_ID": "17"}, {"LOCAL_RANK": "{rank}", "RANK": "{rank}"}),
+    "torchrun alone": ({"TORCHELASTIC_RUN_ID": "none"}, {"LOCAL_RANK": "{rank}", "RANK": "{rank}"}),
+    "srun": ({"SLURM_JOB_ID": "93", "SLURM_NTASKS": "2"}, {"SLURM_PROCID": "{rank}", "SLURM_LOCALID": "{rank}"}),
+}
+
+
+@pytest.mark.parametrize("case", JOBS)
+def test_the_processes_of_a_job_share_a_folder(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, process = JOBS[case]
+    found = []
+    for rank in range(2):
+        for name, value in {**job, **process}.items():
+            monkeypatch.setenv(name, value.format(rank=rank))
+        found.append(run_stamp(["fit"]))
+    assert found[0] == found[1]
+    assert found[0] != run_stamp(["fit", "--seed_everything=1"])
+    assert job.get("SLURM_JOB_ID", "") in found[0]
+
+
+def test_runs_beside_each_other_have_two_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "93")  # of a shell on a node, in which commands follow each other
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert run_stamp(["fit"]) != run_stamp(["fit"])
+
+
+def test_processes_of_many_machines_need_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="--rdzv-id"):
+        run_stamp(["fit"])
+
+
 # What a checkpoint alone is enough for
+
+
+@pytest.mark.parametrize("command", ["test", "validate", "predict"])
+def test_a_network_that_was_not_trained_is_not_measured(tlda: Tlda, trained: Path, command: str) -> None:
+    done = tlda(command, "-c", trained / "config.yaml")
+    assert done.code == 1
+    assert f"add --ckpt_path {trained}, the folder of a run" in done.err
+    assert "add --ckpt_path RUN" in tlda(command, *TASK).err
+    assert not Path("predictions.csv").exists()
+
+
+@pytest.mark.parametrize("how", ["in a file", "twice", "by its folder"])
+def test_a_checkpoint_is_found_wherever_it_is_named(tlda: Tlda, trained: Path, how: str) -> None:
+    path = trained / "checkpoints" / "last.ckpt"
+    Path("ckpt.yaml").write_text(yaml.safe_dump({"ckpt_path": str(path)}))
+    named = {
+        "in a file": ["-c", "ckpt.yaml"],
+        "twice": ["--ckpt_path=nothere.ckpt", "--ckpt_path", str(path)],
+        "by its folder": ["--ckpt_path", str(trained)],
+    }[how]
+    made = Run.from_command_line(["test", *named, "--trainer.logger=false"])
+    assert made.options.ckpt_path == str(path)
+    assert made.options.data.init_args.batch_size == 8  # of the checkpoint
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("ran"),))
+
+
+@pytest.mark.parametrize("how", ["file", "option"])
+def test_no_option_lets_a_checkpoint_run_code(tlda: Tlda, how: str) -> None:
+    torch.save({"state_dict": {}, "evil": Evil()}, "evil.ckpt")
+    Path("evil.yaml").write_text("ckpt_path: evil.ckpt\nweights_only: false\n")
+    named = {"file": ["-c", "evil.yaml"], "option": ["--ckpt_path=evil.ckpt", "--weights_only=false"]}[how]
+    for command in ("fit", "test", "predict"):
+        assert tlda(command, *TASK, *named).code == 1
+        assert tlda(command, *TASK, "--ckpt_path", "evil.ckpt").code == 1
+    assert not Path("ran").exists()
+
+
+def test_a_checkpoint_names_no_code_that_the_command_does_not(tlda: Tlda, trained: Path) -> None:
+    Path("mine_ckpt.py").write_text(
+        "from pathlib import Path\nPath('ran').touch()\nfrom tlda.methods import DANN\nclass DANN(DANN): pass\n"
+    )
+    state = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    state["tlda"]["model"]["class_path"] = "mine_ckpt.DANN"
+    torch.save(state, "mine.ckpt")
+    done = tlda("predict", "--ckpt_path", "mine.ckpt")
+    assert done.code == 1
+    assert "names mine_ckpt.DANN, which is not tlda's" in done.err
+    assert not Path("ran").exists()
+    assert tlda("predict", "--ckpt_path", "mine.ckpt", "--model", "mine_ckpt.DANN").code == 0
 
 
 @pytest.mark.parametrize(("command", "metric"), [("validate", "oracle/target/accuracy"), ("test", "test/target/accuracy")])
@@ -205,7 +358,7 @@ def test_the_seed_comes_from_the_checkpoint(tlda: Tlda) -> None:
     tested = Run.from_command_line(["test", *again]).datamodule
     assert tested.evaluation_rows[1].rows.tolist() == fitted.evaluation_rows[1].rows.tolist()
     assert not set(tested.evaluation_rows[1].rows.tolist()) & set(fitted.training_rows()["oracle"].rows.tolist())
-    args = _with_checkpoint(["fit", *again, "--seed_everything=3"])
+    args = with_checkpoint(["fit", *again, "--seed_everything=3"], Path(again[1]))
     assert args.index("--seed_everything=5") < args.index("--seed_everything=3"), "what the command says wins"
 
 

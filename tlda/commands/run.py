@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import hashlib
 import os
 from datetime import datetime
 from pathlib import Path
@@ -19,16 +20,17 @@ from pytorch_lightning.plugins import CheckpointIO
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
-from tlda.config.overlays import read_yaml, require_config
+from tlda.config.given import configurations, values
+from tlda.config.going_on import last_checkpoint, require_same_run, require_unfinished, with_checkpoint
+from tlda.config.overlays import require_config
 from tlda.config.protocol import with_protocol
-from tlda.config.ranges import require_ranges
+from tlda.config.ranges import require_ranges, require_seed, require_trainer_ranges
 from tlda.config.sentences import explained
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
 from tlda.nn import computes_in_bfloat16
 from tlda.report.pictures import Pictures
-from tlda.training import checkpoint
 from tlda.training.last import LastCheckpoint, WholeFiles
 from tlda.training.lightning import Progress, Unprofiled
 from tlda.training.predictions import Predictions
@@ -59,6 +61,9 @@ class Run(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         hush()
+        self.new: list[Path] = []  # the folders that the run makes, the innermost first
+        self.checkpoint = last_checkpoint(args)
+        self.command = args
         # An abbreviation that works today is another option's name tomorrow.
         strict = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
@@ -78,7 +83,7 @@ class Run(LightningCLI):
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,  # the checkpoint carries its own plain recipe
-            args=args,
+            args=args if self.checkpoint is None else with_checkpoint(args, self.checkpoint),
         )
 
     @classmethod
@@ -86,7 +91,7 @@ class Run(LightningCLI):
         """Parse ``args``, whose first is the subcommand, and run it."""
         try:
             with closed():
-                return cls(_with_checkpoint(args))
+                return cls(args)
         except MisconfigurationException as error:
             raise UserError(f"the trainer refuses: {' '.join(str(error).split())}") from error
 
@@ -101,20 +106,42 @@ class Run(LightningCLI):
             parser.add_argument("--output", type=str, default="predictions.csv", help="The CSV that is written.")
         return parser
 
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The subcommands, and the arguments of the trainer's methods that are no options: all but ``ckpt_path``."""
+        ours = {"weights_only", "verbose", "return_predictions"}
+        return {name: skipped | ours for name, skipped in LightningCLI.subcommands().items()}
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        hidden = {"h", "help", "c", "config", "print_config"}
         known = [name.lstrip("-") for action in self._subcommand_parsers[args[0]]._actions for name in action.option_strings]
-        if _values(args, "--model.num_classes", "--model.init_args.num_classes"):
+        if values(args, "model.num_classes", "model.init_args.num_classes"):
             raise UserError("--model.num_classes is the data's number of classes: leave it out, or choose classes with --data.classes")
-        for path in _values(args, "-c", "--config"):
-            require_config(path, read_yaml(path), known)
+        for path, config in configurations(args):
+            require_config(path, config, {*known} - hidden)
         with explained(known):
             self.config = parser.parse_args(args)
-        require_ranges(self.config[args[0]])
+        options = self.config[args[0]]
+        require_ranges(options)
+        require_trainer_ranges(options.trainer)
+        require_seed(options.seed_everything)
+        if args[0] != "fit" and self.checkpoint is None:
+            require_trained(args, options.model)
 
     def _parse_ckpt_path(self) -> None:
-        """The checkpoint's options stand before the command's own already: see :func:`_with_checkpoint`."""
+        """The checkpoint's options stand before the command's own already: see :func:`with_checkpoint`."""
+        if self.checkpoint is not None:
+            self.config[self.config.subcommand].model.init_args.init_from = None  # all weights are in the checkpoint
 
     # Instantiation
+
+    def before_instantiate_classes(self) -> None:
+        if self.checkpoint is None:
+            return
+        if self.subcommand == "fit":
+            require_same_run(self.checkpoint, self.command, self.plain())
+            require_unfinished(self.checkpoint, self.options.trainer)
+        print("tlda: options of model and data, and the seed, come from the checkpoint, except those that the command names")
 
     def instantiate_classes(self) -> None:
         with explained():
@@ -123,8 +150,13 @@ class Run(LightningCLI):
 
     def recipe(self) -> dict[str, Any]:
         """The resolved configuration of model and data, as plain data, and the hash of the protocol."""
-        dumped = yaml.safe_load(self._parser(self.subcommand).dump(self.options, skip_none=False, format="yaml"))
+        dumped = self.plain()
         return with_protocol({part: dumped[part] for part in ("model", "data")}, dumped["trainer"])
+
+    def plain(self) -> dict[str, Any]:
+        """The resolved configuration of the subcommand as plain data."""
+        found: dict[str, Any] = yaml.safe_load(self._parser(self.subcommand).dump(self.options, skip_none=False, format="yaml"))
+        return found
 
     @property
     def options(self) -> Any:
@@ -140,12 +172,18 @@ class Run(LightningCLI):
             if self.subcommand == "predict":
                 self.trainer_defaults["callbacks"] = [Predictions(self.options.output)]
         else:
-            kwargs |= self._kept(make_folder(options.default_root_dir, self.model, self.datamodule, self.options.seed_everything))
+            seed, stamp = self.options.seed_everything, run_stamp(self.command)
+            folder = folder_of(options.default_root_dir, self.model, self.datamodule, seed, stamp)
+            self.new = [place for place in (folder / "checkpoints", folder, *folder.parents) if not place.exists()]
+            require_writable(folder, "--trainer.default_root_dir")
+            kwargs |= self._kept(folder)
         if options.profiler is None:
             kwargs["profiler"] = Unprofiled()
         try:
             trainer: Trainer = super().instantiate_trainer(**kwargs)
-        except (MisconfigurationException, ValueError, RuntimeError, ImportError) as error:
+        except UserError:
+            raise
+        except Exception as error:  # Lightning checks its options by whatever fails
             raise UserError(f"the --trainer options make no trainer: {' '.join(str(error).split())}") from error
         return trainer
 
@@ -166,6 +204,16 @@ class Run(LightningCLI):
         return kept
 
     # Around the subcommands
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except BaseException:
+            remove_empty(self.new)
+            raise
 
     def _say_where(self) -> None:
         if self.save_config_callback and self.trainer.is_global_zero:
@@ -191,35 +239,41 @@ def one_or_more(value: Any) -> list[Any]:
     return [] if value is None else [*value] if isinstance(value, (list, tuple)) else [value]
 
 
-def make_folder(root: str | None, method: Method, data: DomainPair, seed: Any) -> Path:
-    """A new folder for a run, ``ROOT/TASK/METHOD/SEED-TIME``, where ROOT is ``runs`` by default."""
-    if "LOCAL_RANK" not in os.environ:
+def require_trained(args: list[str], model: Any) -> None:
+    """Raise :class:`UserError` where the command of ``args`` would measure a ``model`` whose weights are random."""
+    if model.init_args.get("init_from"):
+        return
+    beside = [path.parent / "checkpoints" / "last.ckpt" for path in map(Path, values(args, "c", "config"))]
+    known = next((path.parent.parent for path in beside if path.is_file()), "RUN")
+    raise UserError(
+        f"`tlda {args[0]}` needs a network that was trained, and no checkpoint is named: add --ckpt_path {known}, the folder of a run"
+    )
+
+
+def run_stamp(command: list[str]) -> str:
+    """What the processes of one run share, and no other run has: a time, or the id of the job that started them."""
+    env = os.environ
+    unlike = hashlib.blake2b("\0".join(command).encode(), digest_size=3).hexdigest()  # a job may run several commands
+    if run := env.get("TORCHELASTIC_RUN_ID"):
+        nodes = int(env.get("GROUP_WORLD_SIZE", 1))
+        if nodes > 1 and run == "none":
+            raise UserError("processes on several machines have no name in common for their run's folder: give torchrun an --rdzv-id")
+        return f"{run}-{unlike}" if nodes > 1 else f"{run}-{os.getppid()}-{unlike}"
+    if (job := env.get("SLURM_JOB_ID")) and (int(env.get("SLURM_NTASKS", 1)) > 1 or ("SLURM_NTASKS" not in env and "SLURM_PROCID" in env)):
+        return f"{job}.{env.get('SLURM_STEP_ID', 0)}-{unlike}"
+    if "LOCAL_RANK" not in env:
         # The processes that Lightning starts beside this one inherit it, and so write into the same folder.
-        os.environ["TLDA_RUN"] = f"{datetime.now():%Y%m%d-%H%M%S-%f}"
-    stamp = os.environ.get("TLDA_RUN", f"{datetime.now():%Y%m%d-%H%M}")
-    folder = Path(root or "runs") / data.task / type(method).__name__ / f"{seed}-{stamp}"
-    require_writable(folder, "--trainer.default_root_dir")
-    return folder
+        env["TLDA_RUN"] = f"{datetime.now():%Y%m%d-%H%M%S-%f}"
+    return env.get("TLDA_RUN") or f"{datetime.now():%Y%m%d-%H%M}"
 
 
-def _with_checkpoint(args: list[str]) -> list[str]:
-    """``args`` after the options that their ``--ckpt_path`` was trained with, so that what the command says wins, and is said."""
-    paths = _values(args, "--ckpt_path")
-    if not paths:
-        return args
-    found = checkpoint.recipe(paths[-1])
-    if "model" in found:
-        found["model"]["init_args"]["init_from"] = None  # its weights are in the checkpoint, and the file may be gone
-    if "model" in found and args[0] != "fit":  # a run that goes on says what it began with
-        found["model"] = checkpoint.without_files(found["model"])
-    options = {"model": "model", "data": "data", "seed": "seed_everything"}
-    before = [f"--{option}={json.dumps(found[part])}" for part, option in options.items() if part in found]
-    if before:
-        print("tlda: options of model and data, and the seed, come from the checkpoint, except those that the command names")
-    return [args[0], *before, *args[1:]]
+def folder_of(root: str | None, method: Method, data: DomainPair, seed: Any, stamp: str) -> Path:
+    """The folder of a run, ``ROOT/TASK/METHOD/SEED-STAMP``, where ROOT is ``runs`` by default."""
+    return Path(root or "runs") / data.task / type(method).__name__ / f"{seed}-{stamp}"
 
 
-def _values(args: list[str], *options: str) -> list[str]:
-    """What ``args`` give to the ``options``, as ``--option value`` or ``--option=value``."""
-    pairs = [arg.split("=", 1) if "=" in arg else [arg, *args[i + 1 : i + 2]] for i, arg in enumerate(args)]
-    return [pair[1] for pair in pairs if pair[0] in options and len(pair) > 1]
+def remove_empty(folders: list[Path]) -> None:
+    """Remove those of ``folders`` that are empty, the innermost first."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -15,7 +15,7 @@ import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
 from tlda.config.overlays import require_config
 from tlda.config.protocol import with_protocol
-from tlda.config.ranges import require_ranges
+from tlda.config.ranges import require_ranges, require_trainer_ranges
 from tlda.config.sentences import explained
 from tlda.data.pair import DomainPair
 from tlda.method import Method
@@ -44,6 +44,7 @@ def _parse(config: dict[str, Any]) -> Any:
         # A copy: the parser writes into what is nested.
         parsed = _parser().parse_object(copy.deepcopy(config))
     require_ranges(parsed)
+    require_trainer_ranges(parsed["trainer"])
     return parsed
 
 

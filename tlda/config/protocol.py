@@ -44,15 +44,20 @@ def decisive(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decisive(config: dict[str, Any]) -> dict[str, Any]:
-    trainer = {name: config["trainer"].get(name, off) for name, off in TRAINER.items() if config["trainer"].get(name, off) != off}
+    trainer = decisive_trainer(config["trainer"])
     return {"model": config["model"], "data": _decisive_data(config["data"]), "trainer": trainer, "protocol": PROTOCOL}
+
+
+def decisive_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
+    """The options of a trainer that decide a result, and are not as good as none."""
+    return {name: trainer.get(name, off) for name, off in TRAINER.items() if trainer.get(name, off) != off}
 
 
 def own_code(config: dict[str, Any]) -> dict[str, str] | None:
     """The code of the classes in a resolved ``config`` that are not tlda's, by module; None where all are."""
     from tlda.data.extractor import code_of
 
-    modules = sorted({path.rpartition(".")[0] for path in _class_paths(_decisive(config))})
+    modules = sorted({path.rpartition(".")[0] for path in class_paths(_decisive(config))})
     return {name: code_of(name) for name in modules if name.split(".")[0] != "tlda"} or None
 
 
@@ -65,12 +70,13 @@ def by_name(value: Any) -> Any:
     return [by_name(item) for item in value] if isinstance(value, list) else value
 
 
-def _class_paths(value: Any) -> Iterator[str]:
+def class_paths(value: Any) -> Iterator[str]:
+    """The paths of all classes that plain data name."""
     if isinstance(value, dict):
         yield from [value["class_path"]] if isinstance(value.get("class_path"), str) else []
         value = list(value.values())
     for item in value if isinstance(value, list) else ():
-        yield from _class_paths(item)
+        yield from class_paths(item)
 
 
 def _decisive_data(data: Any) -> Any:
@@ -98,8 +104,8 @@ def protocol(config: dict[str, Any]) -> Lines:
 
 
 def with_protocol(recipe: dict[str, Any], trainer: dict[str, Any]) -> dict[str, Any]:
-    """The ``recipe`` of a model and its data, and the hash of the protocol that they make with the options of ``trainer``."""
-    return {**recipe, "protocol": digest(protocol({**recipe, "trainer": trainer}))}
+    """The ``recipe`` of a model and its data, the decisive options of ``trainer``, and the hash of the protocol that all make."""
+    return {**recipe, "trainer": decisive_trainer(trainer), "protocol": digest(protocol({**recipe, "trainer": trainer}))}
 
 
 def digest(found: Any) -> str:
@@ -109,10 +115,15 @@ def digest(found: Any) -> str:
 
 def differing(found: Lines, wanted: Lines) -> str:
     """The lines in which ``found`` is not ``wanted``, as ``trainer.max_epochs 10, not 18``; of a part that one lacks the name alone."""
+    return "; ".join(differences(found, wanted).values())
+
+
+def differences(found: Lines, wanted: Lines) -> dict[str, str]:
+    """The lines of :func:`differing` by name."""
     names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     lacking = tuple(f"{name}." for name in names if name not in found or name not in wanted)
     names = [name for name in names if not name.startswith(lacking)]
-    return "; ".join(f"{name} {found.get(name, 'off')}, not {wanted.get(name, 'off')}" for name in names)
+    return {name: f"{name} {found.get(name, 'off')}, not {wanted.get(name, 'off')}" for name in names}
 
 
 def without_nulls(value: Any) -> Any:

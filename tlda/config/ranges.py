@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,12 +20,58 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(
         ("semantic", "pixel", "rho", "ridge", "lr", "tent_lr", "weight_decay", "alpha", "bottleneck", "mismatch", "angle"), NOT_NEGATIVE
     ),
+    **dict.fromkeys(("batch_size", "steps", "eval_batch_size", "shots", "size"), AT_LEAST_ONE),
     **dict.fromkeys(("hidden", "k", "neighbours", "feature_steps", "critic_steps", "num_features", "num_inputs", "channels"), AT_LEAST_ONE),
     **dict.fromkeys(("temperature", "margin", "perturbation", "radius"), ABOVE_ZERO),
     **dict.fromkeys(("pretrain", "threshold", "floor"), SHARE),
-    **dict.fromkeys(("warmup", "momentum", "dropout"), PROPER_SHARE),
+    "seed": (lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295"),
+    **dict.fromkeys(("warmup", "momentum", "dropout", "holdout"), PROPER_SHARE),
 }
 """The range of an option by its name, which is that of one concept; out of it a method would do nothing, or the reverse, without a word."""
+
+
+def _whole(value: Any) -> bool:
+    return float(value).is_integer()
+
+
+LENGTH: Range = (lambda value: value == -1 or value >= 1, "1 or more, or -1 for no end: with 0 nothing is trained")
+FRACTION: Range = (lambda value: value >= 0 and (_whole(value) or value <= 1), "a number of batches, or a fraction of them from 0 to 1")
+SOME: Range = (lambda value: value > 0 and (_whole(value) or value <= 1), "a number of batches above 0, or a fraction of them up to 1")
+
+TRAINER_RANGES: dict[str, Range] = {
+    **dict.fromkeys(("max_epochs", "max_steps"), LENGTH),
+    **dict.fromkeys(("accumulate_grad_batches", "check_val_every_n_epoch", "log_every_n_steps", "num_nodes"), AT_LEAST_ONE),
+    **dict.fromkeys(("min_epochs", "min_steps", "gradient_clip_val", "reload_dataloaders_every_n_epochs", "fast_dev_run"), NOT_NEGATIVE),
+    **dict.fromkeys(("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches"), FRACTION),
+    "limit_train_batches": SOME,
+    "val_check_interval": SOME,
+    "devices": (lambda value: value == -1 or value >= 1, "1 or more, or -1 for all"),
+    "num_sanity_val_steps": (lambda value: value >= -1, "0 or more, or -1 for all"),
+}
+"""The range of an option of the trainer that Lightning takes without a word, or ends in a traceback."""
+
+PRECISIONS = ("64", "64-true", "32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed", "bf16-true")
+"""Those that methods train in. In 16-true gradients vanish, and Lightning's transformer-engine changes layers."""
+
+
+def require_seed(seed: Any) -> None:
+    """Raise :class:`UserError` where ``seed`` cannot be one."""
+    require_range("seed_everything", seed, {"seed_everything": RANGES["seed"]})
+
+
+def require_trainer_ranges(trainer: Any) -> None:
+    """Raise :class:`UserError` where an option of the parsed ``trainer`` is out of its range."""
+    for name in TRAINER_RANGES:
+        require_range(f"trainer.{name}", trainer[name], {f"trainer.{name}": TRAINER_RANGES[name]})
+    if trainer["precision"] is not None and str(trainer["precision"]) not in PRECISIONS:
+        raise UserError(f"--trainer.precision is {trainer['precision']}: it must be one of {', '.join(PRECISIONS)}")
+
+
+def require_range(name: str, value: Any, ranges: Mapping[str, Range]) -> None:
+    """Raise :class:`UserError` where ``value``, of the option ``name``, is a number out of its range in ``ranges``."""
+    holds, words = ranges.get(name, (bool, ""))
+    if words and isinstance(value, (int, float)) and not isinstance(value, bool) and not (math.isfinite(value) and holds(value)):
+        raise UserError(f"--{name} is {value}: it must be {words}")
 
 
 def require_ranges(parsed: Any) -> None:
@@ -41,7 +88,6 @@ def _require_ranges(place: str, value: Any) -> None:
         return
     ours = str(value.get("class_path")).startswith("tlda.")
     for name, given in (value.get("init_args") or {}).items():
-        holds, words = RANGES.get(name, (bool, "")) if ours else (bool, "")
-        if words and isinstance(given, (int, float)) and not holds(given):
-            raise UserError(f"--{place}.{name} is {given}: it must be {words}")
+        if ours and name in RANGES:
+            require_range(f"{place}.{name}", given, {f"{place}.{name}": RANGES[name]})
         _require_ranges(f"{place}.{name}", given)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,10 +97,26 @@ def refuse_other(method: Method, checkpoint: dict[str, Any]) -> None:
             )
 
 
+def find(path: str | Path) -> Path:
+    """The file of the checkpoint ``path``, which may be the folder of a run, whose last one it is then.
+
+    Raises:
+        UserError: there is none, or ``path`` is an address.
+    """
+    if "://" in str(path):
+        raise UserError(f"a checkpoint is a file of this machine, and {path} is an address: fetch it first, from a place that you trust")
+    last = Path(path) / "checkpoints" / "last.ckpt"
+    if Path(path).is_dir() and not last.is_file():
+        raise UserError(f"the folder {path} has no checkpoints/last.ckpt: name the folder of a run, or a checkpoint itself")
+    file = last if last.is_file() else Path(path)
+    if not file.is_file():
+        raise UserError(f"there is no checkpoint at {path}: a run writes RUN/checkpoints/last.ckpt, and says where RUN is")
+    return file
+
+
 def read(path: str | Path) -> dict[str, Any]:
     """The contents of the checkpoint at ``path``, or a :class:`UserError` that says why it cannot be read."""
-    if not Path(path).is_file():
-        raise UserError(f"there is no checkpoint at {path}: a run writes RUN/checkpoints/last.ckpt, and says where RUN is")
+    path = find(path)
     try:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -109,13 +127,39 @@ def read(path: str | Path) -> dict[str, Any]:
     return found
 
 
-def recipe(path: str | Path) -> dict[str, Any]:
-    """What the checkpoint at ``path``, which must be one of this project's, says that it was made from."""
+def recipe(path: str | Path, trusted: Iterable[str] = ()) -> dict[str, Any]:
+    """What the checkpoint at ``path``, which must be one of this project's, says that it was made from.
+
+    Args:
+        path: the checkpoint, or a run's folder.
+        trusted: class paths that the checkpoint may name, and with them others of their modules, besides those that are imported already.
+    """
     found = read(path)
     if KEY not in found:
         raise UserError(f"{path} was not written by `tlda fit`: start from its weights with --model.init_from instead of --ckpt_path")
     made: dict[str, Any] = found[KEY]
+    refuse_foreign(path, made, trusted)
     return made
+
+
+def refuse_foreign(path: str | Path, made: Any, trusted: Iterable[str] = ()) -> None:
+    """Raise :class:`UserError` where plain data of the checkpoint at ``path`` name a class of a module that nobody else has named."""
+    known = {"tlda", *sys.modules, *(name.rpartition(".")[0] for name in trusted)}
+    for name in _class_paths(made):
+        module = name.rpartition(".")[0]
+        if module and module.split(".")[0] != "tlda" and module not in known:
+            raise UserError(
+                f"{path} names {name}, which is not tlda's, and a checkpoint does not choose what code runs: if you know it, name it in "
+                "the command too, as by -c RUN/config.yaml, or import it first"
+            )
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from [value["class_path"]] if isinstance(value.get("class_path"), str) else []
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from _class_paths(item)
 
 
 def load_weights(method: Method, path: str) -> None:

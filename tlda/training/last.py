@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +50,19 @@ class LastCheckpoint(ModelCheckpoint):
     def state_dict(self) -> dict[str, Any]:
         """Nothing: a run that goes on from the checkpoint has another folder, and asks for no such callback."""
         return {}
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        super()._save_checkpoint(trainer, filepath)
+        if trainer.is_global_zero:
+            point_latest(Path(filepath).parent.parent)
+
+
+def point_latest(folder: Path) -> None:
+    """Let ``ROOT/latest`` point to the run in ``folder``, ``ROOT/TASK/METHOD/SEED-STAMP``."""
+    root = folder.parents[2]
+    link, made = root / "latest", root / f".latest.{os.getpid()}"
+    if link.exists() and not link.is_symlink():
+        return
+    with contextlib.suppress(OSError):  # no links on this file system
+        made.symlink_to(folder.relative_to(root), target_is_directory=True)
+        made.replace(link)
