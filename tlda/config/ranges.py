@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,12 +21,11 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(
         ("semantic", "pixel", "rho", "ridge", "lr", "tent_lr", "weight_decay", "alpha", "bottleneck", "mismatch", "angle"), NOT_NEGATIVE
     ),
-    **dict.fromkeys(("batch_size", "steps", "eval_batch_size", "shots", "size"), AT_LEAST_ONE),
     **dict.fromkeys(("hidden", "k", "neighbours", "feature_steps", "critic_steps", "num_features", "num_inputs", "channels"), AT_LEAST_ONE),
     **dict.fromkeys(("temperature", "margin", "perturbation", "radius"), ABOVE_ZERO),
     **dict.fromkeys(("pretrain", "threshold", "floor"), SHARE),
     "seed": (lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295"),
-    **dict.fromkeys(("warmup", "momentum", "dropout", "holdout"), PROPER_SHARE),
+    **dict.fromkeys(("warmup", "momentum", "dropout"), PROPER_SHARE),
 }
 """The range of an option by its name, which is that of one concept; out of it a method would do nothing, or the reverse, without a word."""
 
@@ -61,6 +61,8 @@ def require_seed(seed: Any) -> None:
 
 def require_trainer_ranges(trainer: Any) -> None:
     """Raise :class:`UserError` where an option of the parsed ``trainer`` is out of its range."""
+    if isinstance(trainer["devices"], str) and not re.fullmatch(r"auto|-1|\d+(, ?\d+)*,?", trainer["devices"]):
+        raise UserError(f"--trainer.devices is {trainer['devices']}: it must be auto, a number of devices, or their numbers, as in [0,1]")
     for name in TRAINER_RANGES:
         require_range(f"trainer.{name}", trainer[name], {f"trainer.{name}": TRAINER_RANGES[name]})
     if trainer["precision"] is not None and str(trainer["precision"]) not in PRECISIONS:
