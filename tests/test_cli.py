@@ -319,16 +319,17 @@ def test_no_option_lets_a_checkpoint_run_code(tlda: Tlda, how: str) -> None:
 
 def test_a_checkpoint_names_no_code_that_the_command_does_not(tlda: Tlda, trained: Path) -> None:
     Path("mine_ckpt.py").write_text(
-        "from pathlib import Path\nPath('ran').touch()\nfrom tlda.methods import DANN\nclass DANN(DANN): pass\n"
+        "from pathlib import Path\nPath('ran').touch()\nfrom tlda.methods import DANN\nclass MineDANN(DANN): pass\n"
     )
     state = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
-    state["tlda"]["model"]["class_path"] = "mine_ckpt.DANN"
+    state["tlda"]["model"]["class_path"] = "mine_ckpt.MineDANN"
+    state["tlda"]["method"] = "MineDANN"
     torch.save(state, "mine.ckpt")
     done = tlda("predict", "--ckpt_path", "mine.ckpt")
     assert done.code == 1
-    assert "names mine_ckpt.DANN, which is not tlda's" in done.err
+    assert "names mine_ckpt.MineDANN, which is not tlda's" in done.err
     assert not Path("ran").exists()
-    assert tlda("predict", "--ckpt_path", "mine.ckpt", "--model", "mine_ckpt.DANN").code == 0
+    assert tlda("predict", "--ckpt_path", "mine.ckpt", "--model", "mine_ckpt.MineDANN").code == 0
 
 
 @pytest.mark.parametrize(("command", "metric"), [("validate", "oracle/target/accuracy"), ("test", "test/target/accuracy")])
