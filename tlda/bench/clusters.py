@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.cell import Failed, prepare, try_cell
-from tlda.bench.launch import ATTEMPTS, Options, Outcome, overdue
+from tlda.bench.launching import ATTEMPTS, Options, Outcome, overdue
 from tlda.bench.table import Cell
 from tlda.errors import UserError
 

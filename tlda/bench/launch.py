@@ -9,41 +9,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from tlda.bench.cell import Failed, start_worker, try_cell
+from tlda.bench.launching import ATTEMPTS, Launcher, Options, Outcome, overdue
 from tlda.bench.results import claim
 from tlda.bench.table import Cell
 from tlda.errors import UserError, near
 from tlda.writing import write_text
-
-ATTEMPTS = 2
-"""How often a cell is tried whose worker died, as one does that runs out of memory."""
-
-Outcome = dict[str, Any] | Failed | None
-"""The result of a cell, how it failed, or None where another `tlda bench`, or a twin of it, runs now."""
-
-
-class Options(NamedTuple):
-    """How cells run: how many at a time, the seconds that each may take, the W&B group, and what each asks of a cluster."""
-
-    workers: int | None = None
-    timeout: float | None = None
-    wandb_group: str | None = None
-    num_cpus: int = 1
-    num_gpus: float = 0
-
-
-class Launcher(Protocol):
-    """Where cells run. ``slots`` is how many may run at a time; :meth:`run` is called from as many threads."""
-
-    slots: int
-
-    def run(self, folder: Path, cell: Cell) -> Outcome:
-        """Run ``cell``, wait for it, and say what it came to."""
-
-    def close(self) -> None:
-        """End what still runs."""
 
 
 def gpus() -> list[str]:
@@ -113,11 +86,6 @@ class Local:
         self.closed = True
         for worker in self.workers:
             worker.stop()
-
-
-def overdue(options: Options) -> Failed:
-    """The failure of a cell that took too long."""
-    return Failed(f"it took longer than {options.timeout:g} s and was ended: raise --cell-timeout", "")
 
 
 def _ray(options: Options, cells: int) -> Launcher:

@@ -94,7 +94,8 @@ def _complete(cells: list[Cell], folder: Path, options: argparse.Namespace) -> d
 def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namespace) -> dict[str, str]:
     if not missing:
         return {}
-    from tlda.bench.launch import Options, launcher, run_cells
+    from tlda.bench.launch import launcher, run_cells
+    from tlda.bench.launching import Options
 
     columns = (
         TextColumn("{task.description}"),

@@ -1,0 +1,42 @@
+"""The terms that launchers and those who use them share: options, outcomes, and the protocol of a launcher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from tlda.bench.cell import Failed
+from tlda.bench.table import Cell
+
+ATTEMPTS = 2
+"""How often a cell is tried whose worker died, as one does that runs out of memory."""
+
+Outcome = dict[str, Any] | Failed | None
+"""The result of a cell, how it failed, or None where another `tlda bench`, or a twin of it, runs now."""
+
+
+class Options(NamedTuple):
+    """How cells run: how many at a time, the seconds that each may take, the W&B group, and what each asks of a cluster."""
+
+    workers: int | None = None
+    timeout: float | None = None
+    wandb_group: str | None = None
+    num_cpus: int = 1
+    num_gpus: float = 0
+
+
+class Launcher(Protocol):
+    """Where cells run. ``slots`` is how many may run at a time; :meth:`run` is called from as many threads."""
+
+    slots: int
+
+    def run(self, folder: Path, cell: Cell) -> Outcome:
+        """Run ``cell``, wait for it, and say what it came to."""
+
+    def close(self) -> None:
+        """End what still runs."""
+
+
+def overdue(options: Options) -> Failed:
+    """The failure of a cell that took too long."""
+    return Failed(f"it took longer than {options.timeout:g} s and was ended: raise --cell-timeout", "")
