@@ -177,7 +177,10 @@ def _translation(folder: Path, cell: Cell) -> Path:
 def _result(cell: Cell, trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
     import torch
 
+    from tlda.bench.machine import this_machine
+
     method, data, trainer, history, seconds = trained
+    gpu = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else None
     if cell.first:
         method.recipe["model"]["init_args"]["init_from"] = cell.first.name
     if cell.translator:
@@ -196,7 +199,8 @@ def _result(cell: Cell, trained: Trained, metrics: dict[str, float]) -> dict[str
         "config": {**method.recipe, "trainer": cell.config.get("trainer", {})},
         "epochs": trainer.current_epoch,
         "seconds": round(seconds, 2),
-        "device": torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else platform.machine(),
+        "device": gpu or platform.machine(),
+        "machine": this_machine(gpu),
         "versions": {name: version(name) for name in ("torch", "pytorch-lightning", "tlda")},
     }
 

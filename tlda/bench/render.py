@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tlda.bench import selection
+from tlda.bench.machine import kind
 from tlda.bench.results import Results
 from tlda.bench.summary import FEW_TASKS, Entry, Row, summarize
 from tlda.bench.table import Table
@@ -79,8 +81,17 @@ def _protocol(table: Table, results: Results) -> list[str]:
         f"{capital(table.metric_name)} on the target in percent, mean ± standard deviation over seeds {', '.join(map(str, table.seeds))}; "
         "after the last epoch, nothing selected. (k/n): only k of n seeds are done. An oracle has seen target labels and is never bold.",
         f"{table.protocol} Protocol `{table.path.stem}` {digest(table.measured_under(table.baseline))}. "
-        f"Measured with {', '.join(versions) or 'nothing yet'}.".strip(),
+        f"Measured with {', '.join(versions) or 'nothing yet'}{_on(results)}.".strip(),
     ]
+
+
+def _on(results: Results) -> str:
+    """What the ``results`` were computed on; where that is of several kinds, how many runs on each, and that their last digits differ."""
+    runs = Counter(kind(result.get("machine")) for result in results.values())
+    if len(runs) < 2:
+        return "".join(f", on {name}" for name in runs)
+    counted = ", ".join(f"{count} on {name}" for name, count in sorted(runs.items()))
+    return f" on mixed machines ({counted}), so that equal runs may differ in their last digits"
 
 
 def _notes(table: Table, rows: list[Row]) -> Iterator[str]:

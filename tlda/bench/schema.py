@@ -55,6 +55,15 @@ def _is_config(value: Any) -> bool:
     return all(_is_text(value[part].get("class_path")) and isinstance(value[part].get("init_args"), dict) for part in ("model", "data"))
 
 
+def _is_machine(value: Any) -> bool:
+    """Whether ``value`` is a :class:`tlda.bench.machine.Machine`, as far as a table shows it."""
+    if value is None:
+        return True
+    if not isinstance(value, dict) or not (value.get("gpu") is None or _is_text(value["gpu"])):
+        return False
+    return all(_is_text(value.get(name)) for name in ("processor", "instructions"))
+
+
 SCHEMA: dict[str, tuple[Callable[[Any], bool], str]] = {
     "key": (_is_text, "a text"),
     "method": (_is_text, "a text"),
@@ -66,11 +75,12 @@ SCHEMA: dict[str, tuple[Callable[[Any], bool], str]] = {
     "config": (_is_config, "a model, data and trainer"),
     "versions": (lambda value: isinstance(value, dict) and _is_text(value.get("torch")), "versions by package, torch among them"),
     "history": (_is_history, "metrics by epoch, the same of each"),
+    "machine": (_is_machine, "a processor and its instruction set"),
     "confusion": (_is_confusion, "counts by true and predicted class"),
 }
 """What a result file holds: of each entry, whether a value is one, and what it is called."""
 
-OPTIONAL = frozenset(("history", "confusion"))
+OPTIONAL = frozenset(("history", "confusion", "machine"))
 """The entries that files of earlier versions lack."""
 
 

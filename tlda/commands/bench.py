@@ -33,6 +33,8 @@ def _arguments(args: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--tune", type=positive, metavar="N", help="first search the table's space with N trials a method, by its validator"
     )
+    parser.add_argument("--verify", type=positive, metavar="N", help="run N finished cells once more, elsewhere, and print what differs")
+    parser.add_argument("--seed", type=int, help="by which --verify draws the cells; by default 0")
     parser.add_argument("--render", action="store_true", help="run nothing; render what is finished")
     parser.add_argument("--into", type=Path, help="a document whose place between `<!-- table NAME -->` and `<!-- end -->` is filled")
     parser.add_argument("--wandb", action="store_true", help="log every cell to W&B, in a group of the table's name")
@@ -44,6 +46,7 @@ def bench(args: list[str]) -> None:
     from tlda.bench.tune import tune, with_tuned
 
     options = _arguments(args)
+    _require_together(options)
     declared = load_table(options.table, options.results)
     if declared.plot:
         from tlda.bench.plot import groups
@@ -52,8 +55,6 @@ def bench(args: list[str]) -> None:
     if options.into:
         place(options.into, declared.path.stem)  # nor is it said after hours that there is no place for the table
     folder = declared.results
-    if options.tune and options.render:
-        raise UserError("--render runs nothing, and --tune runs a search: leave one of them out")
     if options.tune:
         require_writable(folder / "trials", "--results")
         picked = declared.narrowed(options.methods, None, None).methods
@@ -62,6 +63,9 @@ def bench(args: list[str]) -> None:
     table = whole.narrowed(options.methods, options.tasks, options.seeds)
     every = whole.cells()
     cells = [cell for cell in every if cell.method in table.methods and cell.task in table.tasks and cell.seed in table.seeds]
+    if options.verify:
+        _verify(whole, cells, options)
+        return
     require_writable(folder, "--results")
     for sentence in left_out(folder, every):
         print(f"tlda: {sentence}")
@@ -69,11 +73,34 @@ def bench(args: list[str]) -> None:
     shown = _show(whole, folder, every, options.into)
     if options.wandb:
         _log(whole, folder, shown)
+    _require_whole(failed, f"of {len(cells)} cells failed; the others are kept, the same command tries these again")
+
+
+def _require_together(options: argparse.Namespace) -> None:
+    """Raise :class:`UserError` where ``options`` contradict each other."""
+    if options.seed is not None and not options.verify:
+        raise UserError("--seed draws the cells of --verify: --seeds names those of the table")
+    if options.verify and (unfit := [name for name in ("tune", "render", "into", "wandb") if getattr(options, name)]):
+        raise UserError(f"--verify writes nothing: leave --{unfit[0]} out")
+    if options.tune and options.render:
+        raise UserError("--render runs nothing, and --tune runs a search: leave one of them out")
+
+
+def _require_whole(failed: dict[str, str], what: str) -> None:
+    """Raise :class:`UserError` that says ``what`` happened to the cells that ``failed``."""
     if failed:
         sentences = "\n".join(f"  {name}: {error}" for name, error in failed.items())
-        raise UserError(
-            f"{len(failed)} of {len(cells)} cells failed; the others are kept, the same command tries these again:\n{sentences}"
-        )
+        raise UserError(f"{len(failed)} {what}:\n{sentences}")
+
+
+def _verify(table: Table, cells: list[Cell], options: argparse.Namespace) -> None:
+    """Run finished ones of ``cells`` again, and print what differs."""
+    from tlda.bench.verify import verify
+    from tlda.documents.grid import markdown
+
+    found, failed = verify(table, cells, options.verify, options.seed or 0, lambda drawn, folder: _run(drawn, len(drawn), folder, options))
+    Console().print(Markdown(markdown(found)))
+    _require_whole(failed, "of these cells failed when they ran again")
 
 
 def _log(table: Table, folder: Path, shown: Document) -> None:
