@@ -29,13 +29,14 @@ def processes(count: int) -> list[str]:
 
 
 def commands(folder: Path) -> None:
-    """Fit once in each number of processes; test and predict the first one's checkpoint in all."""
+    """Fit in one process and in two; test and predict the first one's checkpoint in all."""
     checkpoint = ""
     for count in (1, 2, 3):
         place = folder / str(count)
         root = f"--trainer.default_root_dir={place}"
         fit = ["--trainer.max_epochs=1", "--data.steps=2", "--data.batch_size=6"]
-        assert main(["fit", *MODEL, *DATA, *processes(count), *fit, root]) == 0
+        if count < 3:
+            assert main(["fit", *MODEL, *DATA, *processes(count), *fit, root]) == 0
         checkpoint = checkpoint or str(next(place.rglob("last.ckpt")))
         again = ["--ckpt_path", checkpoint, *processes(count)]
         assert main(["test", *again, f"--trainer.default_root_dir={place / 'test'}"]) == 0

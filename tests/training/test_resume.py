@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from tests.conftest import TASK, TINY, Tlda
 from tests.test_methods import VARIANTS, make
 from tests.toy import CLASSES, Tiny, blobs, toy_of, trainer
 from tests.training.saves import Saves
@@ -103,3 +107,29 @@ def test_what_is_read_in_other_processes_is_what_one_reads(tmp_path: Path) -> No
     resumed = dann()
     trainer(2).fit(resumed, drawn(num_workers=2), ckpt_path=tmp_path / "after-9.ckpt", weights_only=True)
     same(whole, resumed)
+
+
+class Stopped(Callback):
+    """A cluster that takes the machine back within the batch ``batch``."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        if trainer.fit_loop.total_batch_idx == self.batch:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_command_goes_on_exactly(tlda: Tlda) -> None:
+    options = [*TINY[:1], "--trainer.max_epochs=2", "--data.steps=3", "--data.batch_size=8", *TINY[3:], "--trainer.num_sanity_val_steps=0"]
+    fit = ["fit", *TASK, *options, "--data.augment+=tests.training.test_resume.Noise", "--data.num_workers=2", "--model.plus+=MCC"]
+    assert tlda(*fit, "--trainer.default_root_dir=whole").code == 0
+    stop = ["--trainer.callbacks+=tests.training.test_resume.Stopped", "--trainer.callbacks.batch=3"]
+    stopped = tlda(*fit, *stop, "--trainer.default_root_dir=stopped")
+    assert stopped.code == 128 + signal.SIGTERM
+    assert "tlda: told to stop; --ckpt_path" in stopped.err
+    checkpoint = next(Path("stopped").rglob("last.ckpt"))
+    assert tlda("fit", "--ckpt_path", checkpoint, *options, "--trainer.default_root_dir=resumed").code == 0
+    whole, resumed = (torch.load(next(Path(name).rglob("last.ckpt")), weights_only=True) for name in ("whole", "resumed"))
+    assert whole["global_step"] == resumed["global_step"] == 6
+    assert all(torch.equal(value, resumed["state_dict"][key]) for key, value in whole["state_dict"].items())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import signal
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.plugins import CheckpointIO
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 import tlda.data
 import tlda.losses
@@ -92,6 +95,9 @@ class Run(LightningCLI):
         try:
             with closed():
                 return cls(args)
+        except SIGTERMException as told:
+            print("tlda: told to stop; --ckpt_path with the run's checkpoints/last.ckpt goes on", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGTERM) from told
         except MisconfigurationException as error:
             raise UserError(f"the trainer refuses: {' '.join(str(error).split())}") from error
 
