@@ -229,10 +229,7 @@ class Method(QuickNotes, LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.log_epoch(self.measures.validated())
-
-    def on_validation_end(self) -> None:
-        if self.trainer.sanity_checking:
-            refuse_unmeasured(self)
+        refuse_unmeasured(self)
 
     def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
         logits = self.infer(batch.x) if dataloader_idx == 1 else self(batch.x).logits

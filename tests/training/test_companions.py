@@ -61,6 +61,11 @@ def test_a_callback_that_would_not_do_what_it_says_is_refused(callback: Callback
     refused(sentence, callbacks=[callback], enable_checkpointing=isinstance(callback, ModelCheckpoint))
 
 
+def test_without_a_validation_before_training_the_first_one_tells() -> None:
+    with pytest.raises(UserError, match="EarlyStopping follows 'val/accuracy', which nothing measures; did you mean 'val/source/accuracy'"):
+        trainer(2, callbacks=[EarlyStopping("val/accuracy")]).fit(method(), Toy())
+
+
 def test_what_is_measured_may_be_followed() -> None:
     names = ("val/source/accuracy", "oracle/target/accuracy", "val/target/entropy", "val/target/mixval", "train/loss", "lr/head")
     callbacks: list[Callback] = [EarlyStopping(name) for name in names]

@@ -70,9 +70,13 @@ def refuse_sharding(trainer: Any) -> None:
 
 
 def refuse_unmeasured(method: Method) -> None:
-    """Raise :class:`UserError` where a callback follows what the first validation, that before training, has not measured."""
+    """Raise :class:`UserError` where a callback follows what the first validation, which has just ended, has not measured.
+
+    It is that before training, unless the trainer is told to make none.
+    """
     trainer: Any = method.trainer
-    names = measured(trainer)
+    first = trainer.sanity_checking or (trainer.num_sanity_val_steps == 0 and trainer.current_epoch == 0)
+    names = measured(trainer) if first else ()
     for callback in trainer.callbacks if names else ():
         name = getattr(callback, "monitor", None) or "epoch"
         plain = re.sub(r"(_epoch|_step)?(/dataloader_idx_[0-9]+)?$", "", name)  # as Lightning calls what is logged twice
