@@ -129,7 +129,8 @@ def test_a_command_goes_on_exactly(tlda: Tlda) -> None:
     assert stopped.code == 128 + signal.SIGTERM
     assert "tlda: told to stop; --ckpt_path" in stopped.err
     checkpoint = next(Path("stopped").rglob("last.ckpt"))
-    assert tlda("fit", "--ckpt_path", checkpoint, *options, "--trainer.default_root_dir=resumed").code == 0
+    again = tlda(*fit, "--ckpt_path", checkpoint, "--trainer.default_root_dir=resumed")
+    assert again.code == 0, again.err
     whole, resumed = (torch.load(next(Path(name).rglob("last.ckpt")), weights_only=True) for name in ("whole", "resumed"))
     assert whole["global_step"] == resumed["global_step"] == 6
     assert all(torch.equal(value, resumed["state_dict"][key]) for key, value in whole["state_dict"].items())
