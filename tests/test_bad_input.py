@@ -15,9 +15,9 @@ import yaml
 from tests.conftest import QUICK, TASK, Outcome, Tlda
 from tests.folders import FOLDERS, write_folders
 from tlda.config.build import build
-from tlda.config.classes import BASES, subclasses
+from tlda.config.classes import BASES
 from tlda.config.ranges import RANGES
-from tlda.errors import UserError
+from tlda.errors import UserError, subclasses
 
 FIT = ["fit", *TASK, *QUICK]
 FOLDER_FIT = ["fit", *FOLDERS, *QUICK, "--data.root", "data"]
@@ -59,7 +59,7 @@ COMMANDS = {
     "unknown option of the data": ([*FIT, "--data.sourc", "x"], ["Digits", "'sourc'", "did you mean 'source'?"]),
     "unknown option of a backbone": ([*FIT, "--model.backbone.sizes", "3"], ["LeNet", "'sizes'", "did you mean 'size'?"]),
     "unknown option of a loss": ([*FIT, "--model.plus+=MCC", "--model.plus.temperatur=3"], ["MCC", "did you mean 'temperature'?"]),
-    "an option that comes from the data": ([*FIT, "--model.num_classes", "7"], ["--model.num_classes", "--data.classes"]),
+    "an option that comes from the data": ([*FIT, "--model.task", "7"], ["--model.task", "--data.classes"]),
     "unknown method": ([*FIT, "--model", "DANNN"], ["'DANNN' of --model", "did you mean 'DANN'?"]),
     "unknown backbone": ([*FIT, "--model.backbone", "LeNett"], ["'LeNett' of --model.backbone", "did you mean 'LeNet'?"]),
     "unknown loss": ([*FIT, "--model.plus+=MCCC"], ["'MCCC' of --model.plus", "did you mean 'MCC'?"]),

@@ -125,7 +125,7 @@ def test_a_saved_configuration_gives_bit_identical_weights(tlda: Tlda, trained: 
 
 def test_another_seed_gives_other_weights(tlda: Tlda, trained: Path) -> None:
     assert tlda("fit", "-c", trained / "config.yaml", "--seed_everything", "1", "--trainer.default_root_dir", "again").code == 0
-    assert not torch.equal(weights(trained)["head.weight"], weights(only_run(Path("again")))["head.weight"])
+    assert not torch.equal(weights(trained)["network.head.weight"], weights(only_run(Path("again")))["network.head.weight"])
 
 
 def test_two_runs_in_one_second_have_two_folders(tlda: Tlda) -> None:

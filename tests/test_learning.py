@@ -17,7 +17,7 @@ import tlda.methods
 from tests.toy import Tiny, trainer
 from tests.toys import Arcs, Lamp, Noise, Plane, Shortcut, Washed
 from tlda.batch import TargetBatch
-from tlda.config.classes import subclasses
+from tlda.errors import subclasses
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
 from tlda.optim import Adam, GanAdam
@@ -125,7 +125,7 @@ def new(name: str, family: str, seed: int = 0, **options: Any) -> Method:
     """The method, with its options of the table, on the toy of ``family``."""
     toy, _, batch_norm = FAMILIES[family]
     seed_everything(seed, verbose=False)
-    network = {"backbone": Tiny(16, 0.0, batch_norm), "num_classes": toy().num_classes, "optimizer": Adam(5e-3)}
+    network = {"backbone": Tiny(16, 0.0, batch_norm), "task": toy().task, "optimizer": Adam(5e-3)}
     method: Method = getattr(tlda.methods, name.split()[0])(**network, **copy.deepcopy(OPTIONS.get(name, {})), **options)
     return method
 

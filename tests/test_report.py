@@ -27,6 +27,7 @@ from tests.wandb_file import history
 from tlda.backbones import LeNet
 from tlda.bench.table import load_table
 from tlda.cli import main
+from tlda.config import build
 from tlda.documents import svg
 from tlda.methods import SourceOnly
 from tlda.metrics.distances import proxy_a_distance
@@ -36,7 +37,6 @@ from tlda.report.decision import Compared, Evidence, Move, Oracle, should_adapt,
 from tlda.report.of_run import smooth
 from tlda.report.sections import calibration_error, interesting, most_moved
 from tlda.report.seen import Seen, load_run
-from tlda.training import checkpoint
 
 LIMIT = 3 * 2**20
 """The bytes of a page at most."""
@@ -164,7 +164,7 @@ def test_the_class_shares_of_a_shifted_target_are_found() -> None:
     shares = {"source": [0.2, 0.3, 0.5], "target": [0.6, 0.3, 0.1]}
     labels = {domain: rng.choice(3, 20_000, p=p) for domain, p in shares.items()}
     predicted = {domain: (rng.random((len(y), 1)) > confusion[y].cumsum(1)).sum(1) for domain, y in labels.items()}
-    found = label_shift(*(torch.tensor(a) for a in (labels["source"], predicted["source"], predicted["target"])), num_classes=3)
+    found = label_shift(*(torch.tensor(a) for a in (labels["source"], predicted["source"], predicted["target"])), task=3)
     assert np.bincount(predicted["target"]) / 20_000 != pytest.approx(shares["target"], abs=0.05), "predictions alone do not give them"
     assert found.shares.tolist() == pytest.approx(shares["target"], abs=0.02)
     joint = np.zeros((3, 3))
@@ -186,7 +186,7 @@ def test_a_class_that_is_never_predicted_makes_the_estimate_singular_and_keeps_i
 
 def test_grad_cam_is_its_equation() -> None:
     torch.manual_seed(0)
-    method = SourceOnly(backbone=LeNet(size=16), num_classes=3).eval()
+    method = SourceOnly(backbone=LeNet(size=16), task=3).eval()
     first, *others = method.backbone.layers
     x, classes = torch.rand(2, 1, 16, 16), torch.tensor([2, 0])
     maps = first((x - 0.5) / 0.5).detach().requires_grad_()
@@ -202,7 +202,7 @@ def test_grad_cam_is_its_equation() -> None:
 
 
 def test_a_wide_map_is_read_from_the_last_convolution() -> None:
-    method = SourceOnly(backbone=LeNet(size=28), num_classes=3).eval()
+    method = SourceOnly(backbone=LeNet(size=28), task=3).eval()
     assert grad_cam(method, torch.rand(1, 1, 28, 28), torch.tensor([1])).layer == "layers.3"
 
 
@@ -305,7 +305,7 @@ def answers(trained: Path, before: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"labels": load_digits().target}
     for name, folder in (("before", before), ("after", trained)):
         with torch.no_grad():
-            found[name] = checkpoint.load(folder / "checkpoints" / "last.ckpt")(images).logits.softmax(1).numpy()
+            found[name] = build.load(folder / "checkpoints" / "last.ckpt")(images).logits.softmax(1).numpy()
     return found
 
 

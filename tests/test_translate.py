@@ -20,11 +20,10 @@ from tests.toy import Toy
 from tlda.bench.cell import run_cell
 from tlda.bench.results import left_out
 from tlda.bench.table import load_table
-from tlda.config.build import build
+from tlda.config.build import build, load
 from tlda.data.translated import MANIFEST, PROTOCOL, Mixed, Translated, hash_of, read_splits
 from tlda.errors import UserError
 from tlda.report.of_translation import IMAGES, translation_grid, translator_of
-from tlda.training.checkpoint import load
 
 SMALL = {
     "class_path": "CycleGAN",

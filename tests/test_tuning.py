@@ -18,10 +18,9 @@ from tests.test_methods import run_ddp
 from tests.toy import CLASSES, Tiny, Toy, trainer
 from tlda.backbones import DTN, Backbone, LeNet
 from tlda.bench.table import merge
-from tlda.config.build import build
-from tlda.config.classes import subclasses
+from tlda.config.build import build, load
 from tlda.config.overlays import read_yaml
-from tlda.errors import UserError
+from tlda.errors import UserError, subclasses
 from tlda.finetuning import (
     IA3,
     LPFT,
@@ -41,7 +40,6 @@ from tlda.finetuning import (
 )
 from tlda.method import Method
 from tlda.optim import SGD, Adam
-from tlda.training import checkpoint
 
 
 class Convolutions(Backbone):
@@ -133,7 +131,7 @@ class States(Callback):
 
 def make(backbone: Backbone, tuning: Tuning | None, method: type[Method] = tlda.methods.SourceOnly, **options: Any) -> Method:
     seed_everything(0, verbose=False)
-    return method(backbone=backbone, num_classes=CLASSES, tuning=tuning, **{"optimizer": Adam(0.01, weight_decay=0.1), **options})
+    return method(backbone=backbone, task=CLASSES, tuning=tuning, **{"optimizer": Adam(0.01, weight_decay=0.1), **options})
 
 
 def test_every_policy_is_in_the_table() -> None:
@@ -470,7 +468,7 @@ def test_the_command_line_names_and_lists_it(tlda: Tlda, tmp_path: Path) -> None
     assert done.code == 0, done.err
     (path,) = Path("runs").rglob("last.ckpt")
     assert tlda("test", "--ckpt_path", path).code == 0
-    loaded = checkpoint.load(path)
+    loaded = load(path)
     assert isinstance(loaded.tuning, LoRA)
     assert loaded.backbone.layers[1].lora_A["default"].weight.shape == (3, 16)
     wrong = tlda(*fit, "--model.tuning=Lora")

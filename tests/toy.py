@@ -15,6 +15,8 @@ from tests.text.tiny import tiny_model
 from tlda.backbones import Backbone, Text
 from tlda.data import Domain, DomainPair, Images
 from tlda.data.text.tokens import Texts
+from tlda.methods import MLM
+from tlda.tasks import Classification, Task
 
 CLASSES = 3
 
@@ -39,8 +41,8 @@ class Toy(DomainPair):
         self.n, self.shift = n, shift
 
     @property
-    def class_names(self) -> list[str]:
-        return [f"class {c}" for c in range(CLASSES)]
+    def task(self) -> Task:
+        return Classification([f"class {c}" for c in range(CLASSES)])
 
     def load(self) -> tuple[Domain, Domain]:
         return Domain("blobs", Images(*blobs(self.n, 0.0, 0))), Domain("shifted", Images(*blobs(self.n, self.shift, 1)))
@@ -71,15 +73,15 @@ class Tiny(Backbone):
 class Sentences(DomainPair):
     """Two domains of texts of the tiny encoder: one word tells the class, and the target's texts are longer."""
 
-    inputs, source, target = "texts", "short", "long"
+    source, target = "short", "long"
 
     def __init__(self, n: int = 192, batch_size: int = 16, steps: int | None = 6, **kwargs: Any) -> None:
         super().__init__(batch_size=batch_size, steps=steps, **kwargs)
         self.n = n
 
     @property
-    def class_names(self) -> list[str]:
-        return [f"class {c}" for c in range(CLASSES)]
+    def task(self) -> Task:
+        return Classification([f"class {c}" for c in range(CLASSES)])
 
     def load(self) -> tuple[Domain, Domain]:
         return Domain("short", self.texts(4, 0)), Domain("long", self.texts(7, 1))
@@ -94,12 +96,12 @@ class Sentences(DomainPair):
 
 def toy_of(method: type) -> DomainPair:
     """A toy of the kind that the ``method`` trains on."""
-    return Toy() if "values" in method.inputs else Sentences()  # type: ignore[attr-defined]
+    return Sentences() if method is MLM else Toy()
 
 
 def backbone_of(method: type) -> Backbone:
     """A tiny network for that toy."""
-    return Tiny() if "values" in method.inputs else Text(tiny_model())  # type: ignore[attr-defined]
+    return Text(tiny_model()) if method is MLM else Tiny()
 
 
 class Rows(Callback):

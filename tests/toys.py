@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from tlda.data import Augment, Domain, DomainPair, Images
+from tlda.tasks import Classification
 from tlda.translation import generators
 
 ROWS = 60
@@ -32,7 +33,7 @@ class Plane(DomainPair):
 
     def rows(self, is_target: bool, seed: int) -> tuple[Images, Images]:
         """What a domain is trained and tested on, which is the same."""
-        labels = torch.arange(ROWS) % self.num_classes
+        labels = torch.arange(ROWS) % len(self.task.classes)
         pixels = torch.zeros(ROWS, 16)
         pixels[:, :2] = self.points(labels, is_target, Generator().manual_seed(seed))
         images = Images(0.5 + pixels.view(-1, 1, 4, 4) / 2, labels)
@@ -42,7 +43,7 @@ class Plane(DomainPair):
 class Arcs(Plane):
     """Three arcs around the middle, a class each. The target's are turned by ``turn`` degrees, then scaled, then moved."""
 
-    class_names = ("first", "second", "third")  # type: ignore[assignment]
+    task = Classification(["first", "second", "third"])  # type: ignore[assignment]
 
     def __init__(
         self, turn: float = 0.0, scale: float = 1.0, move: Sequence[float] = (0.0, 0.0), width: float = 0.6, **kwargs: Any
@@ -60,7 +61,7 @@ class Arcs(Plane):
 class Shortcut(Plane):
     """Two classes that differ in both coordinates, in the first one more. In the target that one is the same for all."""
 
-    class_names = ("left", "right")  # type: ignore[assignment]
+    task = Classification(["left", "right"])  # type: ignore[assignment]
 
     def points(self, labels: Tensor, is_target: bool, generator: Generator) -> Tensor:
         side = 2.0 * labels - 1
@@ -92,7 +93,7 @@ class Noise(Augment):
 class Washed(Plane):
     """Four classes, a bright spot in a place of its own each; in the target all is brighter and has less contrast."""
 
-    class_names = ("first", "second", "third", "fourth")  # type: ignore[assignment]
+    task = Classification(["first", "second", "third", "fourth"])  # type: ignore[assignment]
 
     def __init__(self, contrast: float = 0.3, light: float = 0.65, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -100,7 +101,7 @@ class Washed(Plane):
 
     def rows(self, is_target: bool, seed: int) -> tuple[Images, Images]:
         generator = Generator().manual_seed(seed)
-        labels = torch.arange(ROWS) % self.num_classes
+        labels = torch.arange(ROWS) % len(self.task.classes)
         pixels = 0.1 + 0.1 * torch.randn(ROWS, 16, generator=generator)
         pixels[torch.arange(ROWS), 5 * labels] += 0.5 + 0.3 * torch.rand(ROWS, generator=generator)
         pixels = pixels.clamp(0, 1)

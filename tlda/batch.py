@@ -6,35 +6,49 @@ The type of its training batch is a method's statement of what it may see. In un
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 PAD = -1
 """What fills up the token ids of a text: no token."""
 
+Takes = Literal["any", "numbers", "images", "tokens"]
+"""The inputs that a method can train on: any, numbers (which token ids are not), images, or the tokens of texts."""
+
+ONE_DOMAIN = torch.tensor(0)
+"""The domain of all rows where domains are not pooled; a training or evaluation batch has it spread to one number per row."""
+
 
 class Sample(NamedTuple):
-    """Labelled inputs: images ``x`` (n, c, h, w), classes ``y`` (n,), rows of the data set ``row`` (n,).
+    """Labelled inputs: images ``x`` (n, c, h, w), labels ``y`` (n,), rows of the data set ``row`` (n,).
 
     Texts are token ids ``x`` (n, l), with :data:`PAD` after their end. Where each word has a class, ``x`` is (n, l, 2), and ``y``
-    and ``row`` are those of the m words: see :mod:`tlda.inputs`.
+    and ``row`` are those of the m words: see :mod:`tlda.inputs`. Which labels mean "none" is the task's to say
+    (:meth:`tlda.tasks.Task.known`). ``domain`` (n,) numbers the pooled domains; zeros where there is one.
     """
 
     x: Tensor
     y: Tensor
     row: Tensor
+    domain: Tensor = ONE_DOMAIN
 
 
 class Unlabelled(NamedTuple):
-    """Inputs without labels: images ``x`` (n, c, h, w) or token ids (n, l), rows of the data set ``row`` (n,)."""
+    """Inputs without labels: images ``x`` (n, c, h, w) or token ids (n, l), rows of the data set ``row`` and ``domain`` (n,)."""
 
     x: Tensor
     row: Tensor
+    domain: Tensor = ONE_DOMAIN
 
 
 class Output(NamedTuple):
-    """What a network says of a batch: ``features`` (n, d) after the bottleneck, and ``logits`` (n, classes); a row an input, or a word."""
+    """The network's output for a batch: ``features`` (r, d) after the bottleneck, and ``logits`` (r, …), which the task reads.
+
+    One row per input; in tagging, one per word.
+    """
 
     features: Tensor
     logits: Tensor
@@ -82,8 +96,49 @@ Batch = SourceBatch | Pair | TargetBatch | LabelledPair | LabelledBatch | Oracle
 
 
 class Prediction(NamedTuple):
-    """Of a batch: rows of the data set (n,), predicted classes (n,), their probabilities (n,)."""
+    """The answers for a batch: the rows of the data set ``row`` (n,), and the task's columns by name, each with one value per row."""
 
     row: Tensor
-    label: Tensor
-    confidence: Tensor
+    answers: dict[str, Sequence[object]]
+
+
+class Rows(Protocol):
+    """A data set that is read a batch at a time: no Python runs per sample where its rows live in memory."""
+
+    @property
+    def labels(self) -> Tensor:
+        """The label of each row, (n,)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Tensor) -> Sample: ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What losses, fine-tuning and trainers' helpers may use of a method.
+
+    ``network`` has ``backbone``, ``bottleneck`` and ``head``; ``progress`` is the fraction of the run that is done.
+    """
+
+    network: Any
+    progress: float
+
+    @property
+    def current_epoch(self) -> int: ...
+
+    @property
+    def batch_type(self) -> type: ...
+
+    @property
+    def backbone(self) -> Any: ...
+
+    @property
+    def trainer(self) -> Any: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def training_batches(self, field: str) -> Iterator[Any]: ...

@@ -91,7 +91,7 @@ def _dispatch(command: str, args: list[str]) -> None:
 
         rank(args)
     elif command == "translate":
-        from tlda.translation.translate import translate
+        from tlda.commands.translate import translate
 
         translate(args)
     elif command == "data":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import inspect
 from collections.abc import Iterable
 from typing import NoReturn
 
@@ -23,6 +24,16 @@ def near(name: str, names: Iterable[str]) -> str:
     lowered = {candidate.lower(): candidate for candidate in known}
     match = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     return f"; did you mean '{lowered[match[0]]}'?" if match else f"; known: {', '.join(known)}"
+
+
+def subclasses(base: type) -> dict[str, type]:
+    """Every known subclass of ``base`` by its short name."""
+    found: dict[str, type] = {}
+    children: list[type] = base.__subclasses__()
+    for child in children:
+        named = not child.__name__.startswith("_") and not inspect.isabstract(child)
+        found |= ({child.__name__: child} if named else {}) | subclasses(child)
+    return found
 
 
 class Arguments(argparse.ArgumentParser):

@@ -9,6 +9,7 @@ the head of all three, and every loss sees rows of features and logits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ NOWHERE = -1e4
 
 def channels(x: Tensor) -> int:
     """:data:`WORDS`, :data:`SPANS`, or 1 where a whole input makes one row."""
-    return x.shape[2] if x.ndim == 3 and not x.is_floating_point() else 1
+    return x.shape[2] if isinstance(x, Tensor) and x.ndim == 3 and not x.is_floating_point() else 1
 
 
 def places(x: Tensor) -> Tensor:
@@ -34,26 +35,33 @@ def places(x: Tensor) -> Tensor:
 
 
 def joined(inputs: Sequence[Tensor]) -> Tensor:
-    """The inputs of several domains as one batch; token ids are padded to the longest text."""
+    """Join the inputs of several domains into one batch; token ids are padded to the longest text, and a NamedTuple is joined by field."""
+    if isinstance(inputs[0], tuple):
+        kind: Any = type(inputs[0])
+        return kind(*map(joined, zip(*inputs, strict=True)))
     if inputs[0].dtype != torch.long:
         return torch.cat(list(inputs))
     longest = max(x.shape[1] for x in inputs)
     return torch.cat([pad(x, (*(0, 0) * (x.ndim - 2), 0, longest - x.shape[1]), value=PAD) for x in inputs])
 
 
+def size(x: Tensor) -> int:
+    """The number of inputs in ``x``, a tensor or a NamedTuple of tensors."""
+    return size(x[0]) if isinstance(x, tuple) else len(x)
+
+
 def split(output: Output, inputs: Sequence[Tensor]) -> list[Output]:
-    """The output of the joined ``inputs``, taken apart again."""
-    rows = [int(places(x).sum()) if channels(x) > 1 else len(x) for x in inputs]
-    logits = [2 * len(x) if channels(x) == SPANS else r for x, r in zip(inputs, rows, strict=True)]
+    """Take the output of the joined ``inputs`` apart again."""
+    each = len(output.features) // sum(map(size, inputs))  # more than one where a row is a position of an input
+    rows = [int(places(x).sum()) if channels(x) > 1 else each * size(x) for x in inputs]
+    logits = [2 * size(x) if channels(x) == SPANS else r for x, r in zip(inputs, rows, strict=True)]
     return [Output(*parts) for parts in zip(torch.split(output.features, rows), torch.split(output.logits, logits), strict=True)]
 
 
 def arranged(logits: Tensor, x: Tensor) -> Tensor:
-    """``logits`` as the task asks for them: for spans, the scores (m, 2) of all places become (2 n, l), begin and end of each text in turn.
+    """Arrange the scores (m, 2) of all positions of texts ``x`` (n, l, 3) as logits (2 n, l), begin and end of each text in turn.
 
     Their classes are then the positions in the text, and the label of a row is where the answer begins or ends.
     """
-    if channels(x) != SPANS:
-        return logits
     scores = logits.new_full((*x.shape[:2], 2), NOWHERE).masked_scatter(places(x)[..., None], logits)
     return scores.transpose(1, 2).flatten(0, 1)

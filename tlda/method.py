@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from tlda.backbones import Backbone
-from tlda.batch import Output, Pair, Prediction, Sample, SourceBatch
+from tlda.batch import Output, Pair, SourceBatch, Takes
 from tlda.data.seeds import run_seed
-from tlda.errors import UserError
 from tlda.finetuning import Full, Tuning
-from tlda.inputs import arranged, joined, split
+from tlda.inputs import joined, split
 from tlda.losses import Loss
-from tlda.metrics.measures import Measures, measures_of
-from tlda.nn.depthwise import train_depthwise_in_float32
+from tlda.network import Bottleneck, Network
 from tlda.optim import Adam, Optim, Schedule, named_groups, set_learning_rates
+from tlda.tasks import Task
 from tlda.training.checkpoint import describe, load_weights, refuse_other
-from tlda.training.companions import refuse_companions, refuse_scheduler, refuse_unmeasured
+from tlda.training.companions import refuse_companions, refuse_scheduler
 from tlda.training.finite import FiniteWatch
-from tlda.training.lightning import QuickNotes
+from tlda.training.fitting import measures_of, refuse_data, refuse_loss, task_of
+from tlda.training.measured import Measured
 from tlda.training.resume import KEY, go_on, keep
+from tlda.training.target import training_batches
 from tlda.training.trainers import (
     expect_unused_parameters,
     let_clip,
@@ -37,16 +36,16 @@ from tlda.training.trainers import (
 )
 
 
-class Method(QuickNotes, LightningModule):
-    """A backbone, an optional bottleneck, a head, and losses: source only, until a loss is added.
+class Method(Measured):
+    """A network and losses: source only, until a loss is added.
 
     Override, in rising need: :meth:`add_loss` in ``__init__``, :meth:`objective`, :meth:`forward_pair`,
-    :meth:`parameter_groups`, or :meth:`training_step` with manual optimization.
+    :meth:`parameter_groups`, or :meth:`training_step` with manual optimization. What a method answers at test time is :meth:`answer`.
 
     Args:
         backbone: the feature extractor.
-        num_classes: the number of classes; on the command line it comes from the data.
-        bottleneck: the width of a layer between backbone and head; 0 for none.
+        task: what is learnt, or a number of classes; on the command line it comes from the data.
+        bottleneck: a layer between backbone and head, or its width; 0 for none.
         optimizer: the optimizer; Adam at 1e-3 where none is given.
         schedule: the learning rate's factor by progress; constant where none is given.
         lr_multipliers: a factor on the learning rate of ``backbone``, ``bottleneck``, ``head`` or ``losses``.
@@ -61,8 +60,8 @@ class Method(QuickNotes, LightningModule):
     def __init__(
         self,
         backbone: Backbone,
-        num_classes: int,
-        bottleneck: int = 0,
+        task: Task | int,
+        bottleneck: Bottleneck | int = 0,
         optimizer: Optim | None = None,
         schedule: Schedule | None = None,
         lr_multipliers: dict[str, float] | None = None,
@@ -71,38 +70,52 @@ class Method(QuickNotes, LightningModule):
         init_from: str | None = None,
     ) -> None:
         super().__init__()
-        self.num_classes, self.init_from, self.progress = num_classes, init_from, 0.0
+        self.task, self.init_from, self.progress = task_of(self, task), init_from, 0.0
         self._kept: list[Any] | None = None
-        self.num_features = bottleneck or backbone.num_features
-        self.backbone = backbone.to(memory_format=torch.channels_last)
-        train_depthwise_in_float32(self.backbone)
-        self.bottleneck = nn.Sequential(nn.Linear(backbone.num_features, bottleneck), nn.ReLU()) if bottleneck else nn.Identity()
-        self.head: nn.Module = nn.Linear(self.num_features, num_classes)
+        self.network = Network(backbone, self.task, bottleneck)
+        self.num_features = self.network.num_features
         self.tuning = tuning or Full()
-        self.tuning.prepare(self.backbone)
+        self.tuning.prepare(backbone)
         self.losses = nn.ModuleDict()
         self.optimizer, self.schedule = optimizer or Adam(), schedule or Schedule()
         self.lr_multipliers = lr_multipliers or {}
-        self.measures = Measures(num_classes)
         for loss in plus or ():
             self.add_loss(loss.short_name(), loss)
 
     recipe: ClassVar[dict[str, Any]] = {}
     """The configuration that the method and its data were made from, where there was one; it rides in the checkpoint."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("values", "texts", "words")
-    """The kinds of data that the method can train on, see :attr:`DomainPair.inputs`."""
+    reads_classes: ClassVar[bool] = False
+    """Whether the method itself looks at logits as classes, beside its losses: refused where the task has none."""
 
-    untrained: ClassVar[tuple[str, ...]] = ()
-    """What the method leaves as it was made, of ``bottleneck`` and ``head``: another that starts from its checkpoint makes its own."""
+    trains_on_certainty: ClassVar[bool] = False
+    """Whether the method makes the target's predictions certain: that they are certain is then no evidence."""
 
-    takes_no_loss: ClassVar[str] = ""
-    """Why no loss can be added, where none can: the end of a sentence that begins with the method's name."""
+    takes: ClassVar[Takes] = "any"
+    """The inputs that the method can train on."""
+
+    pairs_rows: ClassVar[bool] = False
+    """Whether the method pairs the rows of two batches, so that both must have as many: one per input."""
 
     one_domain: ClassVar[bool] = False
     """Whether a step has the outputs of one domain alone, so that no loss can be added that compares two."""
 
     # What a method's author uses and overrides
+
+    @property
+    def backbone(self) -> Backbone:
+        """The feature extractor."""
+        return self.network.backbone
+
+    @property
+    def bottleneck(self) -> nn.Module:
+        """The layer between backbone and head."""
+        return self.network.bottleneck
+
+    @property
+    def head(self) -> Any:
+        """The last layer."""
+        return self.network.head
 
     @property
     def batch_type(self) -> type:
@@ -111,37 +124,24 @@ class Method(QuickNotes, LightningModule):
 
     def add_loss(self, name: str, loss: Loss) -> None:
         """Add ``loss`` to the objective, logged as ``train/name``; its parameters are made here."""
-        if name in self.losses:
-            raise UserError(f"{type(self).__name__} already has a loss named '{name}'; leave it out of --model.plus")
-        if self.takes_no_loss:
-            raise UserError(f"{type(self).__name__} {self.takes_no_loss}: leave the loss '{name}' out of --model.plus")
-        if self.one_domain and loss.compares_domains:
-            raise UserError(
-                f"{type(self).__name__} trains on one domain at a time, and the loss '{name}' compares two: leave it out of --model.plus"
-            )
-        loss.build(self.num_features, self.num_classes)
+        refuse_loss(self, name, loss)
+        loss.build(self.num_features, len(self.task.outputs))
         loss.attach(self)
         self.losses[name] = loss
 
-    def forward(self, x: Tensor) -> Output:
-        features = self.features(x)
-        return Output(features, arranged(self.head(features), x))
+    def forward(self, x: Any) -> Output:
+        output: Output = self.network(x)
+        return output
 
-    def features(self, x: Tensor) -> Tensor:
-        """What the head sees of inputs, (n, d)."""
-        features: Tensor = self.bottleneck(self.backbone(x))
-        return features
+    def features(self, x: Any) -> Tensor:
+        """The features (r, d) that the head sees of inputs."""
+        return self.network.features(x)
 
     def forward_pair(self, batch: Any) -> tuple[Output, Output]:
         """The outputs of the first and the last domain of ``batch``, which are one where it has only one."""
         inputs = [domain.x for domain in batch]
         outputs = [self(x) for x in inputs] if self.batchnorm == "separate" else split(self(joined(inputs)), inputs)
         return outputs[0], outputs[-1]
-
-    def infer(self, x: Tensor) -> Tensor:
-        """The logits of target images where nothing is trained any more; a method that adapts at test time does so here."""
-        logits: Tensor = self(x).logits
-        return logits
 
     def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
         """The terms by name, whose sum is minimised: the task loss on the first domain's labels, and every added loss."""
@@ -152,8 +152,8 @@ class Method(QuickNotes, LightningModule):
         return {"task": self.task_loss(source.logits, batch[0].y), **self.added(batch, source, None)}
 
     def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The cross-entropy, in nats, of logits (n, c) to labels (n,)."""
-        return cross_entropy(logits, labels)
+        """The task's loss of logits to labels, a scalar."""
+        return self.task.loss(logits, labels)
 
     def added(self, batch: Any, source: Output, target: Output | None) -> dict[str, Tensor]:
         """The terms of the added losses by name; without a ``target``, of those that do not look at it."""
@@ -166,6 +166,10 @@ class Method(QuickNotes, LightningModule):
         parts = {name: getattr(self, name) for name in ("backbone", "bottleneck", "head", "losses")}
         return self.tuning.groups(self.backbone, named_groups(parts, self.lr_multipliers))
 
+    def training_batches(self, field: str) -> Iterator[Any]:
+        """Every training row of a ``field`` of the batch once, a batch at a time, without augmentation."""
+        return training_batches(self, field)
+
     # What Lightning calls
 
     def configure_optimizers(self) -> Optimizer:
@@ -173,6 +177,7 @@ class Method(QuickNotes, LightningModule):
 
     def setup(self, stage: str) -> None:
         refuse_companions(self, stage)
+        refuse_data(self)
         self.measures = measures_of(self)
         expect_unused_parameters(self)
         if self.init_from:
@@ -214,38 +219,6 @@ class Method(QuickNotes, LightningModule):
             self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()} | rates)
             self.log("train/loss", total.detach(), prog_bar=True)
         return total
-
-    def step(self, terms: dict[str, Tensor], *optimizers: Any) -> None:
-        """One step of ``optimizers`` on the sum of ``terms``, under manual optimization."""
-        self.zero_grad()
-        self.manual_backward(self.total(terms))
-        for optimizer in optimizers:
-            optimizer.step()
-
-    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        output = self(batch.x)
-        self.measures.validate(self, batch, output, dataloader_idx)
-        self.log_epoch(self.measures.score("val", dataloader_idx, output.logits, batch))
-
-    def on_validation_epoch_end(self) -> None:
-        self.log_epoch(self.measures.validated())
-        refuse_unmeasured(self)
-
-    def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        logits = self.infer(batch.x) if dataloader_idx == 1 else self(batch.x).logits
-        self.log_epoch(self.measures.score("test", dataloader_idx, logits, batch))
-        if dataloader_idx == 1:
-            self.log_epoch(self.measures.test_target(logits, batch.y))
-
-    def log_epoch(self, values: Mapping[str, Any]) -> None:
-        """Log metrics, or values that all processes have alike, once an epoch; what selects is in the progress bar."""
-        for name, value in values.items():
-            bar = name.endswith("accuracy") and not name.startswith("test")
-            self.log(name, value, on_step=False, on_epoch=True, add_dataloader_idx=False, prog_bar=bar, sync_dist=isinstance(value, Tensor))
-
-    def predict_step(self, batch: Sample, batch_idx: int) -> Prediction:
-        confidence, label = self.infer(batch.x).float().softmax(1).max(1)
-        return Prediction(batch.row, label, confidence)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         describe(self, checkpoint)

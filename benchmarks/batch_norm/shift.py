@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from tlda.backbones import Timm
+from tlda.batch import Rows
 from tlda.data import OfficeCaltech10
-from tlda.data.pair import Rows
 
 BATCH = 64
 

@@ -18,7 +18,7 @@ import tlda.methods
 from tlda.bench.results import read_results
 from tlda.bench.summary import Row, summarize
 from tlda.bench.table import load_table
-from tlda.config.classes import subclasses
+from tlda.errors import subclasses
 from tlda.method import Method
 
 ROOT = Path(__file__).resolve().parents[2]

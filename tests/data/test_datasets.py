@@ -46,8 +46,8 @@ def test_tensors_arrays_and_pictures_are_read(make: Callable[[int], Any]) -> Non
     sample = data.loaded[1].train[torch.tensor([5, 1])]
     assert torch.equal(sample.x, torch.stack([byte_image(5), byte_image(1)]))
     assert (sample.y.tolist(), sample.row.tolist()) == ([2, 1], [5, 1])
-    assert data.class_names == ["0", "1", "2"]
-    assert (data.task, data.describe_row(4)) == ("source_to_target", "4")
+    assert list(data.task.classes) == ["0", "1", "2"]
+    assert (data.transfer, data.describe_row(4)) == ("source_to_target", "4")
 
 
 def test_grey_images_and_floats_have_a_channel() -> None:
@@ -62,7 +62,7 @@ def test_test_rows_are_used_and_names_given() -> None:
     data = Datasets(Made(byte_image), Made(byte_image), Made(byte_image, 4), Made(byte_image, 5), class_names=["a", "b", "c"])
     data.setup("fit")
     assert [len(rows) for rows in data.evaluation_rows] == [4, 5]
-    assert data.class_names == ["a", "b", "c"]
+    assert list(data.task.classes) == ["a", "b", "c"]
 
 
 def test_names_and_labels_are_taken_from_the_data_set() -> None:
@@ -74,7 +74,7 @@ def test_names_and_labels_are_taken_from_the_data_set() -> None:
         raise AssertionError("no item is needed for the labels")
 
     data = Datasets(Listed(byte_image), Listed(byte_image), seed=0)
-    assert data.class_names == ["ant", "bee", "cat"]
+    assert list(data.task.classes) == ["ant", "bee", "cat"]
     data.items["source"].data.make = refuse  # type: ignore[attr-defined]
     assert data.items["source"].labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert Datasets(Subset(Listed(byte_image), [2, 1]), Listed(byte_image)).items["source"].labels.tolist() == [2, 1]
@@ -216,7 +216,7 @@ def test_classes_that_two_data_sets_count_otherwise_are_refused() -> None:
     source.classes, target.classes = ["cat", "dog", "emu"], ["ape", "cat", "dog"]  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=r"the classes of the target data set are ape, cat, dog, and those of the source cat, dog, emu"):
         Datasets(source, target)
-    assert Datasets(source, target, class_names=["a", "b", "c"]).class_names == ["a", "b", "c"]
+    assert Datasets(source, target, class_names=["a", "b", "c"]).task.classes == ["a", "b", "c"]
 
 
 def test_pictures_are_turned_and_floats_must_be_finite() -> None:

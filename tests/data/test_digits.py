@@ -43,7 +43,7 @@ def test_grey_domains_are_read_with_one_channel(root: Path) -> None:
     assert mnist.train.images.dtype == torch.uint8  # type: ignore[attr-defined]
     assert tells_its_class(mnist)
     assert tells_its_class(usps)
-    assert data.class_names == list("0123456789")
+    assert list(data.task.classes) == list("0123456789")
     assert data.describe_row(12) == "12"
 
 
@@ -107,7 +107,7 @@ def test_a_second_load_reads_nothing(root: Path) -> None:
 
 def test_classes_keep_their_order_and_are_renumbered(root: Path) -> None:
     data = Digits("mnist", "usps", classes=["7", "2"], root=str(root))
-    assert (data.class_names, data.num_classes) == (["7", "2"], 2)
+    assert list(data.task.classes) == ["7", "2"]
     mnist, usps = data.load()
     assert mnist.train.labels.bincount().tolist() == [4, 4]
     values = {int(mnist.train.images[row].float().mean()): int(mnist.train.labels[row]) for row in range(8)}  # type: ignore[attr-defined]

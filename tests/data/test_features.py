@@ -24,11 +24,12 @@ from tlda.data import DomainPair, Features, Folders, Images, Relabelled, Transla
 from tlda.data.cache import entries, mapped, prune, stored
 from tlda.data.datasets import Datasets
 from tlda.data.folding import folded
-from tlda.data.pair import Domain
+from tlda.data.rows import Domain
 from tlda.errors import UserError
-from tlda.metrics.measures import Measures
 from tlda.metrics.scores import MacroF1
 from tlda.nn import computes_in_bfloat16
+from tlda.tasks import Classification
+from tlda.tasks.measures import Measures
 
 SIZE = 8
 FORK = multiprocessing.get_context("fork")
@@ -127,7 +128,7 @@ def test_features_are_those_of_the_frozen_network_and_computed_once(root: Path, 
     rows = data.loaded[1].train
     sample = rows[torch.tensor([19, 0])]
     assert (sample.x.dtype, sample.y.tolist(), sample.row.tolist()) == (torch.float32, [1, 0], [19, 0])
-    assert (data.class_names, data.task) == (["cat", "dog"], "source_to_target")
+    assert (list(data.task.classes), data.transfer) == (["cat", "dog"], "source_to_target")
     assert data.describe_row(19) == str(root / "target" / "dog" / "01.bmp")
     assert data.fingerprint() == Folders(str(root), size=SIZE).fingerprint()
     made = Net.made
@@ -397,7 +398,7 @@ def test_standardising_takes_the_statistics_that_it_says(root: Path) -> None:
 class Split(DomainPair):
     """Domains with rows that are kept apart, and some without labels."""
 
-    class_names = ["a", "b"]  # noqa: RUF012
+    task = Classification(["a", "b"])  # type: ignore[assignment]
 
     def load(self) -> tuple[Domain, Domain]:
         def images(n: int, low: int) -> Images:

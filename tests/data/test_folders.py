@@ -42,7 +42,7 @@ def test_images_are_read_with_their_classes(root: Path, in_memory: bool | None) 
     assert sample.x.dtype == torch.uint8
     assert sample.x[:, :, 0, 0].tolist() == [[110, 0, 145], [0, 0, 255]]
     assert (sample.y.tolist(), sample.row.tolist()) == ([1, 0], [4, 0])
-    assert data.class_names == ["cat", "dog"]
+    assert list(data.task.classes) == ["cat", "dog"]
     assert data.describe_row(4) == str(root / "target" / "dog" / "1.png")
     assert (source.test, target.test) == (None, None)
 
@@ -119,7 +119,7 @@ def test_class_folders_that_differ_are_named_with_the_way_out(root: Path) -> Non
         folders(root).setup("fit")
     data = folders(root, classes=["dog", "cat"])
     data.setup("fit")
-    assert data.class_names == ["dog", "cat"]
+    assert list(data.task.classes) == ["dog", "cat"]
     assert data.loaded[0].train.labels.tolist() == [0, 0, 0, 1, 1, 1]
     with pytest.raises(UserError, match=r"the domain 'target' has no class 'cow'; known: cat, dog, emu"):
         folders(root, classes=["cat", "cow"]).setup("fit")
@@ -184,7 +184,7 @@ def test_a_target_without_class_folders_is_predicted_and_not_measured(root: Path
         write(root / "new" / f"{number}.png", 10 * number)
     data = folders(root, target="new", batch_size=2, steps=1, seed=0)
     data.setup("fit")
-    assert data.class_names == ["cat", "dog"]
+    assert list(data.task.classes) == ["cat", "dog"]
     assert not data.loaded[1].labelled
     assert len(data.test_dataloader()) == 1
     (batch,) = data.predict_dataloader()
@@ -204,7 +204,7 @@ def test_an_unlabelled_target_through_a_trainer(root: Path) -> None:
     data = Folders(str(root), target="new", size=28, batch_size=2, steps=2, seed=0)
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(max_epochs=1, accelerator="cpu", **options)  # type: ignore[arg-type]
-    method = DANN(backbone=LeNet(channels=3), num_classes=2)
+    method = DANN(backbone=LeNet(channels=3), task=2)
     trainer.fit(method, data)
     assert {"val/source/accuracy", "val/target/entropy", "val/target/mixval"} <= set(trainer.callback_metrics)
     assert "oracle/target/accuracy" not in trainer.callback_metrics
@@ -323,8 +323,8 @@ def test_hidden_folders_are_no_classes_and_hold_no_images(root: Path, hidden: st
     for place in (root / "source" / hidden, root / "target" / "cat" / hidden, root / "target" / "cat" / "deep" / hidden / "deeper"):
         write(place / "9.png")
     data = folders(root)
-    assert (data.class_names, [len(domain.train) for domain in data.load()]) == (["cat", "dog"], [6, 6])
-    assert folders(root.rename(root.parent / ".pets")).class_names == ["cat", "dog"], "what is above the domain does not count"
+    assert (list(data.task.classes), [len(domain.train) for domain in data.load()]) == (["cat", "dog"], [6, 6])
+    assert folders(root.rename(root.parent / ".pets")).task.classes == ["cat", "dog"], "what is above the domain does not count"
 
 
 @pytest.mark.parametrize("size", [0, -8, 10**7])

@@ -59,7 +59,7 @@ def loaded(family: type[Folders], root: Path, source: Any = None, target: Any = 
 def test_the_distributors_folders(family: type[Folders], source: Any, target: Any, folders: tuple[str, str], tmp_path: Path) -> None:
     fill(tmp_path, *folders)
     data = loaded(family, tmp_path, source, target)
-    assert data.class_names == ["a", "b"]
+    assert list(data.task.classes) == ["a", "b"]
     assert [len(domain.train) for domain in data.loaded] == [4, 4]
     assert Path(data.describe_row(0)).parent == tmp_path / folders[1] / "a"
 
@@ -68,7 +68,7 @@ def test_classes_that_distributors_call_otherwise_are_one(tmp_path: Path) -> Non
     for path in ("amazon/backpack", "amazon/mug", "dslr/back_pack", "dslr/mug"):
         write(tmp_path / path / "0.png")
         write(tmp_path / path / "1.png")
-    assert loaded(OfficeCaltech10, tmp_path, "amazon", "dslr").class_names == ["backpack", "mug"]
+    assert list(loaded(OfficeCaltech10, tmp_path, "amazon", "dslr").task.classes) == ["backpack", "mug"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -187,7 +187,7 @@ def test_several_sources_are_pooled(tmp_path: Path) -> None:
     data = loaded(PACS, tmp_path, ["photo", "cartoon", "sketch"], "art_painting")
     assert [len(domain.train) for domain in data.loaded] == [12, 4]
     assert data.loaded[0].train.labels.tolist() == [0, 0, 1, 1] * 3
-    assert data.task == "photo+cartoon+sketch_to_art_painting"
+    assert data.transfer == "photo+cartoon+sketch_to_art_painting"
 
 
 def test_what_is_named_twice_and_a_target_among_the_sources_are_refused(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from tests import toy
 from tlda.batch import LabelledBatch, LabelledPair, OracleBatch, Pair, SourceBatch, Unlabelled
 from tlda.data import Domain, DomainPair, Images
-from tlda.data.pair import Augment, Subset, WithoutLabels
+from tlda.data.pair import Augment
+from tlda.data.rows import Subset, WithoutLabels
 from tlda.errors import UserError
 from tlda.methods import SourceOnly
+from tlda.tasks import Classification, Task
 
 
 def images(count: int, classes: int = 4, value: int = 0) -> Images:
@@ -27,8 +29,8 @@ class Toy(DomainPair):
         self.given = source or Domain("a", images(40)), target or Domain("b", images(24, value=255))
 
     @property
-    def class_names(self) -> list[str]:
-        return ["p", "q", "r", "s"]
+    def task(self) -> Task:
+        return Classification(["p", "q", "r", "s"])
 
     def load(self) -> tuple[Domain, Domain]:
         return self.given
@@ -111,11 +113,11 @@ def test_an_empty_domain_and_a_single_class_are_refused() -> None:
 
     class One(Toy):
         @property
-        def class_names(self) -> list[str]:
-            return ["p"]
+        def task(self) -> Task:
+            return Classification(["p"])
 
     with pytest.raises(UserError, match=r"only one class"):
-        _ = One().num_classes
+        _ = One().task
 
 
 def test_a_target_without_labels_is_not_measured_and_refused_where_labels_are_needed() -> None:
@@ -190,7 +192,7 @@ def test_the_labels_of_the_rows_that_measure_decide_what_is_tested() -> None:
 def test_resume_is_exact_where_the_batches_of_an_epoch_are_limited(limit: float, tmp_path: Path) -> None:
     def fitted(**options: Any) -> SourceOnly:
         seed_everything(0, verbose=False)
-        method = SourceOnly(backbone=toy.Tiny(), num_classes=toy.CLASSES)
+        method = SourceOnly(backbone=toy.Tiny(), task=toy.CLASSES)
         toy.trainer(4, limit_train_batches=limit, **options).fit(method, toy.Toy(), ckpt_path=path)
         return method
 

@@ -62,10 +62,10 @@ def test_the_target_and_the_range_stay(style: FDA, images: list[Tensor]) -> None
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: type(style).__name__)
 def test_one_domain_alone_has_no_style_to_take(style: FDA) -> None:
-    method = SourceOnly(backbone=Tiny(), num_classes=CLASSES)
+    method = SourceOnly(backbone=Tiny(), task=CLASSES)
     with pytest.raises(UserError, match=r"needs a source and a target in the batch.*plus"):
         trainer().fit(method, Toy(augment=[style]))
-    trainer().fit(SourceOnly(backbone=Tiny(), num_classes=CLASSES, plus=[MinEnt(0.005)]), Toy(augment=[style]))
+    trainer().fit(SourceOnly(backbone=Tiny(), task=CLASSES, plus=[MinEnt(0.005)]), Toy(augment=[style]))
 
 
 def test_bad_options_and_shapes_are_named(images: list[Tensor]) -> None:

@@ -223,9 +223,9 @@ def test_a_column_that_cannot_be_used_is_one_sentence(source: str, target: str, 
 def test_rows_and_classes_of_a_pair(tmp_path: Path) -> None:
     data = pair_of(tmp_path)
     source, target = data.loaded
-    assert data.class_names == ["no", "yes"]
+    assert data.task.classes == ["no", "yes"]
     assert (source.train.labels.tolist(), target.train.labels.tolist()) == ([0, 1, 0, 1], [1, -1, 0])
-    assert (data.task, target.labelled, data.describe_row(1)) == ("shop_to_mail", False, f"{tmp_path / 'mail.csv'}:3")
+    assert (data.transfer, target.labelled, data.describe_row(1)) == ("shop_to_mail", False, f"{tmp_path / 'mail.csv'}:3")
     sample = source.train[torch.tensor([2, 0])]
     assert sample.x.dtype == torch.float32
     assert torch.equal(sample.x, torch.from_numpy(data.encoded.source[[2, 0]]))
@@ -244,10 +244,10 @@ def test_classes_gather_labels_however_a_number_is_written(tmp_path: Path) -> No
     options: dict[str, Any] = {"label": "target", "file": str(table), "domain": "hospital"}
     classes = {"healthy": [0], "disease": [1, "2", 3, 4]}
     data = Tabular("a", "b", classes=classes, **options)
-    assert data.class_names == ["healthy", "disease"]
+    assert data.task.classes == ["healthy", "disease"]
     assert [domain.train.labels.tolist() for domain in data.loaded] == [[0, 1, 1], [0, 1, -1]]
     assert data.encoded.names == ["x"]
-    assert Tabular("a", "b", **options).class_names == ["0", "1", "3"]
+    assert Tabular("a", "b", **options).task.classes == ["0", "1", "3"]
     with pytest.raises(UserError, match=r"line 6, has the label '2\.0', which is of no class"):
         Tabular("a", "b", **options).load()
     with pytest.raises(UserError, match=r"no row whose hospital is 'c'"):
@@ -285,9 +285,9 @@ def test_frames_train_by_any_method_from_python() -> None:
         rows = {"a": 3.0 * labels + generator.normal(0, 0.3, 60) + shift, "b": np.where(labels == 1, "yes", "no")}
         frames.append(pd.DataFrame({**rows, "label": labels}))
     data = Tabular.of_frames(*frames, names=("old", "new"), batch_size=20, steps=20)
-    assert (data.task, data.encoded.names, data.describe_row(0)) == ("old_to_new", ["a", "b=no", "b=yes"], "new:1")
+    assert (data.transfer, data.encoded.names, data.describe_row(0)) == ("old_to_new", ["a", "b=no", "b=yes"], "new:1")
     seed_everything(0, verbose=False)
-    method, run = DAN(backbone=MLP(3, [8]), num_classes=2, optimizer=Adam(0.02)), trainer(2)
+    method, run = DAN(backbone=MLP(3, [8]), task=2, optimizer=Adam(0.02)), trainer(2)
     run.fit(method, data)
     measured = run.test(method, data, verbose=False)[1]
     assert measured["test/target/accuracy"] > 0.9

@@ -27,6 +27,6 @@ class MomentMatching(Method):
         trade_off: the weight of the moments.
     """
 
-    def __init__(self, trade_off: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("moments", Moments(trade_off))

@@ -23,7 +23,9 @@ from tlda.errors import UserError
 from tlda.finetuning import LoRA
 from tlda.losses.co_tuning import category_relationship
 from tlda.method import Method
+from tlda.network import Network
 from tlda.optim import SGD
+from tlda.tasks import Classification
 
 
 class Pretrained(Tiny):
@@ -101,7 +103,7 @@ ANCHORED = [losses.L2SP, losses.DELTA]
 def make(kind: Any, method: type[Method] = tlda.methods.FineTune, backbone: type[Tiny] = Pretrained, **options: Any) -> Method:
     seed_everything(0, verbose=False)
     own = {"pretrain": 0.0} if method is tlda.methods.FineTune else {}
-    return method(backbone=backbone(), num_classes=CLASSES, plus=[kind()], **own, **options)
+    return method(backbone=backbone(), task=CLASSES, plus=[kind()], **own, **options)
 
 
 def batch() -> LabelledBatch:
@@ -129,7 +131,7 @@ def test_fine_tuning_on_a_few_labels_without_source(kind: Any) -> None:
     name = kind.short_name()
     for key, value in method.state_dict().items():
         assert value.isfinite().all()
-        moves = key.split(".")[0] in ("backbone", "head") or "classifier" in key
+        moves = key.startswith(("network.backbone", "network.head")) or "classifier" in key
         assert not moves or not torch.equal(value, before[key]), key
     assert name in method.losses
 
@@ -139,7 +141,7 @@ def test_resume_equals_uninterrupted_and_a_checkpoint_needs_nothing_else(kind: A
     whole, keep = make(kind), ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
     trainer(4, enable_checkpointing=True, callbacks=[keep]).fit(whole, Toy())
     torch.manual_seed(5)
-    resumed = tlda.methods.FineTune(backbone=Pretrained(), num_classes=CLASSES, plus=[kind()], pretrain=0.0)  # another start
+    resumed = tlda.methods.FineTune(backbone=Pretrained(), task=CLASSES, plus=[kind()], pretrain=0.0)  # another start
     trainer(4).fit(resumed, Toy(), ckpt_path=tmp_path / "epoch=1.ckpt", weights_only=True)
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]), key
@@ -169,7 +171,7 @@ def test_bf16(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", ANCHORED)
 def test_the_start_is_that_of_init_from(kind: Any, tmp_path: Path) -> None:
-    source = tlda.methods.SourceOnly(backbone=Pretrained(), num_classes=CLASSES)
+    source = tlda.methods.SourceOnly(backbone=Pretrained(), task=CLASSES)
     run = trainer(1)
     run.fit(source, Toy())
     run.save_checkpoint(tmp_path / "source.ckpt")
@@ -222,7 +224,7 @@ def test_delta_is_zero_at_the_start_and_not_elsewhere() -> None:
 def test_delta_looks_at_stages_that_give_maps() -> None:
     from tlda.backbones import LeNet
 
-    method = tlda.methods.FineTune(backbone=LeNet(size=16, dropout=0.0), num_classes=CLASSES, plus=[losses.DELTA()], pretrain=0.0)
+    method = tlda.methods.FineTune(backbone=LeNet(size=16, dropout=0.0), task=CLASSES, plus=[losses.DELTA()], pretrain=0.0)
     (loss,) = method.losses.values()
     output = method(torch.rand(4, 1, 16, 16))
     assert [len(m.shape) for m in loss.now.maps.values()] == [4, 2, 2]  # type: ignore[union-attr]
@@ -262,7 +264,7 @@ def test_co_tuning_says_what_it_lacks() -> None:
 
 
 def test_fine_tuning_after_the_source_has_both() -> None:
-    method = tlda.methods.FineTune(backbone=Tiny(), num_classes=CLASSES, plus=[losses.L2SP()])
+    method = tlda.methods.FineTune(backbone=Tiny(), task=CLASSES, plus=[losses.L2SP()])
     assert method.batch_type is LabelledPair
     trainer(2, log_every_n_steps=1).fit(method, Toy())
     logged = method.trainer.callback_metrics
@@ -271,10 +273,10 @@ def test_fine_tuning_after_the_source_has_both() -> None:
 
 @every_kind
 def test_it_works_in_ones_own_loop(kind: Any) -> None:
-    mine = SimpleNamespace(backbone=Pretrained(), bottleneck=nn.Identity(), head=nn.Linear(8, CLASSES), num_classes=CLASSES, num_features=8)
+    mine = Network(Pretrained(), Classification(["a", "b", "c"]))
     loss, sample = kind(), batch().labelled
     loss.build(8, CLASSES)
-    loss.attach(mine)
+    loss.attach(SimpleNamespace(network=mine))
     features = mine.backbone(sample.x)
     output = Output(features, mine.head(features))
     loss.term(LabelledBatch(sample), output, output, 0.0).backward()

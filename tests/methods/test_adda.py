@@ -33,7 +33,7 @@ class Epochs(Callback):
 
 def make(dropout: float = 0.1, **options: Any) -> ADDA:
     seed_everything(0, verbose=False)
-    return ADDA(backbone=Tiny(dropout=dropout), num_classes=CLASSES, bottleneck=6, hidden=16, **options)
+    return ADDA(backbone=Tiny(dropout=dropout), task=CLASSES, bottleneck=6, hidden=16, **options)
 
 
 def fit(method: ADDA, epochs: int = 2, **options: Any) -> list[State]:
@@ -45,6 +45,7 @@ def fit(method: ADDA, epochs: int = 2, **options: Any) -> list[State]:
 
 def part(state: State, name: str) -> State:
     """What ``state`` holds of the module ``name``."""
+    name = f"network.{name}" if name in ("backbone", "bottleneck", "head") else name
     return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
 
 

@@ -13,19 +13,19 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tests.toy import CLASSES, Tiny, Toy, trainer
+from tlda.config import build
 from tlda.data import Domain
-from tlda.data.pair import Subset
+from tlda.data.rows import Subset
 from tlda.errors import UserError
 from tlda.methods import ATDOC
 from tlda.optim import SGD
-from tlda.training import checkpoint
 
 RECIPE = {"model": {"class_path": "ATDOC", "init_args": {"backbone": {"class_path": "tests.toy.Tiny"}, "neighbours": 3}}}
 
 
 def make(**options: Any) -> ATDOC:
     seed_everything(0, verbose=False)
-    return ATDOC(**{"backbone": Tiny(), "num_classes": CLASSES, "neighbours": 3, **options})
+    return ATDOC(**{"backbone": Tiny(), "task": CLASSES, "neighbours": 3, **options})
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_the_term_grows_with_progress_and_reaches_the_target_alone() -> None:
 
 def test_a_checkpoint_loads_without_a_fit(saved: tuple[ATDOC, Path]) -> None:
     method, path = saved
-    assert same(method, checkpoint.load(path))  # type: ignore[arg-type]
+    assert same(method, build.load(path))  # type: ignore[arg-type]
     fresh = make()
     assert trainer().predict(fresh, Toy(), ckpt_path=path, weights_only=True)
     assert same(method, fresh)
@@ -97,7 +97,7 @@ def test_a_run_resumes_only_on_as_many_target_rows(saved: tuple[ATDOC, Path]) ->
 def test_fine_tuning_starts_with_an_empty_bank(saved: tuple[ATDOC, Path]) -> None:
     method = make(init_from=str(saved[1]), optimizer=SGD(lr=0.0))
     trainer(1).fit(method, Toy(seed=1))
-    assert torch.equal(method.state_dict()["head.weight"], saved[0].state_dict()["head.weight"])
+    assert torch.equal(method.state_dict()["network.head.weight"], saved[0].state_dict()["network.head.weight"])
     assert not torch.equal(known(method), known(saved[0]))
     assert known(method).sum() == 6 * 16
 

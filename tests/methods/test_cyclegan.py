@@ -40,7 +40,7 @@ def small(**options: Any) -> Translator:
 
 def method_of(cls: type[CycleGAN] = CycleGAN, **options: Any) -> CycleGAN:
     seed_everything(0, verbose=False)
-    return cls(**{"backbone": Tiny(), "num_classes": CLASSES, "translator": small(), **options})
+    return cls(**{"backbone": Tiny(), "task": CLASSES, "translator": small(), **options})
 
 
 def built(translator: Translator, size: int = 16) -> Translator:
@@ -271,7 +271,7 @@ def test_critics_tell_made_images_apart_until_the_generators_fool_them() -> None
     for rate in (0.0, 1.0):
         translator = Translator(ResNetGenerator(4, 1), critic_width=8, identity=0.0, cycle=1.0)
         method, watch = (
-            method_of(translator=translator, pretrain=0.0, num_classes=4),
+            method_of(translator=translator, pretrain=0.0, task=4),
             Watch(),
         )
         groups = list(method.translator.groups())

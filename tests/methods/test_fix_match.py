@@ -15,11 +15,10 @@ from torch.nn.functional import cross_entropy
 from tests.conftest import TASK, Tlda
 from tests.toy import CLASSES, Tiny, Toy
 from tlda.batch import Output, Pair
-from tlda.config.build import build
+from tlda.config.build import build, load
 from tlda.data import Augment, Cutout, RandAugment, RandomCrop
 from tlda.losses import MinEnt
 from tlda.methods import FixMatch
-from tlda.training.checkpoint import load
 
 
 class Invert(Augment):
@@ -31,7 +30,7 @@ class Invert(Augment):
 
 def make(batch_norm: bool = False, **options: Any) -> FixMatch:
     seed_everything(0, verbose=False)
-    return FixMatch(backbone=Tiny(dropout=0.0, batch_norm=batch_norm), num_classes=CLASSES, **options)
+    return FixMatch(backbone=Tiny(dropout=0.0, batch_norm=batch_norm), task=CLASSES, **options)
 
 
 def batch_of(method: FixMatch, n: int = 12) -> Pair:

@@ -11,7 +11,7 @@ def test_heads_alike_disagree_only_through_noise_of_their_own() -> None:
     x = torch.rand(64, 8)
     for dropout in (None, 0.5):
         torch.manual_seed(0)
-        method = MCD(dropout=dropout, hidden=6, backbone=Tiny(dropout=0.0), num_classes=3)
+        method = MCD(dropout=dropout, hidden=6, backbone=Tiny(dropout=0.0), task=3)
         head = method.head
         head.second.load_state_dict(head.first.state_dict())
         assert sum(isinstance(layer, nn.Dropout) for layer in head.modules()) == (4 if dropout else 0)

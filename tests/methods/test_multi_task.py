@@ -17,6 +17,7 @@ from tlda.losses import L2SP, ConditionalAdversarial, DomainAdversarial, Loss
 from tlda.losses.weightings import DWA, RLW, CAGrad, Equal, GradNorm, PCGrad, Uncertainty, Weighting
 from tlda.methods import MultiTask
 from tlda.optim import Adam
+from tlda.tasks import Classification, Several
 
 PARITY = {"even": ["class 0", "class 2"], "odd": ["class 1"]}
 
@@ -33,7 +34,7 @@ def several(**options: Any) -> Tasks:
 
 def make(data: Any, weighting: Weighting | None = None, **options: Any) -> MultiTask:
     seed_everything(0, verbose=False)
-    return MultiTask(backbone=Tiny(), num_classes=data.num_classes, weighting=weighting, optimizer=Adam(0.01), **options)
+    return MultiTask(backbone=Tiny(), task=data.task, weighting=weighting, optimizer=Adam(0.01), **options)
 
 
 def measured(method: MultiTask, data: Any, epochs: int = 6) -> dict[str, float]:
@@ -77,7 +78,7 @@ def test_the_origin_is_all_that_is_seen_of_the_target() -> None:
     seen = labels[labels[:, 2] == 0]
     assert len(seen) == 192 - 19
     assert torch.equal(seen[:, 1], seen[:, 0] % 2)
-    assert data.num_classes == {"class": CLASSES, "parity": 2, "domain": 2}
+    assert {name: len(task.classes) for name, task in data.task.parts.items()} == {"class": CLASSES, "parity": 2, "domain": 2}
 
 
 @pytest.mark.parametrize("weighting", [Uncertainty, GradNorm, DWA, RLW, PCGrad])
@@ -94,7 +95,6 @@ def test_resume_equals_uninterrupted(weighting: type[Weighting], tmp_path: Path)
 
 def test_a_checkpoint_makes_the_network_again(tmp_path: Path) -> None:
     from tlda.config import build
-    from tlda.training import checkpoint
 
     config = {
         "model": {
@@ -113,10 +113,13 @@ def test_a_checkpoint_makes_the_network_again(tmp_path: Path) -> None:
     method, data, run = build.build(config)
     run.fit(method, data)
     run.save_checkpoint(tmp_path / "a.ckpt")
-    again = checkpoint.load(tmp_path / "a.ckpt")
+    again = build.load(tmp_path / "a.ckpt")
     x = torch.rand(4, 1, 4, 4)
     torch.testing.assert_close(again(x).logits, method.eval()(x).logits)
-    assert (data.task, method.num_classes) == ("far+near", {"near": {"near": 3}, "far": {"far": 3}})
+    assert (data.transfer, {name: list(tasks) for name, tasks in method.task.by_data.items()}) == (
+        "far+near",
+        {"far": ["far"], "near": ["near"]},
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,10 +209,10 @@ def test_an_added_loss_sees_the_logits_of_the_first_task_of_each_data_set() -> N
 
 
 def test_a_loss_that_is_made_for_classes_wants_as_many_in_all_data_sets() -> None:
-    parts = {"near": {"near": 3}, "far": {"far": 2}}
+    parts = Several({"near": {"near": Classification(["a", "b", "c"])}, "far": {"far": Classification(["a", "b"])}})
     with pytest.raises(UserError, match=r"the loss 'conditional_adversarial' is made for one number of classes.*near 3, far 2"):
-        MultiTask(backbone=Tiny(), num_classes=parts, plus=[ConditionalAdversarial()])
-    assert "domain_adversarial" in MultiTask(backbone=Tiny(), num_classes=parts, plus=[DomainAdversarial()]).losses
+        MultiTask(backbone=Tiny(), task=parts, plus=[ConditionalAdversarial()])
+    assert "domain_adversarial" in MultiTask(backbone=Tiny(), task=parts, plus=[DomainAdversarial()]).losses
 
 
 @pytest.mark.parametrize("kind", [RLW, PCGrad])

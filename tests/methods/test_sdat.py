@@ -57,7 +57,7 @@ def one_step(method: Method, **options: Any) -> tuple[dict[str, Tensor], Any]:
 
 def make(cls: type[Method], backbone: Callable[[], Backbone] = Line, **options: Any) -> Method:
     seed_everything(0, verbose=False)
-    return cls(backbone=backbone(), num_classes=CLASSES, hidden=6, **options)
+    return cls(backbone=backbone(), task=CLASSES, hidden=6, **options)
 
 
 def by_hand(method: Method, batch: Any, rho: float) -> dict[str, Tensor]:
@@ -69,8 +69,8 @@ def by_hand(method: Method, batch: Any, rho: float) -> dict[str, Tensor]:
     n = len(batch.source.x)
 
     def forward(p: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        features = x @ p["backbone.layer.weight"].T + p["backbone.layer.bias"]
-        return features, features @ p["head.weight"].T + p["head.bias"]
+        features = x @ p["network.backbone.layer.weight"].T + p["network.backbone.layer.bias"]
+        return features, features @ p["network.head.weight"].T + p["network.head.bias"]
 
     task = cross_entropy(forward(start)[1][:n], batch.source.y)
     up = dict(zip(network, torch.autograd.grad(task, [start[name] for name in network]), strict=True))
@@ -115,7 +115,7 @@ def test_without_ascent_it_is_cdan_with_entropy_bit_for_bit(precision: str) -> N
     for name, value in ours.items():
         assert torch.equal(value, theirs[name]), name
     another, _ = one_step(make(SDAT, net, rho=0.5), precision=precision)
-    assert not torch.equal(another["backbone.layers.1.weight"], ours["backbone.layers.1.weight"])
+    assert not torch.equal(another["network.backbone.layers.1.weight"], ours["network.backbone.layers.1.weight"])
 
 
 def test_batchnorm_counts_a_batch_once_and_at_the_weights_themselves() -> None:
@@ -124,7 +124,7 @@ def test_batchnorm_counts_a_batch_once_and_at_the_weights_themselves() -> None:
     after, batch = one_step(method)
     network(torch.cat((batch.source.x, batch.target.x)))
     for name, value in network.layers[2].named_buffers():  # type: ignore[union-attr, index]
-        torch.testing.assert_close(after[f"backbone.layers.2.{name}"], value)
+        torch.testing.assert_close(after[f"network.backbone.layers.2.{name}"], value)
 
 
 def test_weights_ascend_by_the_radius_and_return_bit_for_bit() -> None:

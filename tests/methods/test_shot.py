@@ -86,8 +86,8 @@ def test_the_head_stays_and_no_optimizer_has_it() -> None:
     method = make("SHOT", optimizer=SGD(lr=0.1, weight_decay=0.1), bottleneck=0)
     trainer().fit(method, Toy())
     source = torch.load(source_checkpoint(), weights_only=True)["state_dict"]
-    assert torch.equal(method.head.weight, source["head.weight"])
-    assert torch.equal(method.head.bias, source["head.bias"])
+    assert torch.equal(method.head.weight, source["network.head.weight"])
+    assert torch.equal(method.head.bias, source["network.head.bias"])
     assert [group["name"] for group in method.configure_optimizers().param_groups] == ["backbone"]
 
 
@@ -100,7 +100,7 @@ def test_it_learns_the_target_without_labels_or_source() -> None:
 
 
 def test_without_a_source_network_it_says_what_to_do() -> None:
-    method = SHOT(backbone=Tiny(), num_classes=CLASSES)
+    method = SHOT(backbone=Tiny(), task=CLASSES)
     with pytest.raises(UserError, match=r"--model\.init_from"):
         trainer().fit(method, Toy())
     started = make("SHOT")
@@ -115,7 +115,7 @@ def test_it_goes_on_in_mid_epoch_with_the_epochs_labels(tmp_path: Path) -> None:
     run = trainer(max_steps=9)
     run.fit(method, Toy())
     run.save_checkpoint(tmp_path / "a.ckpt")
-    other, labels = SHOT(backbone=Tiny(), num_classes=CLASSES), Labels()
+    other, labels = SHOT(backbone=Tiny(), task=CLASSES), Labels()
     trainer(2, callbacks=[labels]).fit(other, Toy(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
     assert not labels.seen  # no epoch began
     assert torch.equal(other.pseudo_labels, method.pseudo_labels)

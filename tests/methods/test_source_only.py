@@ -10,7 +10,7 @@ from tlda.methods import SourceOnly
 
 
 def made(label_smoothing: float | None) -> SourceOnly:
-    return SourceOnly(label_smoothing, backbone=Tiny(), num_classes=3)
+    return SourceOnly(label_smoothing=label_smoothing, backbone=Tiny(), task=3)
 
 
 @pytest.mark.parametrize("smoothing", [None, 0.0, 0.1, 0.5])

@@ -67,7 +67,7 @@ def measured(method: Method, measure: Callable[[Any], Tensor]) -> list[float]:
 @pytest.mark.parametrize("feature_steps", [1, 3])
 def test_mcd_trains_all_then_the_heads_then_the_features(feature_steps: int) -> None:
     torch.manual_seed(0)
-    method = MCD(feature_steps=feature_steps, backbone=Tiny(), bottleneck=6, num_classes=CLASSES)
+    method = MCD(feature_steps=feature_steps, backbone=Tiny(), bottleneck=6, task=CLASSES)
     both = [FEATURES, {"head"}]  # step A is of two optimizers
     assert steps_of(method) == [*both, {"head"}, *[FEATURES] * feature_steps]
 
@@ -75,7 +75,7 @@ def test_mcd_trains_all_then_the_heads_then_the_features(feature_steps: int) -> 
 @pytest.mark.parametrize("feature_steps", [0, 1])
 def test_mcd_makes_its_heads_disagree_and_its_features_agree(feature_steps: int) -> None:
     torch.manual_seed(0)
-    method = MCD(feature_steps=feature_steps, backbone=Tiny(dropout=0.0, batch_norm=False), num_classes=CLASSES)
+    method = MCD(feature_steps=feature_steps, backbone=Tiny(dropout=0.0, batch_norm=False), task=CLASSES)
     _, after_a, after_b, *after_c = measured(method, lambda batch: method.discrepancy(method.features(batch.target.x)))
     assert after_b > after_a
     assert all(value < after_b for value in after_c)
@@ -84,13 +84,13 @@ def test_mcd_makes_its_heads_disagree_and_its_features_agree(feature_steps: int)
 @pytest.mark.parametrize("critic_steps", [1, 4])
 def test_wdgrl_trains_its_critic_several_times_for_each_step_of_the_rest(critic_steps: int) -> None:
     torch.manual_seed(0)
-    method = WDGRL(critic_steps=critic_steps, hidden=8, backbone=Tiny(), bottleneck=6, num_classes=CLASSES)
+    method = WDGRL(critic_steps=critic_steps, hidden=8, backbone=Tiny(), bottleneck=6, task=CLASSES)
     assert steps_of(method) == [*[{"critic"}] * critic_steps, {*FEATURES, "head"}]
 
 
 def test_wdgrl_makes_its_critic_see_a_distance_and_its_features_reduce_it() -> None:
     torch.manual_seed(0)
-    method = WDGRL(penalty=0.0, trade_off=100.0, hidden=8, backbone=Tiny(dropout=0.0, batch_norm=False), num_classes=CLASSES)
+    method = WDGRL(penalty=0.0, trade_off=100.0, hidden=8, backbone=Tiny(dropout=0.0, batch_norm=False), task=CLASSES)
 
     def distance(batch: Any) -> Tensor:
         return method.distance(*(output.features for output in method.forward_pair(batch)))

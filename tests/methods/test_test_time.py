@@ -16,10 +16,10 @@ from tests.methods.hazy import Hazy
 from tests.test_methods import make, source_checkpoint
 from tests.toy import CLASSES, Tiny, Toy, trainer
 from tlda.backbones import LeNet
+from tlda.batch import Prediction
 from tlda.data import Domain, Images
 from tlda.errors import UserError
 from tlda.finetuning import StochNorm
-from tlda.method import Prediction
 from tlda.methods import TENT, AdaBN
 
 both = pytest.mark.parametrize("name", ["TENT", "AdaBN"])
@@ -58,18 +58,18 @@ def test_tent_is_the_papers_recipe(steps: int) -> None:
             optimizer.zero_grad()
             (-probabilities * probabilities.log()).sum(1).mean().backward()
             optimizer.step()
-        torch.testing.assert_close(batch.confidence, probabilities.detach().max(1).values, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(torch.tensor(batch.answers["confidence"]), probabilities.detach().max(1).values, atol=1e-5, rtol=1e-4)
 
 
 def test_tent_moves_the_affine_part_of_batchnorm_and_not_a_bit_else() -> None:
     method, data = from_source("TENT", steps=2, tent_lr=0.01).eval(), Toy()
     method.trainer = trainer()
     method.on_test_start()
-    method.infer(images(data)[:32])
+    method.answer(images(data)[:32], "target")
     assert method.adapted is not None
-    trained = nn.Sequential(method.backbone, method.bottleneck, method.head).state_dict()
+    trained = method.network.state_dict()
     moved = {key for key, value in method.adapted[0].state_dict().items() if not torch.equal(value, trained[key])}
-    assert moved == {"0.layers.2.weight", "0.layers.2.bias"}
+    assert moved == {"backbone.layers.2.weight", "backbone.layers.2.bias"}
 
 
 def test_adabn_normalises_by_all_training_rows_of_the_target() -> None:
@@ -80,7 +80,7 @@ def test_adabn_normalises_by_all_training_rows_of_the_target() -> None:
     norm = network[0].layers[2]
     norm.running_mean, norm.running_var = x.mean(0).detach(), x.var(0).detach()
     expected = network(images(data)[found.row]).softmax(1).max(1).values.detach()
-    torch.testing.assert_close(found.confidence, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(torch.tensor(found.answers["confidence"]), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_adabn_of_a_network_with_noise_in_its_normalisation_has_none() -> None:
@@ -91,7 +91,7 @@ def test_adabn_of_a_network_with_noise_in_its_normalisation_has_none() -> None:
             super().__init__()
             self.layers.insert(3, nn.BatchNorm1d(16))
 
-    method, data = AdaBN(backbone=Two(), num_classes=CLASSES, tuning=StochNorm()), Toy()
+    method, data = AdaBN(backbone=Two(), task=CLASSES, tuning=StochNorm()), Toy()
     trainer(1).test(method, data, verbose=False)
     first, second = ([buffer for name, buffer in method.adapt().named_buffers() if "running" in name] for _ in range(2))
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
@@ -108,7 +108,7 @@ def test_adabn_knows_no_order_of_the_rows() -> None:
 
     method = from_source("AdaBN")
     trainer().predict(method, data := Sorted(eval_batch_size=32))
-    norm = method.adapt()[0].layers[2]
+    norm = method.adapt().backbone.layers[2]
     whole = method.backbone.layers[:2]((images(data) - 0.5) / 0.5)
     assert norm.num_batches_tracked == 6
     torch.testing.assert_close(norm.running_mean, whole.mean(0), atol=1e-5, rtol=1e-4)
@@ -123,7 +123,7 @@ def test_nothing_is_moved_and_a_second_test_is_the_first(name: str) -> None:
     first = trainer().test(method, data, verbose=False)
     assert trainer().test(method, data, verbose=False) == first
     for one, other in zip(answers(method, data), answers(method, data), strict=True):
-        assert torch.equal(one.confidence, other.confidence)
+        assert one.answers["confidence"] == other.answers["confidence"]
     assert method.adapted is None
     assert [part.training for part in method.modules()] == modes
     assert before.keys() == method.state_dict().keys()
@@ -147,7 +147,7 @@ def test_source_images_are_not_touched_by_target_images_in_between(name: str) ->
     x, other = images(data)[:32], data.loaded[0].train.images[:8] / 255
     before = method(other).logits
     with torch.inference_mode():
-        target = method.infer(x)
+        target = method.answer(x, "target").logits
         assert torch.equal(before, method(other).logits)
     assert not torch.equal(target, method(x).logits)
 
@@ -155,18 +155,18 @@ def test_source_images_are_not_touched_by_target_images_in_between(name: str) ->
 @both
 def test_what_has_nothing_to_adapt_is_refused(name: str) -> None:
     with pytest.raises(UserError, match=rf"{name} adapts .* layers, and LeNet has none: set --model\.backbone\.batch_norm true"):
-        {"TENT": TENT, "AdaBN": AdaBN}[name](backbone=LeNet(), num_classes=CLASSES)
+        {"TENT": TENT, "AdaBN": AdaBN}[name](backbone=LeNet(), task=CLASSES)
 
 
 def test_tent_adapts_layer_norm_which_has_no_statistics() -> None:
     backbone = Tiny()
     backbone.layers[2] = nn.LayerNorm(16)
-    method = TENT(backbone=backbone, num_classes=CLASSES, tent_lr=0.1)
-    first, second = (method.eval().infer(images(Toy())) for _ in range(2))
+    method = TENT(backbone=backbone, task=CLASSES, tent_lr=0.1)
+    first, second = (method.eval().answer(images(Toy()), "target").logits for _ in range(2))
     assert torch.equal(first, method(images(Toy())).logits)
     assert not torch.equal(first, second)
     with pytest.raises(UserError, match="AdaBN adapts BatchNorm layers, and Tiny has none"):
-        AdaBN(backbone=backbone, num_classes=CLASSES)
+        AdaBN(backbone=backbone, task=CLASSES)
 
 
 def test_mistakes_have_a_sentence() -> None:

@@ -24,7 +24,7 @@ RADIUS = 0.05 * 16**0.5
 
 def make(dropout: float = 0.5, batch_norm: bool = True, **options: Any) -> VADA:
     seed_everything(0, verbose=False)
-    method = VADA(backbone=Tiny(dropout=dropout, batch_norm=batch_norm), num_classes=CLASSES, perturbation=0.05, **options)
+    method = VADA(backbone=Tiny(dropout=dropout, batch_norm=batch_norm), task=CLASSES, perturbation=0.05, **options)
     nn.init.normal_(method.head.weight, std=2.0)  # type: ignore[arg-type]
     return method.train()
 
@@ -123,7 +123,7 @@ def test_what_is_switched_off_comes_back_after_an_error_and_no_more_than_that() 
 
 def test_without_a_perturbation_nothing_changes_under_noise_of_normalisation_either() -> None:
     torch.manual_seed(0)
-    method = VADA(backbone=Tiny(dropout=0.5), num_classes=CLASSES, perturbation=0.0, tuning=StochNorm()).train()
+    method = VADA(backbone=Tiny(dropout=0.5), task=CLASSES, perturbation=0.0, tuning=StochNorm()).train()
     x = torch.rand(16, 1, 4, 4)
     method(x)  # the running statistics are then not those of the batch
     assert method.sensitivity(x).item() == 0.0

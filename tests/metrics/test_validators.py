@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from tlda.batch import Output, Sample
 from tlda.losses import entropy
 from tlda.metrics import VALIDATORS, Validators
 from tlda.metrics import validators as v
-from tlda.metrics.measures import Measures
+from tlda.tasks import Classification
+from tlda.tasks.measures import Measures
 
 OF_PREDICTIONS = {
     "entropy": entropy,
@@ -416,13 +418,13 @@ def test_rows_without_a_label_are_left_out_of_every_measure_and_no_others_are():
     known = labels >= 0
 
     def measured(rows):
-        measures = Measures(4)
+        measures = Measures(Classification(["a", "b", "c", "d"]))
         for batch in torch.split(rows, 3):
             sample = Sample(x[batch], labels[batch], batch)
-            measures.score("test", 1, logits[batch], sample)
-            measures.test_target(logits[batch], labels[batch])
-            measures.validate(None, sample, Output(logits[batch], logits[batch]), 0)
-        return measures
+            output, network = Output(logits[batch], logits[batch]), SimpleNamespace(head=None)
+            measures.test(network, sample, output, 1)
+            measures.validate(network, sample, output, 0)
+        return measures.first
 
     found, wanted = measured(torch.arange(8)), measured(torch.arange(8)[known])
     assert found.scores["test"][1]["accuracy"].compute() == (logits.argmax(1) == labels)[known].float().mean()
@@ -430,5 +432,5 @@ def test_rows_without_a_label_are_left_out_of_every_measure_and_no_others_are():
     assert torch.equal(torch.cat(found.validators.risk), torch.cat(wanted.validators.risk))
     assert torch.equal(torch.cat(found.validators.source), logits[known])
     none = measured(torch.tensor([1, 4]))
-    assert none.score("test", 1, logits[:0], Sample(x[:0], labels[:0], labels[:0])) == {}
+    assert none.score("test", Output(logits[:0], logits[:0]), Sample(x[:0], labels[:0], labels[:0]), 1) == {}
     assert (none.matrix(), len(none.validators.risk)) == (None, 0)

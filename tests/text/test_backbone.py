@@ -94,11 +94,11 @@ def test_models_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_low_rank_adapters_and_layer_decay_reach_the_encoder(model: str) -> None:
-    adapted = SourceOnly(backbone=Text(model), num_classes=2, tuning=LoRA(rank=2))
+    adapted = SourceOnly(backbone=Text(model), task=2, tuning=LoRA(rank=2))
     trained = {name for name, parameter in adapted.backbone.named_parameters() if parameter.requires_grad}
     assert trained
     assert all("lora" in name for name in trained)
     assert adapted(IDS).logits.shape == (2, 2)
-    decayed = SourceOnly(backbone=Text(model), num_classes=2, tuning=LayerDecay(0.5))
+    decayed = SourceOnly(backbone=Text(model), task=2, tuning=LayerDecay(0.5))
     rates = [group["lr_multiplier"] for group in decayed.parameter_groups() if group["name"].startswith("backbone")]
     assert len(set(rates)) == 3  # the embeddings, and each layer

@@ -19,7 +19,7 @@ from tlda.tasks.masked_tokens import Masking
 
 def made(model: str, **options: Any) -> MLM:
     torch.manual_seed(0)
-    return MLM(backbone=Text(model), num_classes=2, optimizer=Adam(5e-3), **options)
+    return MLM(backbone=Text(model), task=2, optimizer=Adam(5e-3), **options)
 
 
 def test_the_share_of_the_tokens_is_masked_as_in_bert(model: str) -> None:
@@ -52,7 +52,7 @@ def test_its_checkpoint_starts_any_other(root: Path, model: str, tmp_path: Path,
     method, run = made(model, source=source), trainer(1)
     run.fit(method, reviews(model, steps=2, seed=0))
     run.save_checkpoint(tmp_path / "mlm.ckpt")
-    other = SourceOnly(backbone=Text(model), num_classes=17, bottleneck=8, init_from=str(tmp_path / "mlm.ckpt"))
+    other = SourceOnly(backbone=Text(model), task=17, bottleneck=8, init_from=str(tmp_path / "mlm.ckpt"))
     head = other.head.weight.clone()
     trainer(1).validate(other, tagging(tmp_path, model), verbose=False)
     for key, value in method.backbone.state_dict().items():
@@ -62,8 +62,8 @@ def test_its_checkpoint_starts_any_other(root: Path, model: str, tmp_path: Path,
 
 def test_what_has_no_words_is_refused(root: Path, model: str) -> None:
     with pytest.raises(UserError, match="needs the backbone Text, and this is Tiny"):
-        MLM(backbone=Tiny(), num_classes=3)
-    with pytest.raises(UserError, match="MLM trains on texts or words or spans, and Toy gives values"):
-        trainer(1).fit(made(model), Toy())
+        MLM(backbone=Tiny(), task=3)
+    with pytest.raises(UserError, match="MLM trains on tokens, and the inputs of Toy are \\(1, 4, 4\\)"):
+        trainer(1).fit(MLM(backbone=Text(model), task=3), Toy())
     with pytest.raises(UserError, match=r"--model\.share is 1\.5"):
         made(model, share=1.5)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,13 +11,15 @@ import torch
 
 from tests.toy import trainer
 from tlda.backbones import Text
-from tlda.batch import Sample
+from tlda.batch import Output, Sample
 from tlda.data import Questions
 from tlda.errors import UserError
 from tlda.inputs import NOWHERE
 from tlda.methods import CDAN, DANN, SourceOnly
 from tlda.metrics.answers import Answer, AnswerScore, best_span, exact_match, token_f1
 from tlda.optim import Adam
+from tlda.tasks import Spans
+from tlda.tasks.measures import Measures
 
 CONTEXTS = ["the book was very good .", "the film was fine .", "a lens was in paris .", "the blade was bad .", "bo ran the a b c ."]
 
@@ -59,18 +62,18 @@ def test_source_only_and_alignment_learn_to_answer_and_others_say_that_they_do_n
     for method in (SourceOnly, DANN):
         torch.manual_seed(0)
         data = questions(tmp_path, model, steps=25)
-        made, run = method(backbone=Text(model), num_classes=2, optimizer=Adam(5e-3)), trainer(2)
+        made, run = method(backbone=Text(model), task=Spans(), optimizer=Adam(5e-3)), trainer(2)
         run.fit(made, data)
         found = {name: value for row in run.test(made, data, verbose=False) for name, value in row.items()}
         assert set(found) == {f"test/{d}/{m}" for d in ("source", "target") for m in ("f1", "exact_match")}
         assert found["test/target/f1"] > 0.9
-    with pytest.raises(UserError, match="CDAN trains on values or texts or words, and Questions gives spans"):
-        trainer(1).fit(CDAN(backbone=Text(model), num_classes=2), questions(tmp_path, model))
+    with pytest.raises(UserError, match="the loss 'domain' looks at the classes of a row, and Spans has none"):
+        trainer(1).fit(CDAN(backbone=Text(model), task=Spans()), questions(tmp_path, model))
 
 
 def test_no_answer_begins_in_the_question(tmp_path: Path, model: str) -> None:
     sample = questions(tmp_path, model).load()[0].train[torch.arange(3)]
-    logits = SourceOnly(backbone=Text(model), num_classes=2).eval()(sample.x).logits
+    logits = SourceOnly(backbone=Text(model), task=Spans()).eval()(sample.x).logits
     assert logits.shape == (6, sample.x.shape[1])
     marked = (sample.x[..., 1] == 1).repeat_interleave(2, 0)
     assert (logits[~marked] == NOWHERE).all()
@@ -199,11 +202,12 @@ def test_a_question_that_leaves_no_room_for_its_text_is_named(tmp_path: Path, mo
 def test_a_question_whose_answer_is_cut_off_counts_and_is_wrong(tmp_path: Path, model: str) -> None:
     data = questions(tmp_path, model)
     data.setup("fit")
-    measures = data.measures()
+    measures = Measures(data.task, data.places)
     sample = data.evaluation_rows[1][torch.tensor([0, 1])]
     logits = torch.full((4, sample.x.shape[1]), NOWHERE)
     logits[torch.arange(4), sample.y] = 1.0
     logits[2:] = NOWHERE
     logits[2:, 1] = 1.0
-    found = measures.score("test", 1, logits, sample._replace(y=torch.tensor([*sample.y[:2].tolist(), -1, -1])))
+    cut = sample._replace(y=torch.tensor([*sample.y[:2].tolist(), -1, -1]))
+    found = measures.test(SimpleNamespace(head=None), cut, Output(torch.zeros(4, 1), logits), 1)
     assert float(found["test/target/exact_match"].compute()) == 0.5

@@ -32,10 +32,10 @@ def records(tmp_path: Path, model: str, **options: Any) -> Records:
 def test_columns_are_named(tmp_path: Path, model: str) -> None:
     data = records(tmp_path, model)
     source, target = data.load()
-    assert data.class_names == ["neg", "pos"]
+    assert list(data.task.classes) == ["neg", "pos"]
     assert source.train.labels.tolist() == [1, 0, 1, 0]
     assert target.train.labels.tolist() == [0, 1, 0, 1]
-    assert (data.describe_row(3), data.task) == ("good book", "shop_to_mails")
+    assert (data.describe_row(3), data.transfer) == ("good book", "shop_to_mails")
     assert torch.equal(source.train[torch.tensor([2])].x, target.train[torch.tensor([1])].x)
 
 
@@ -157,7 +157,7 @@ def test_test_rows_with_labels_are_tested_beside_training_rows_without(tmp_path:
 
 def test_the_tokenizer_is_that_of_the_encoder(tmp_path: Path, model: str) -> None:
     def fit(tokenizer: Path) -> None:
-        trainer(1).fit(SourceOnly(backbone=Text(model), num_classes=2), records(tmp_path, str(tokenizer), batch_size=2, seed=0))
+        trainer(1).fit(SourceOnly(backbone=Text(model), task=2), records(tmp_path, str(tokenizer), batch_size=2, seed=0))
 
     same, other = (Path(shutil.copytree(model, tmp_path / name)) for name in ("same", "other"))
     fit(same)

@@ -66,14 +66,12 @@ def test_a_run_that_answers_questions_is_refused_in_a_sentence(tlda: Tlda, model
     run = fitted(tlda, model, "SourceOnly", data)
     done = tlda("report", run)
     assert done.code == 1
-    assert done.sentences == [
-        f"tlda: {run} is a run that answers questions, and a report is of rows with one class each: `tlda test` measures it"
-    ]
+    assert done.sentences == [f"tlda: {run} is a run of Spans, and a report is of rows with one class each: `tlda test` measures it"]
 
 
 @pytest.mark.parametrize("tuning", [None, LoRA(rank=2)])
 def test_saliency_is_the_slope_of_the_logit(model, tuning):
-    method = SourceOnly(backbone=Text(model), num_classes=3, tuning=tuning).eval()
+    method = SourceOnly(backbone=Text(model), task=3, tuning=tuning).eval()
     x = torch.tensor([[2, 9, 30, 31, 3]])
     found = saliency(method.backbone, method, x, 0, 1)
     embeddings = method.backbone.model.get_input_embeddings()

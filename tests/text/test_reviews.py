@@ -26,7 +26,7 @@ def reviews(model: str, **options: Any) -> Reviews:
 def test_texts_are_read_with_their_labels_and_padded_to_the_longest(root: Path, model: str) -> None:
     data = reviews(model)
     source, target = data.load()
-    assert data.class_names == ["0", "1"]
+    assert list(data.task.classes) == ["0", "1"]
     assert (len(source.train), len(source.test or []), len(target.train), len(target.test or [])) == (24, 12, 24, 12)
     assert target.unlabelled is not None
     assert target.unlabelled.labels.tolist() == [-1] * 12
@@ -157,7 +157,7 @@ def test_short_texts_of_one_domain_meet_short_ones_of_the_other(root: Path, mode
 def test_methods_train_on_texts_unchanged(root: Path, model: str, method: Any) -> None:
     torch.manual_seed(0)
     data = reviews(model, steps=30, seed=0)
-    made = method(backbone=Text(model), num_classes=2, optimizer=Adam(5e-3))
+    made = method(backbone=Text(model), task=2, optimizer=Adam(5e-3))
     run = trainer(2)
     run.fit(made, data)
     found = {name: value for row in run.test(made, data, verbose=False) for name, value in row.items()}
@@ -168,8 +168,8 @@ def test_methods_train_on_texts_unchanged(root: Path, model: str, method: Any) -
 def test_source_free_adaptation_of_texts(root: Path, model: str, tmp_path: Path) -> None:
     data = reviews(model, steps=4, seed=0)
     run = trainer(1)
-    run.fit(SourceOnly(backbone=Text(model), num_classes=2), data)
+    run.fit(SourceOnly(backbone=Text(model), task=2), data)
     run.save_checkpoint(tmp_path / "source.ckpt")
-    shot = SHOT(backbone=Text(model), num_classes=2, init_from=str(tmp_path / "source.ckpt"))
+    shot = SHOT(backbone=Text(model), task=2, init_from=str(tmp_path / "source.ckpt"))
     trainer(1).fit(shot, reviews(model, steps=2, seed=0))
     assert len(shot.pseudo_labels) == 36

@@ -10,10 +10,9 @@ from seqeval.metrics import f1_score
 from tests.toy import Tiny, trainer
 from tlda.backbones import Text
 from tlda.batch import Sample, TargetBatch
-from tlda.config.classes import subclasses
 from tlda.data import Tagging
-from tlda.errors import UserError
-from tlda.inputs import arranged, joined, split
+from tlda.errors import UserError, subclasses
+from tlda.inputs import joined, split
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
 from tlda.methods import DANN, MCC, MCD, SourceOnly
@@ -67,7 +66,7 @@ def test_each_word_is_a_row_with_its_tag(tmp_path: Path, model: str) -> None:
     data = tagging(tmp_path, model)
     train = data.load()[0].train
     sample = train[torch.tensor([2, 0])]
-    assert [data.class_names[c] for c in sample.y] == ["DET", "NOUN", "VERB", "ADV", "ADV", "PUNCT", "DET", "NOUN", "VERB", "PUNCT"]
+    assert [data.task.classes[c] for c in sample.y] == ["DET", "NOUN", "VERB", "ADV", "ADV", "PUNCT", "DET", "NOUN", "VERB", "PUNCT"]
     assert sample.x.shape == (2, 8, 2)
     assert (sample.x[..., 1] == 1).sum(1).tolist() == [6, 4]
     assert sample.row.tolist() == [*range(9, 15), *range(4)]
@@ -91,7 +90,7 @@ def test_a_word_of_several_tokens_is_one_row(tmp_path: Path, model: str) -> None
 def test_methods_see_words_unchanged(tmp_path: Path, model: str, method: Any) -> None:
     torch.manual_seed(0)
     data = tagging(tmp_path, model, steps=10)
-    made = method(backbone=Text(model), num_classes=17, optimizer=Adam(5e-3))
+    made = method(backbone=Text(model), task=data.task, optimizer=Adam(5e-3))
     run = trainer(1)
     run.fit(made, data)
     found = {name: value for row in run.test(made, data, verbose=False) for name, value in row.items()}
@@ -101,14 +100,14 @@ def test_methods_see_words_unchanged(tmp_path: Path, model: str, method: Any) ->
 
 def test_the_joint_forward_is_that_of_each_domain(tmp_path: Path, model: str) -> None:
     data = tagging(tmp_path, model)
-    method = DANN(backbone=Text(model), num_classes=17).eval()
+    method = DANN(backbone=Text(model), task=data.task).eval()
     rows = data.load()[0].train
     inputs = [rows[torch.tensor(numbers)].x for numbers in ([0, 3], [2])]
     assert inputs[0].shape[1] < inputs[1].shape[1]
     for output, x in zip(split(method(joined(inputs)), inputs), inputs, strict=True):
         torch.testing.assert_close(output.features, method(x).features)
         assert len(output.logits) == int((x[..., 1] == 1).sum())
-        assert arranged(output.logits, x) is output.logits
+        assert method.task.arrange(output.logits, x) is output.logits
     DomainAdversarial(hidden=8).build(16, 17)
 
 
@@ -132,9 +131,9 @@ def test_what_trains_is_never_what_measures(tmp_path: Path, model: str) -> None:
 
 def test_entities_of_types_that_are_not_shared_are_no_entities(tmp_path: Path, model: str) -> None:
     data = entities(tmp_path, model)
-    assert data.class_names == ["O", "B-person", "I-person", "B-place", "I-place"]
+    assert list(data.task.classes) == ["O", "B-person", "I-person", "B-place", "I-place"]
     assert data.load()[1].train[torch.tensor([1])].y.tolist() == [0, 3, 4, 0]
-    assert entities(tmp_path, model, types=["place"]).class_names == ["O", "B-place", "I-place"]
+    assert list(entities(tmp_path, model, types=["place"]).task.classes) == ["O", "B-place", "I-place"]
     with pytest.raises(UserError, match=r"--data.types names 'plac', which is no type of both politics and science; did you mean 'place'"):
         entities(tmp_path, model, types=["plac"]).load()
 
@@ -142,7 +141,7 @@ def test_entities_of_types_that_are_not_shared_are_no_entities(tmp_path: Path, m
 def test_entities_are_measured_as_spans(tmp_path: Path, model: str) -> None:
     torch.manual_seed(0)
     data = entities(tmp_path, model, steps=25)
-    method, run = SourceOnly(backbone=Text(model), num_classes=5, optimizer=Adam(5e-3)), trainer(1)
+    method, run = SourceOnly(backbone=Text(model), task=data.task, optimizer=Adam(5e-3)), trainer(1)
     run.fit(method, data)
     found = {name: value for row in run.test(method, data, verbose=False) for name, value in row.items()}
     assert found["test/target/f1"] > 0.9
@@ -225,15 +224,20 @@ def encoder(model: str) -> Text:
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_trains_on_words_or_says_that_it_does_not(tmp_path: Path, model: str, name: str) -> None:
     cls, data, run = METHODS[name], tagging(tmp_path, model, steps=1, batch_size=5), trainer(1, limit_val_batches=0)
-    backbone = encoder(model) if "texts" in cls.inputs else Tiny()
-    method = cls(backbone=backbone, num_classes=17)
-    if "words" not in cls.inputs:
-        with pytest.raises(UserError, match=f"{name} trains on .*, and Tagging gives words"):
-            run.fit(method, data)
+    losses = {"DeepJDOT"}  # whose loss pairs rows
+    if cls.pairs_rows or name in losses:
+        with pytest.raises(UserError, match="pairs the rows of two domains"):
+            cls(backbone=encoder(model), task=data.task)
         return
+    if cls.takes in ("numbers", "images"):
+        with pytest.raises(UserError, match=f"{name} trains on {cls.takes}, and the inputs of Tagging are tokens"):
+            run.fit(cls(backbone=Tiny(), task=data.task), data)
+        return
+    backbone = encoder(model)
+    method = cls(backbone=backbone, task=data.task)
     if method.batch_type is TargetBatch:  # it goes on from a network of the source
-        run.fit(SourceOnly(backbone=backbone, num_classes=17), data)
+        run.fit(SourceOnly(backbone=backbone, task=data.task), data)
         run.save_checkpoint(tmp_path / "source.ckpt")
-        method = cls(backbone=encoder(model), num_classes=17, init_from=str(tmp_path / "source.ckpt"))
+        method = cls(backbone=encoder(model), task=data.task, init_from=str(tmp_path / "source.ckpt"))
     trainer(1, limit_val_batches=0).fit(method, data)
     assert all(value.isfinite().all() for value in method.state_dict().values())

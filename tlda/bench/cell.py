@@ -164,8 +164,8 @@ def _checkpoint(folder: Path, cell: Cell) -> Path:
 def _translation(folder: Path, cell: Cell) -> Path:
     """The source as ``cell`` translates it, which is done where it is not, or not to the end."""
     from tlda.bench.results import claim
+    from tlda.config.build import translate_checkpoint
     from tlda.data.translated import MANIFEST
-    from tlda.translation.translate import translate_checkpoint
 
     checkpoint, path = _checkpoint(folder, cell), cell.translation(folder)
     with claim(folder, cell, -1):

@@ -183,7 +183,8 @@ def _kept(key: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, A
     names = [str(part.get("class_path", "")).rpartition(".")[2] for part in (below, above)]
     if not all(names) or names[0] == names[1] or "init_args" not in below:
         return below
-    from tlda.config.classes import BASES, options, subclasses
+    from tlda.config.classes import BASES, options
+    from tlda.errors import subclasses
 
     cls = subclasses(BASES[key]).get(names[1]) if key in BASES else None
     kept = {name: value for name, value in below["init_args"].items() if cls is None or name in options(cls)}

@@ -8,8 +8,8 @@ import re
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes are known)
-from tlda.config.classes import BASES, subclasses
-from tlda.errors import UserError, near
+from tlda.config.classes import BASES
+from tlda.errors import UserError, near, subclasses
 
 KINDS = {
     "methods": "model",

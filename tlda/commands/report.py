@@ -36,8 +36,8 @@ def report(args: list[str]) -> None:
     if options.results and not table:
         raise UserError("--results is for a table: a run's folder is its own; leave it out")
     if table:
+        from tlda.bench.of_table import of_table
         from tlda.bench.tune import with_tuned
-        from tlda.report.of_table import of_table
 
         found = of_table(with_tuned(table, table.results))
     else:

@@ -104,7 +104,7 @@ class Run(LightningCLI):
     # Parsing
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.task", "model.init_args.task", apply_on="instantiate")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -121,8 +121,8 @@ class Run(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         hidden = {"h", "help", "c", "config", "print_config"}
         known = [name.lstrip("-") for action in self._subcommand_parsers[args[0]]._actions for name in action.option_strings]
-        if values(args, "model.num_classes", "model.init_args.num_classes"):
-            raise UserError("--model.num_classes is the data's number of classes: leave it out, or choose classes with --data.classes")
+        if values(args, "model.task", "model.init_args.task"):
+            raise UserError("--model.task is what the data ask for: leave it out, or choose classes with --data.classes")
         for path, config in configurations(args):
             require_config(path, config, {*known} - hidden)
         with explained(known):
@@ -198,7 +198,7 @@ class Run(LightningCLI):
         options = self.options.trainer
         kept: dict[str, Any] = {"default_root_dir": str(folder)}
         if options.logger in (None, True):
-            kept["logger"] = loggers(folder, self.datamodule.task, [type(self.model).__name__, self.datamodule.task])
+            kept["logger"] = loggers(folder, self.datamodule.transfer, [type(self.model).__name__, self.datamodule.transfer])
         if self.subcommand != "fit" or options.enable_checkpointing is False:
             return kept | {"enable_checkpointing": False}
         made = self._get(self.config_init, "trainer")
@@ -275,7 +275,7 @@ def run_stamp(command: list[str]) -> str:
 
 def folder_of(root: str | None, method: Method, data: DomainPair, seed: Any, stamp: str) -> Path:
     """The folder of a run, ``ROOT/TASK/METHOD/SEED-STAMP``, where ROOT is ``runs`` by default."""
-    return Path(root or "runs") / data.task / type(method).__name__ / f"{seed}-{stamp}"
+    return Path(root or "runs") / data.transfer / type(method).__name__ / f"{seed}-{stamp}"
 
 
 def remove_empty(folders: list[Path]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import functools
 import json
+from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser
 from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser
 
@@ -18,8 +20,11 @@ from tlda.config.protocol import with_protocol
 from tlda.config.ranges import require_ranges, require_trainer_ranges
 from tlda.config.sentences import explained
 from tlda.data.pair import DomainPair
+from tlda.errors import UserError
 from tlda.method import Method
+from tlda.training import checkpoint
 from tlda.training.lightning import Unprofiled
+from tlda.translation.translate import translate_method
 
 
 @functools.cache
@@ -28,7 +33,7 @@ def _parser() -> LightningArgumentParser:
     parser.add_lightning_class_args(Trainer, "trainer")
     parser.add_lightning_class_args(Method, "model", subclass_mode=True)
     parser.add_lightning_class_args(DomainPair, "data", subclass_mode=True)
-    parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+    parser.link_arguments("data.task", "model.init_args.task", apply_on="instantiate")
     return parser
 
 
@@ -69,3 +74,49 @@ def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, T
     callbacks = [*(own if isinstance(own, list) else [own]), *trainer.get("callbacks", [])]
     options = {**made.trainer, **trainer, "callbacks": callbacks}
     return made.model, made.data, Trainer(**{**options, "profiler": options["profiler"] or Unprofiled()})
+
+
+def load(path: str | Path) -> Method:
+    """The method of the checkpoint at ``path``, built from the checkpoint alone and ready to use, in evaluation mode.
+
+    Raises:
+        UserError: the file is no checkpoint of tlda's, or does not say how its network was made.
+    """
+    found = checkpoint.read(path)
+    if "model" not in found.get(checkpoint.KEY, {}):
+        raise UserError(f"{path} does not say how its network was made: build the method and use its load_from_checkpoint")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Method, "model")
+    model = checkpoint.without_files(found[checkpoint.KEY]["model"])
+    model["init_args"]["task"] = 2  # some number, until the options are parsed
+    with explained():
+        parsed = parser.parse_object({"model": model})
+        parsed.model.init_args.task = checkpoint.task_from(found[checkpoint.KEY]["task"])
+        method: Method = parser.instantiate_classes(parsed).model
+    method.load_state_dict(found["state_dict"], strict=method.strict_loading)
+    return method.eval()
+
+
+def data_of(recipe: Any, checkpoint: Path, changes: dict[str, str | None]) -> DomainPair:
+    """The data of the ``recipe`` in ``checkpoint``, with the ``changes`` that are not None."""
+    if recipe is None:
+        raise UserError(f"{checkpoint} does not say what it was trained on: train with `tlda fit`, which writes that down")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(DomainPair, "data")
+    for name, value in changes.items():
+        if value is not None and name not in recipe["init_args"]:
+            raise UserError(f"{recipe['class_path'].rsplit('.', 1)[-1]} has no option '{name}': leave --{name} out")
+    made = {**recipe["init_args"], **{name: value for name, value in changes.items() if value is not None}}
+    with explained():
+        data: DomainPair = parser.instantiate_classes(parser.parse_object({"data": {**recipe, "init_args": made}})).data
+    return data
+
+
+def translate_checkpoint(path: Path, out: Path, changes: dict[str, str | None]) -> int:
+    """Translate the source of the data of the checkpoint at ``path`` into the folder ``out``, and return the number of images.
+
+    ``changes`` are options of the data that take the place of the training's, where they are not None; errors are those of
+    :func:`tlda.translation.translate.translate_method`.
+    """
+    method, recipe = load(path), checkpoint.recipe(path)
+    return translate_method(method, data_of(recipe.get("data"), path, changes), path, out, recipe)

@@ -33,15 +33,6 @@ BASES: dict[str, type] = {
 """What each option that names a class takes."""
 
 
-def subclasses(base: type) -> dict[str, type]:
-    """Every known subclass of ``base`` by its short name."""
-    found: dict[str, type] = {}
-    children: list[type] = base.__subclasses__()
-    for child in children:
-        found |= ({} if child.__name__.startswith("_") else {child.__name__: child}) | subclasses(child)
-    return found
-
-
 def options(cls: type) -> set[str]:
     """The options of ``cls``, those that it hands on to its base included."""
     names: set[str] = set()

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tlda.config.classes import BASES, options, subclasses
+from tlda.config.classes import BASES, options
 from tlda.config.overlays import near_option
-from tlda.errors import UserError, near
+from tlda.errors import UserError, near, subclasses
 
 LIST = "a list, as in [1,2]"
 WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "dict": "a mapping", "list": LIST, "Sequence": LIST}
@@ -49,8 +49,8 @@ def sentence(message: str, known: Iterable[str]) -> str:
     """What the parser's ``message`` means; ``known`` are the options of the command."""
     place = ".".join(re.findall(r'Parser key "([^"]+)"', message))
     if match := re.search(r"Option '([^']+)' is not accepted", message):
-        cls = _import(re.findall(r"given class_path '([^']+)'", message)[-1])
-        return f"{cls.__name__} has no option '{match[1]}'{near(match[1], options(cls) - {'num_classes'})}"
+        cls = import_class(re.findall(r"given class_path '([^']+)'", message)[-1])
+        return f"{cls.__name__} has no option '{match[1]}'{near(match[1], options(cls) - {'task'})}"
     if match := re.search(r"(?:Unrecognized|unrecognized) arguments: ([^\s=]+)", message):
         return f"unknown option '{match[1]}'{near_option(match[1].lstrip('-'), known)}"
     if match := re.search(r"arguments are required: ([^\n]+)", message):
@@ -61,7 +61,8 @@ def sentence(message: str, known: Iterable[str]) -> str:
     return _bad_class(message, place) or _bad_value(message, place)
 
 
-def _import(class_path: str) -> Any:
+def import_class(class_path: str) -> Any:
+    """The class at ``MODULE.CLASS``."""
     module, _, name = class_path.rpartition(".")
     return getattr(importlib.import_module(module), name)
 

@@ -1,5 +1,6 @@
 """Data: the pairing of domains, and one module a family."""
 
+from tlda.batch import Rows
 from tlda.data.arrays import Images
 from tlda.data.augment import ColourJitter, Cutout, RandAugment, RandomAffine, RandomCrop, RandomHorizontalFlip
 from tlda.data.datasets import Datasets
@@ -7,7 +8,8 @@ from tlda.data.digits import Digits
 from tlda.data.features import Features
 from tlda.data.folders import Folders
 from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, VisDA2017
-from tlda.data.pair import Augment, Domain, DomainPair, Rows
+from tlda.data.pair import Augment, DomainPair
+from tlda.data.rows import Domain
 from tlda.data.samplers import Buckets, Once, Steps
 from tlda.data.style import FDA, ColourTransfer
 from tlda.data.surf import OfficeCaltech10SURF

@@ -116,7 +116,7 @@ def subject(name: str, root: str | None) -> tuple[Layout, Path, list[str]]:
     Raises:
         UserError: ``name`` is neither.
     """
-    from tlda.config.classes import subclasses
+    from tlda.errors import subclasses
 
     families = {family: cls.layout for family, cls in subclasses(Folders).items()}  # type: ignore[attr-defined]
     if name in families:

@@ -16,8 +16,10 @@ from torch.utils.data import Dataset, Subset
 from tlda.batch import Sample
 from tlda.data.files import pixels, upright
 from tlda.data.layouts import few
-from tlda.data.pair import Domain, DomainPair
+from tlda.data.pair import DomainPair
+from tlda.data.rows import Domain
 from tlda.errors import UserError
+from tlda.tasks import Classification, Task
 
 UNKNOWN = -1
 """The label of a row that has none."""
@@ -193,10 +195,10 @@ class Datasets(DomainPair):
             _require_alike(self.names, given)
 
     @property
-    def class_names(self) -> list[str]:
+    def task(self) -> Task:
         if self.names is None:
             self.names = [str(c) for c in range(1 + max(int(items.labels.max()) for items in self.items.values()))]
-        return self.names
+        return Classification(self.names)
 
     def load(self) -> tuple[Domain, Domain]:
         reference = self.items["source"].first.shape

@@ -14,10 +14,12 @@ from tlda.data.cache import cached
 from tlda.data.download import Store
 from tlda.data.files import idx_images, mnist_m, svhn, usps_hdf5, usps_libsvm
 from tlda.data.fonts import fonts
-from tlda.data.pair import Domain, DomainPair
+from tlda.data.pair import DomainPair
 from tlda.data.photos import blend, photographs
 from tlda.data.pooling import require_distinct
+from tlda.data.rows import Domain
 from tlda.errors import UserError, near
+from tlda.tasks import Classification, Task
 
 PHOTOS = "+photos"
 
@@ -113,8 +115,8 @@ class Digits(DomainPair):
         self.store = Store(Path(root or os.environ.get("TLDA_DATA") or "data"), download)
 
     @property
-    def class_names(self) -> list[str]:
-        return self.classes
+    def task(self) -> Task:
+        return Classification(self.classes)
 
     def load(self) -> tuple[Domain, Domain]:
         channels = 3 if any(n.endswith(PHOTOS) or n in COLOURED for n in (self.source, self.target)) else 1

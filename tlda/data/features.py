@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from tlda.backbones import Backbone
-from tlda.batch import Sample
+from tlda.batch import Rows, Sample
 from tlda.data.arrays import digest, runs
 from tlda.data.cache import mapped, slug
 from tlda.data.extractor import Extractor
-from tlda.data.pair import Domain, DomainPair, Rows, content, lengths_of, refuse_idle, refuse_translated
+from tlda.data.pair import DomainPair, refuse_idle, refuse_translated
 from tlda.data.progress import progress
+from tlda.data.rows import Domain, content, lengths_of
 from tlda.data.tasks import Relabelled, Tasks
+from tlda.data.text.tokenizers import require_tokenizer
 from tlda.errors import UserError
-from tlda.metrics.measures import Measures, require_tokenizer
+from tlda.tasks import Task
 
 
 @dataclass
@@ -91,21 +93,18 @@ class Features(DomainPair):
         self.data, self.extractor, self.standardise = data, extractor, standardise
 
     @property
-    def class_names(self) -> list[str]:
-        return self.data.class_names
+    def task(self) -> Task:
+        return self.data.task
 
     @property
-    def task(self) -> str:
-        return self.data.task
+    def transfer(self) -> str:
+        return self.data.transfer
 
     def describe_row(self, row: int) -> str:
         return self.data.describe_row(row)
 
     def fingerprint(self) -> str:
         return self.data.fingerprint()
-
-    def measures(self) -> Measures:
-        return self.data.measures()
 
     def load(self) -> tuple[Domain, Domain]:
         extractor = Extractor(self.extractor, self._device)

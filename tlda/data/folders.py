@@ -15,15 +15,17 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 import torch
 from torch import Tensor
 
-from tlda.batch import Sample
+from tlda.batch import ONE_DOMAIN, Sample
 from tlda.data.arrays import digest, require_size
 from tlda.data.cache import mapped, size_limit, slug
 from tlda.data.files import decode, image_files, pixels, reading
 from tlda.data.layouts import Classes, Found, Layout, few
-from tlda.data.pair import Domain, DomainPair
+from tlda.data.pair import DomainPair
 from tlda.data.pooling import require_apart, require_distinct
 from tlda.data.progress import progress
+from tlda.data.rows import Domain
 from tlda.errors import UserError, near
+from tlda.tasks import Classification, Task
 
 T = TypeVar("T")
 
@@ -51,12 +53,18 @@ class Files:
     labels: Tensor
     size: int
     turned: bool = True
+    domains: Tensor | None = None
+    """Which of the pooled domains each file is of, (n,); None where there is one."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, rows: Tensor) -> Sample:
-        return Sample(torch.stack([self.read(self.paths[row]) for row in rows.tolist()]), self.labels[rows], rows)
+        return Sample(torch.stack([self.read(self.paths[row]) for row in rows.tolist()]), self.labels[rows], rows, self.domain(rows))
+
+    def domain(self, rows: Tensor) -> Tensor:
+        """Which of the pooled domains ``rows`` are of."""
+        return ONE_DOMAIN if self.domains is None else self.domains[rows]
 
     def read(self, path: Path) -> Tensor:
         """The image of one of the files, see :func:`read_image`."""
@@ -89,7 +97,8 @@ class Files:
     def without(self, rows: set[int]) -> Self:
         """All but some rows."""
         kept = [row for row in range(len(self)) if row not in rows]
-        return replace(self, paths=[self.paths[row] for row in kept], labels=self.labels[kept])
+        domains = None if self.domains is None else self.domains[kept]
+        return replace(self, paths=[self.paths[row] for row in kept], labels=self.labels[kept], domains=domains)
 
 
 @dataclass
@@ -115,7 +124,7 @@ class DecodedFiles(Files):
             yield torch.stack(part)
 
     def __getitem__(self, rows: Tensor) -> Sample:
-        return Sample(self.images[rows], self.labels[rows], rows)
+        return Sample(self.images[rows], self.labels[rows], rows, self.domain(rows))
 
 
 class Folders(DomainPair):
@@ -170,7 +179,7 @@ class Folders(DomainPair):
         self.size, self.on_error, self.in_memory = require_size(size), on_error, in_memory
 
     @cached_property
-    def class_names(self) -> list[str]:
+    def task(self) -> Task:
         there = {name: list(found.train) for name, found in self.found.items()}
         for name in self.sources:
             if not there[name]:
@@ -179,7 +188,7 @@ class Folders(DomainPair):
         names = _chosen(self.classes, labelled) if self.classes else self._shared(labelled)
         if len(names) < 2:
             raise UserError(f"{self.root / self.sources[0]} has only one class, {names}: a classifier needs two")
-        return names
+        return Classification(names)
 
     @cached_property
     def found(self) -> dict[str, Found]:
@@ -205,7 +214,7 @@ class Folders(DomainPair):
 
         def read(files: Files) -> Files:
             kept = files if self.on_error == "raise" else whole(files)
-            return kind(kept.paths, kept.labels, kept.size, kept.turned)
+            return kind(kept.paths, kept.labels, kept.size, kept.turned, kept.domains)
 
         def domain(name: str, train: Files, test: Files | None) -> Domain:
             return Domain(name, read(train), test and read(test), labelled=bool((train.labels != UNKNOWN).all()))
@@ -239,9 +248,10 @@ class Folders(DomainPair):
         return self._files([part.train for part in found]), self._files(tests) if len(tests) == len(found) else None
 
     def _files(self, parts: Sequence[Classes]) -> Files:
-        found = [(path, label) for part in parts for label, c in enumerate(self.class_names) for path in part.get(c, ())]
-        labels = torch.tensor([label for _, label in found], dtype=torch.long)
-        return Files([path for path, _ in found], labels, self.size, self.layout.turned)
+        classes = list(enumerate(self.task.classes))
+        found = [(path, label, n) for n, part in enumerate(parts) for label, c in classes for path in part.get(c, ())]
+        labels, domains = (torch.tensor([line[column] for line in found], dtype=torch.long) for column in (1, 2))
+        return Files([path for path, *_ in found], labels, self.size, self.layout.turned, domains if len(parts) > 1 else None)
 
     def describe_row(self, row: int) -> str:
         target = self.loaded[1]

@@ -41,8 +41,10 @@ def hold_out(name: str, rows: int, labels: Tensor, share: float, seed: int) -> t
 
 
 def shots(rows: int, labels: Tensor, count: int, classes: int, seed: int) -> Tensor:
-    """``count`` rows of each class of ``labels`` (rows,), drawn by ``seed``; all of a class that has fewer."""
+    """``count`` rows of each class of ``labels`` (rows,), drawn by ``seed``; all of a class that has fewer; of no class, ``count`` rows."""
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    if not _is_one_a_row(labels, rows):
+        return order[:count]
     return torch.cat([order[labels[order] == c][:count] for c in range(classes)])
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -14,151 +14,18 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tlda.batch import Pair, Sample, Unlabelled
-from tlda.data.arrays import digest, runs
+from tlda.batch import Pair, Rows, Sample, Unlabelled
+from tlda.data.arrays import digest
 from tlda.data.holding import hold_out, shots, warn_of_absent
+from tlda.data.rows import Domain, Subset, digest_of, lengths_of
 from tlda.data.samplers import ALONE, Buckets, Once, Steps
 from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
-from tlda.inputs import joined
+from tlda.tasks import Place, Task
 
-if TYPE_CHECKING:
-    from tlda.metrics.measures import Measures
-
-
-class Rows(Protocol):
-    """A data set that is read a batch at a time: no Python runs per sample where its rows live in memory."""
-
-    @property
-    def labels(self) -> Tensor:
-        """The class of each row, (n,)."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: Tensor) -> Sample: ...
-
-
-@dataclass
-class Domain:
-    """One domain: its training rows, its test rows where its distributor keeps some apart, and whether all training rows have labels.
-
-    A label of -1 is none. Rows without labels beside those with them are ``unlabelled``: adaptation to the domain trains on both.
-    """
-
-    name: str
-    train: Rows
-    test: Rows | None = None
-    labelled: bool = True
-    unlabelled: Rows | None = None
-
-    @property
-    def splits(self) -> list[Rows]:
-        """All rows that there are."""
-        return [split for split in (self.train, self.test, self.unlabelled) if split is not None]
-
-    def map(self, change: Callable[[Any], Rows]) -> Domain:
-        """The domain with each of its sets of rows changed."""
-        parts = {"train": self.train, "test": self.test, "unlabelled": self.unlabelled}
-        changed: dict[str, Any] = {name: change(rows) for name, rows in parts.items() if rows is not None}
-        return replace(self, **changed)
-
-    @property
-    def without_labels(self) -> WithoutLabels:
-        """The training rows, none of whose labels can be reached."""
-        return WithoutLabels(self.train if self.unlabelled is None else Joined([self.train, self.unlabelled]))
-
-
-@dataclass
-class Subset:
-    """Some ``rows`` of a data set."""
-
-    data: Rows
-    rows: Tensor
-
-    @property
-    def labels(self) -> Tensor:
-        return self.data.labels[self.rows]
-
-    @property
-    def lengths(self) -> Tensor | None:
-        """The length of each row, where the data have lengths."""
-        lengths = lengths_of(self.data)
-        return None if lengths is None else lengths[self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, rows: Tensor) -> Sample:
-        return self.data[self.rows[rows]]
-
-    @property
-    def digest(self) -> str:
-        """A hash of the data and of which rows these are."""
-        return digest((digest_of(self.data).encode(), self.rows))
-
-    @property
-    def content(self) -> str:
-        """A hash of the inputs and of which rows these are."""
-        return digest((content(self.data).encode(), self.rows))
-
-
-@dataclass
-class WithoutLabels:
-    """A data set whose labels cannot be reached."""
-
-    data: Rows
-
-    @property
-    def lengths(self) -> Tensor | None:
-        """The length of each row, where the data have lengths."""
-        return lengths_of(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, rows: Tensor) -> Unlabelled:
-        sample = self.data[rows]
-        return Unlabelled(sample.x, sample.row)
-
-
-def lengths_of(data: Any) -> Tensor | None:
-    """The number of tokens of each row of ``data``, (n,), where its rows are texts."""
-    return getattr(data, "lengths", None)
-
-
-@dataclass
-class Joined:
-    """The rows of several data sets, one after the other."""
-
-    parts: Sequence[Rows]
-
-    @cached_property
-    def labels(self) -> Tensor:
-        """The class of each row, (n,)."""
-        return torch.cat([part.labels for part in self.parts])
-
-    @property
-    def lengths(self) -> Tensor | None:
-        """The length of each row, where the data have lengths."""
-        lengths = [lengths_of(part) for part in self.parts]
-        return None if None in lengths else torch.cat(lengths)  # type: ignore[arg-type]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.parts))
-
-    def __getitem__(self, rows: Tensor) -> Sample:
-        ends = torch.tensor([0, *map(len, self.parts)]).cumsum(0)
-        owner = torch.bucketize(rows, ends[1:], right=True)
-        found = [(i, (owner == i).nonzero().flatten()) for i in sorted(set(owner.tolist()))]
-        samples = [self.parts[i][rows[places] - ends[i]] for i, places in found]
-        back = torch.cat([places for _, places in found]).argsort()
-        return Sample(joined([sample.x for sample in samples])[back], torch.cat([sample.y for sample in samples])[back], rows)
-
-    @property
-    def digest(self) -> str:
-        """A hash of the parts."""
-        return digest([digest_of(part).encode() for part in self.parts])
+ROLES: tuple[Literal["source", "target"], ...] = ("source", "target")
+"""The roles of the two domains, in their order."""
 
 
 class Augment(torch.nn.Module):
@@ -170,7 +37,7 @@ class Augment(torch.nn.Module):
 
 
 class DomainPair(LightningDataModule):
-    """A source and a target domain. A subclass says what they are in :meth:`load` and :attr:`class_names`.
+    """A source and a target domain. A subclass says what they are in :meth:`load`, and what is learnt in :attr:`task`.
 
     The target's test rows measure; where its distributor keeps none apart, all its rows do, as is usual, unless the
     method sees their labels: then a part held out of them does. The source's test rows, or a part held out of its training
@@ -225,8 +92,8 @@ class DomainPair(LightningDataModule):
     # What a subclass says
 
     @property
-    def class_names(self) -> list[str]:
-        """The names of the classes, the same in both domains."""
+    def task(self) -> Task:
+        """What is learnt of a row, such as :class:`tlda.tasks.Classification` with the names of the classes; the same in both domains."""
         raise NotImplementedError
 
     def load(self) -> tuple[Domain, Domain]:
@@ -243,45 +110,28 @@ class DomainPair(LightningDataModule):
         return self.load()
 
     def fingerprint(self) -> str:
-        """A hash of what the data are, 16 hexadecimal digits: class names, labels, and images or the state of their files."""
+        """A hash of what the data are, 16 hexadecimal digits: names of the classes, labels, and images or the state of their files."""
         splits = (split for domain in self.loaded for split in domain.splits)
-        return digest([*(f"{name}\0".encode() for name in self.class_names), *(digest_of(split).encode() for split in splits)])
-
-    inputs: ClassVar[str] = "values"
-    """What the rows are: ``values`` (images or vectors), ``texts``, ``words`` (texts, each word of which has a class), or ``spans``."""
+        return digest([*(f"{name}\0".encode() for name in self.task.outputs), *(digest_of(split).encode() for split in splits)])
 
     @property
     def tokenizers(self) -> list[str]:
         """The models whose tokenizers make the tokens, where the rows are texts."""
         return []
 
-    def measures(self) -> Measures:
-        """What a run on these data measures."""
-        from tlda.metrics.measures import Measures
-
-        return Measures(self.num_classes)
-
     # What the command line and Lightning use
 
     @property
-    def task(self) -> str:
-        """The name of the task: ``source_to_target`` where the data has such options."""
+    def transfer(self) -> str:
+        """The name of the transfer task: ``source_to_target`` where the data has such options."""
         names = (str(getattr(self, name, name)) for name in ("source", "target"))
         return "_to_".join(names)
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes, at least two."""
-        if len(self.class_names) < 2:
-            raise UserError(f"there is only one class, {self.class_names}: a classifier needs two; look at --data.classes and the folders")
-        return len(self.class_names)
 
     def setup(self, stage: str) -> None:
         target = self.loaded[1]
         for domain in self.loaded:
             if not len(domain.train):
                 raise UserError(f"the domain '{domain.name}' is empty")
-        _ = self.num_classes  # which says where there are too few
         seen = {"labelled", "oracle"} & set(self.batch_type._fields)
         if seen and not target.labelled:
             raise UserError(f"the method trains on labels of the target, and '{target.name}' has {self._lacking(target)}")
@@ -294,7 +144,7 @@ class DomainPair(LightningDataModule):
         """Warn of the classes that have no row whose label the method sees."""
         source, target = self.domains or self.loaded
         for name, rows in ((source.name, source.train), *([(target.name, self._few(target.train))] if sees_target else [])):
-            warn_of_absent(name, len(rows), rows.labels, self.class_names)
+            warn_of_absent(name, len(rows), self._classes_of(rows), self.task.classes)
 
     @cached_property
     def _training_source(self) -> Domain:
@@ -303,7 +153,7 @@ class DomainPair(LightningDataModule):
 
     def _lacking(self, domain: Domain) -> str:
         """Which of the labels of the training rows are missing."""
-        unknown = (domain.train.labels < 0).nonzero().flatten().tolist()
+        unknown = (~self.task.known(domain.train.labels)).nonzero().flatten().tolist()
         if len(unknown) in (0, len(domain.train)):
             return "none"
         first = self.describe_row(unknown[0]) if domain.test is None else f"row {unknown[0]}"
@@ -317,13 +167,17 @@ class DomainPair(LightningDataModule):
     def _hold_out(self, domain: Domain) -> Domain:
         if domain.test is not None:
             return domain
-        train, held = hold_out(domain.name, len(domain.train), domain.train.labels, self.holdout, self.seed)
+        train, held = hold_out(domain.name, len(domain.train), self._classes_of(domain.train), self.holdout, self.seed)
         return replace(domain, train=Subset(domain.train, train), test=Subset(domain.train, held))
 
     def _few(self, data: Rows) -> Rows:
         if self.shots is None:
             return data
-        return Subset(data, shots(len(data), data.labels, self.shots, len(self.class_names), self.seed))
+        return Subset(data, shots(len(data), self._classes_of(data), self.shots, len(self.task.classes), self.seed))
+
+    def _classes_of(self, data: Rows) -> Tensor:
+        """The class of each row, (n,); empty where a row has no one class."""
+        return data.labels if self.task.classes and self.task.one_row else torch.empty(0, dtype=torch.long)
 
     def labelled_part(self) -> tuple[Rows, Rows]:
         """The rows of the target whose labels a supervised setting sees (``shots`` a class), and those that then measure it."""
@@ -400,9 +254,15 @@ class DomainPair(LightningDataModule):
         return source.test, target.test if target.test is not None else target.train
 
     @property
+    def places(self) -> list[Place]:
+        """What is measured, in the order of the evaluation loaders."""
+        names = (domain.name for domain in self.loaded)
+        return [Place(n, role, rows) for n, role, rows in zip(names, ROLES, self.evaluation_rows, strict=True)]
+
+    @property
     def measures_target(self) -> bool:
         """Whether any of the target's rows that are measured has a label."""
-        return bool((self.evaluation_rows[1].labels >= 0).any())
+        return bool(self.task.known(self.evaluation_rows[1].labels).any())
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         return [self._evaluation(data, number) for number, data in enumerate(self.evaluation_rows)]
@@ -434,10 +294,18 @@ class DomainPair(LightningDataModule):
     @staticmethod
     def prepare(domain: Any, augment: Sequence[Callable[[Tensor], Tensor]]) -> Any:
         """Images of bytes to floats in 0..1, augmented, on the batch's device; token ids as they are."""
-        x = domain.x.float().div_(255.0) if domain.x.dtype == torch.uint8 else domain.x
+        x = as_floats(domain.x)
         for change in augment:
             x = change(x)
-        return domain._replace(x=x)
+        spread = domain.domain if domain.domain.ndim else domain.domain.expand(len(domain.row))
+        return domain._replace(x=x, domain=spread)
+
+
+def as_floats(x: Any) -> Any:
+    """Images of bytes as floats in 0..1; other tensors as they are; a NamedTuple field by field."""
+    if isinstance(x, tuple):
+        return type(x)(*map(as_floats, x))
+    return x.float().div_(255.0) if x.dtype == torch.uint8 else x
 
 
 def _as_is(batch: Any) -> Any:
@@ -470,14 +338,3 @@ def refuse_translated(name: str, *parts: DomainPair) -> None:
     """Raise :class:`UserError` where one of ``parts`` has translations, which data called ``name`` do not mix in."""
     if any(part.translated is not None and part.translated.folder is not None for part in parts):
         raise UserError(f"--data.translated is for images themselves, such as those of Digits or Folders, not for {name}: leave it out")
-
-
-def content(data: Rows) -> str:
-    """A hash that any change of an input changes: the data's own ``content``, else of all that it holds, which is read."""
-    parts = (data[rows].x for rows in runs(len(data), 256))
-    return getattr(data, "content", None) or digest(part for x in parts for part in (f"{x.shape} {x.dtype}".encode(), x))
-
-
-def digest_of(data: Rows) -> str:
-    """The data's own ``digest``, which covers images or files too, else the hash of its labels."""
-    return getattr(data, "digest", None) or digest((data.labels,))

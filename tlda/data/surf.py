@@ -13,8 +13,10 @@ from tlda.data.arrays import Images, class_numbers, digest
 from tlda.data.files import column, matlab, reading
 from tlda.data.holding import shots
 from tlda.data.objects import OFFICE_CALTECH_10, OfficeCaltech10
-from tlda.data.pair import Domain, DomainPair
+from tlda.data.pair import DomainPair
+from tlda.data.rows import Domain
 from tlda.errors import UserError
+from tlda.tasks import Classification, Task
 
 PLACES = ("features/surf/{}.mat", "surf/{}.mat", "{}.mat", "{}_SURF_L10.mat")
 """Where the file of a domain lies within the folder of the data set."""
@@ -45,8 +47,8 @@ class OfficeCaltech10SURF(DomainPair):
         self.root = layout.home(root)
 
     @property
-    def class_names(self) -> list[str]:
-        return list(OFFICE_CALTECH_10["amazon"])
+    def task(self) -> Task:
+        return Classification(list(OFFICE_CALTECH_10["amazon"]))
 
     @cached_property
     def whole(self) -> list[Images]:
@@ -61,7 +63,7 @@ class OfficeCaltech10SURF(DomainPair):
     def load(self) -> tuple[Domain, Domain]:
         source, target = self.whole
         if self.draw == "gfk":
-            rows = shots(len(source), source.labels, 8 if self.source == "dslr" else 20, self.num_classes, self.seed)
+            rows = shots(len(source), source.labels, 8 if self.source == "dslr" else 20, len(self.task.classes), self.seed)
             source = Images(source.images[rows], source.labels[rows])
         return Domain(self.source, source), Domain(self.target, target)
 
@@ -75,7 +77,7 @@ class OfficeCaltech10SURF(DomainPair):
             data = matlab(path, "fts", "labels")
             counts = torch.from_numpy(np.asarray(data["fts"], dtype=np.float64))
             _require_histograms(counts)
-            labels = class_numbers(torch.from_numpy(column(data["labels"]).astype(np.float64)) - 1, len(counts), self.num_classes)
+            labels = class_numbers(torch.from_numpy(column(data["labels"]).astype(np.float64)) - 1, len(counts), len(self.task.classes))
             # Rows of features live in memory as images do.
             return Images(standardised(counts / counts.sum(1, keepdim=True)).float(), labels)
 

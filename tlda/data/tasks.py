@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from keyword import iskeyword
 from typing import Any
 
@@ -13,12 +14,13 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tlda.batch import Sample, Unlabelled
+from tlda.batch import Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
-from tlda.data.pair import Domain, DomainPair, Joined, Rows, default, digest_of, lengths_of, refuse_idle, refuse_translated
+from tlda.data.pair import DomainPair, default, refuse_idle, refuse_translated
+from tlda.data.rows import Domain, Joined, digest_of, lengths_of
 from tlda.errors import UserError, near
-from tlda.metrics.measures import Measures
-from tlda.tasks.several import TaskMeasures, require_task_names
+from tlda.tasks import Classification, Place, Several, Task
+from tlda.tasks.several import require_distinct_tasks
 
 BATCHES = ("batch_size", "steps", "eval_batch_size", "shots", "holdout", "augment", "num_workers")
 """The options of data that say how rows are drawn and read."""
@@ -80,40 +82,33 @@ class Relabelled(DomainPair):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.data, self.name, self.tasks, self.origin = data, name, tasks or {}, origin
-        self.inputs = data.inputs  # type: ignore[misc]
+        self.data, self.tasks, self.origin = data, tasks or {}, origin
+        self.name: str = name
         refuse_translated("Relabelled", self, data)
         refuse_idle(BATCHES, data, "--data", self)
-        require_task_names(self.task_names)
         for task, classes in self.tasks.items():
-            for old in (old for group in classes.values() for old in group if old not in data.class_names):
-                raise UserError(f"--data.tasks.{task} names the class '{old}', which the data have not{near(old, data.class_names)}")
+            for old in (old for group in classes.values() for old in group if old not in data.task.classes):
+                raise UserError(f"--data.tasks.{task} names the class '{old}', which the data have not{near(old, data.task.classes)}")
             if len(classes) < 2:
                 raise UserError(f"--data.tasks.{task} has only the classes {list(classes)}: a task needs two")
-        if data.inputs not in ("values", "texts"):
-            raise UserError(f"Relabelled has one label a row, and {type(data).__name__} gives {data.inputs}: use Tasks")
-
-    @property
-    def task_names(self) -> list[str]:
-        """The names of the tasks, in the order of the labels."""
-        return [name for name in (self.name, *self.tasks, self.origin) if name]
-
-    @property
-    def class_names(self) -> list[str]:
-        return self.data.class_names
+        require_distinct_tasks([name, *self.tasks, *([origin] if origin else [])])
+        if not (isinstance(data.task, Classification) and data.task.one_row):
+            raise UserError(f"Relabelled has one class per input, and {type(data).__name__} asks for {type(data.task).__name__}: use Tasks")
+        self.task_names = list(self.task.parts)
 
     @property
     def tokenizers(self) -> list[str]:
         return self.data.tokenizers
 
-    @property
-    def num_classes(self) -> Any:
-        coarse = {task: len(classes) for task, classes in self.tasks.items()}
-        return {self.name: self.data.num_classes, **coarse, **({self.origin: 2} if self.origin else {})}
+    @cached_property
+    def task(self) -> Several:
+        coarse = {task: Classification(list(classes)) for task, classes in self.tasks.items()}
+        origin = {self.origin: Classification(["source", "target"])} if self.origin else {}
+        return Several({"": {self.name: self.data.task, **coarse, **origin}})
 
     @property
-    def task(self) -> str:
-        return self.data.task
+    def transfer(self) -> str:
+        return self.data.transfer
 
     def describe_row(self, row: int) -> str:
         return self.data.describe_row(row)
@@ -129,22 +124,19 @@ class Relabelled(DomainPair):
             source = replace(source, train=Joined([source.train, Columns(target.train, self.hidden(1))]))
         return source, target.map(lambda rows: Columns(rows, self.table(1)))
 
-    def measures(self) -> Any:
-        return TaskMeasures({task: self.data.measures() if task == self.name else Measures(n) for task, n in self.num_classes.items()})
-
     def table(self, domain: int) -> Tensor:
         """The labels in each task by class, (classes + 1, tasks), those of no class last."""
-        rows = [self._row(name, domain) for name in self.class_names]
+        rows = [self._row(name, domain) for name in self.data.task.classes]
         return torch.tensor([*rows, *self.hidden(domain)[-1:].tolist()])
 
     def hidden(self, domain: int) -> Tensor:
         """The table in which there is no label but the domain's."""
         none = [-1] * (1 + len(self.tasks)) + ([domain] if self.origin else [])
-        return torch.tensor([none] * (len(self.class_names) + 1))
+        return torch.tensor([none] * (len(self.data.task.classes) + 1))
 
     def _row(self, name: str, domain: int) -> list[int]:
         coarse = (next((i for i, classes in enumerate(groups.values()) if name in classes), -1) for groups in self.tasks.values())
-        return [self.class_names.index(name), *coarse, *([domain] if self.origin else [])]
+        return [self.data.task.classes.index(name), *coarse, *([domain] if self.origin else [])]
 
 
 class Tasks(DomainPair):
@@ -168,11 +160,10 @@ class Tasks(DomainPair):
         self.tasks = dict(sorted(tasks.items()))
         refuse_idle(set(BATCHES) - {"steps"}, self, "--data.tasks.NAME.init_args")
         self._refuse_steps()
-        require_task_names([task for name, data in self.tasks.items() for task in _tasks_of(name, data)])
         for name in self.tasks:
             if not name.isidentifier() or name.startswith("_") or iskeyword(name):
                 raise UserError(f"--data.tasks: '{name}' can name no field of a batch: take letters, digits and _, and no word of Python's")
-        self.inputs = next(iter(self.tasks.values())).inputs  # type: ignore[misc]
+        self.task_names = list(self.task.parts)
 
     def _refuse_steps(self) -> None:
         """Refuse steps of a task that would not be taken: all tasks have as many."""
@@ -181,23 +172,21 @@ class Tasks(DomainPair):
             if steps != self.steps and (self.steps is not None or len(given) < len(self.tasks) or len(set(given.values())) > 1):
                 raise UserError(f"--data.tasks.{name} has steps {steps}, and all tasks have as many: give --data.steps instead")
 
-    @property
-    def class_names(self) -> list[str]:
-        return next(iter(self.tasks.values())).class_names
-
-    @property
-    def num_classes(self) -> Any:
-        return {
-            name: data.num_classes if isinstance(data.num_classes, dict) else {name: data.num_classes} for name, data in self.tasks.items()
-        }
+    @cached_property
+    def task(self) -> Several:
+        return Several({name: _tasks_of(name, data) for name, data in self.tasks.items()})
 
     @property
     def tokenizers(self) -> list[str]:
         return [name for data in self.tasks.values() for name in data.tokenizers]
 
     @property
-    def task(self) -> str:
+    def transfer(self) -> str:
         return "+".join(self.tasks)
+
+    @property
+    def places(self) -> list[Place]:
+        return [place._replace(part=name) for name, data in self.tasks.items() for place in data.places]
 
     def describe_row(self, row: int) -> str:
         return next(iter(self.tasks.values())).describe_row(row)
@@ -208,13 +197,6 @@ class Tasks(DomainPair):
     @property
     def loaded(self) -> tuple[Domain, Domain]:
         return next(iter(self.tasks.values())).loaded
-
-    def measures(self) -> Any:
-        found: dict[str, Measures] = {}
-        for name, data in self.tasks.items():
-            measures: Any = data.measures()
-            found |= dict(measures.items()) if isinstance(data.num_classes, dict) else {name: measures}
-        return TaskMeasures(found)
 
     def setup(self, stage: str) -> None:
         for name, data in self.tasks.items():
@@ -250,6 +232,6 @@ class Tasks(DomainPair):
         return self.batch(data.on_after_batch_transfer(part, dataloader_idx) for data, part in zip(self.tasks.values(), batch, strict=True))
 
 
-def _tasks_of(name: str, data: DomainPair) -> list[str]:
+def _tasks_of(name: str, data: DomainPair) -> Mapping[str, Task]:
     """The tasks of the data set ``name``: one of that name, or those that it was relabelled with."""
-    return data.task_names if isinstance(data, Relabelled) else [name]
+    return data.task.parts if isinstance(data.task, Several) else {name: data.task}

@@ -9,18 +9,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Sample
+from tlda.batch import Rows, Sample
 from tlda.data.arrays import RECENT, Images, Splits, digest
 from tlda.data.files import pixels, reading
+from tlda.data.rows import Domain, digest_of
 from tlda.errors import UserError
-
-if TYPE_CHECKING:
-    from tlda.data.pair import Domain, Rows
 
 VERSION = 1
 """The version of the layout."""
@@ -138,8 +136,6 @@ class Mixed:
     @cached_property
     def digest(self) -> str:
         """A hash of both, and of the share."""
-        from tlda.data.pair import digest_of
-
         return digest((digest_of(self.data).encode(), self.images.digest.encode(), str(self.share).encode()))
 
 
@@ -149,8 +145,6 @@ def mixed(domain: Domain, translated: Translated | None, batch_size: int) -> Dom
     Raises:
         UserError: the folder is not a finished translation of these very rows, or no image of a batch would be translated.
     """
-    from tlda.data.pair import digest_of
-
     if translated is None or translated.folder is None:
         return domain
     if not round(translated.share * batch_size):

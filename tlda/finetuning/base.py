@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
+from tlda.batch import Learner
 from tlda.errors import UserError
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone
-    from tlda.method import Method
 
 
 class Tuning:
@@ -51,7 +51,7 @@ class Tuning:
         """The parameters of ``backbone`` that train in a ``stage``."""
         return backbone.parameters()
 
-    def apply(self, method: Method) -> None:
+    def apply(self, method: Learner) -> None:
         """Freeze what does not train now. Called before each batch, so that nothing that happens in between thaws it.
 
         Raises:

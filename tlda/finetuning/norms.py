@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from tlda.errors import UserError
 from tlda.finetuning.base import Tuning
-from tlda.training.target import affine_parameters, batch_norms
+from tlda.nn import affine_parameters, batch_norms
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone

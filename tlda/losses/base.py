@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tlda.batch import Output
+from tlda.batch import Learner, Output
 
 
 class Loss(nn.Module):
@@ -20,6 +20,15 @@ class Loss(nn.Module):
     Args:
         trade_off: the weight of the term beside the task loss.
     """
+
+    reads_classes: ClassVar[bool] = False
+    """Whether the loss looks at logits or labels as classes: refused in one sentence where the task has none."""
+
+    trains_on_certainty: ClassVar[bool] = False
+    """Whether the loss makes the target's predictions certain: that they are certain is then no evidence."""
+
+    pairs_rows: ClassVar[bool] = False
+    """Whether the loss pairs the rows of both domains, so that both must have as many: one per input."""
 
     mixed_precision: ClassVar[bool] = False
     """Whether the loss runs under the trainer's autocast. Off unless it owns a network: statistics want float32."""
@@ -45,10 +54,10 @@ class Loss(nn.Module):
     def build(self, num_features: int, num_classes: int) -> None:
         """Make the loss's own parameters, for features of width ``num_features`` and ``num_classes`` classes."""
 
-    def attach(self, method: Any) -> None:
+    def attach(self, method: Learner) -> None:
         """Make what depends on the network of ``method``; its weights may still change, by ``init_from``."""
 
-    def begin(self, method: Any) -> None:
+    def begin(self, method: Learner) -> None:
         """Look at ``method`` as a fit begins: its network has its initial weights, or those of the checkpoint that it goes on from."""
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ def batch_nuclear_norm(logits: Tensor) -> Tensor:
 
 class BNM(Loss):
     """:func:`batch_nuclear_norm` of the predictions on the target."""
+
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
         return batch_nuclear_norm(target.logits)

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Learner, Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
+from tlda.nn import evaluating
 from tlda.nn.numerics import full_precision, log_probabilities
 
 
@@ -50,6 +51,7 @@ class CoTuning(Loss):
         temperature: divides the pretrained logits; the value that calibrates them on validation data of pretraining.
     """
 
+    reads_classes: ClassVar[bool] = True
     sees_target: ClassVar[bool] = False
     made_for_classes: ClassVar[bool] = True
     relationship: Tensor
@@ -59,23 +61,21 @@ class CoTuning(Loss):
         super().__init__(trade_off)
         self.temperature = temperature
 
-    def attach(self, method: Any) -> None:
-        self.classifier = method.backbone.classifier()
-        if self.classifier.in_features != method.num_features:
+    def attach(self, method: Learner) -> None:
+        self.classifier = method.network.backbone.classifier()
+        if self.classifier.in_features != method.network.num_features:
             raise UserError("CoTuning puts the pretrained classifier on the backbone's features: leave --model.bottleneck out")
-        self.register_buffer("relationship", torch.zeros(method.num_classes, self.classifier.out_features))
+        self.register_buffer("relationship", torch.zeros(len(method.network.task.classes), self.classifier.out_features))
         self.register_buffer("taken", torch.tensor(False))
 
-    def begin(self, method: Any) -> None:
+    def begin(self, method: Learner) -> None:
         if self.taken:
             return
-        from tlda.training.target import evaluating, training_batches
-
-        field = next(name for name in ("labelled", "oracle", "source") if name in method.batch_type._fields)
-        with evaluating(method):
-            parts = [(self.classifier(method(batch.x).features), batch.y) for batch in training_batches(method, field)]
+        field = next(name for name in ("labelled", "oracle", "source") if name in getattr(method.batch_type, "_fields", ()))
+        with evaluating(method.network):
+            parts = [(self.classifier(method.network(batch.x).features), batch.y) for batch in method.training_batches(field)]
         logits, labels = (torch.cat(column) for column in zip(*parts, strict=True))
-        self.relationship.copy_(category_relationship(logits, labels, method.num_classes, self.temperature))
+        self.relationship.copy_(category_relationship(logits, labels, len(self.relationship), self.temperature))
         self.taken.fill_(True)
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:

@@ -56,6 +56,8 @@ class CycleSelfTraining(Loss):
         ridge: the weight of the squared norm of the fitted head.
     """
 
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 2.0, ridge: float = 1e-3) -> None:

@@ -96,6 +96,8 @@ class DeepJDOT(Loss):
         method: ``emd`` or ``sinkhorn``.
     """
 
+    reads_classes: ClassVar[bool] = True
+    pairs_rows: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 1.0, feature_weight: float = 1e-3, label_weight: float = 1e-4, method: Solver = "emd") -> None:

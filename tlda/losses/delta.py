@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tlda.batch import Output
+from tlda.batch import Learner, Output
 from tlda.losses.anchored import Anchored
 from tlda.nn.numerics import full_precision
 
@@ -78,9 +78,9 @@ class DELTA(Anchored):
     def __init__(self, trade_off: float = 0.5) -> None:
         super().__init__(trade_off)
 
-    def attach(self, method: Any) -> None:
+    def attach(self, method: Learner) -> None:
         super().attach(method)
-        self.before, self.now = Watched(self.start.copy[0], learns=False), Watched(method.backbone, learns=True)
+        self.before, self.now = Watched(self.start.copy[0], learns=False), Watched(method.network.backbone, learns=True)
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
         x, maps = self.now.take()

@@ -89,6 +89,7 @@ class ConditionalAdversarial(DomainAdversarial):
         max_features: above this many products, a random projection of that size takes their place.
     """
 
+    reads_classes: ClassVar[bool] = True
     made_for_classes: ClassVar[bool] = True
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -71,6 +71,9 @@ class MinEnt(Loss):
         trade_off: the weight of the term.
     """
 
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
+
     def __init__(self, trade_off: float = 0.1) -> None:
         super().__init__(trade_off)
 
@@ -80,6 +83,9 @@ class MinEnt(Loss):
 
 class InformationMaximization(Loss):
     """:func:`information_maximization` of the predictions on the target."""
+
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
         return information_maximization(target.logits)
@@ -97,6 +103,9 @@ class TsallisEntropy(Loss):
         temperature: divides the logits.
         balanced: whether a rare class counts as much as a frequent one.
     """
+
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 1.0, alpha: float = 1.9, temperature: float = 2.0, balanced: bool = True) -> None:
         super().__init__(trade_off)

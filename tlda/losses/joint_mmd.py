@@ -60,6 +60,7 @@ class JointMMD(Loss):
         gamma: the steepness of the ramp.
     """
 
+    reads_classes: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
 
     def __init__(

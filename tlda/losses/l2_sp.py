@@ -43,6 +43,11 @@ class L2SP(Anchored):
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
         (method,) = self.method
-        layers = [layer for part in (method.bottleneck, method.head) for layer in part.modules() if not isinstance(layer, Weighting)]
+        layers = [
+            layer
+            for part in (method.network.bottleneck, method.network.head)
+            for layer in part.modules()
+            if not isinstance(layer, Weighting)
+        ]
         new = [weight for layer in layers for weight in layer.parameters(recurse=False)]
         return l2_sp(self.backbone.parameters(), self.start.parameters(), new, self.decay)

@@ -52,6 +52,7 @@ class MarginDisparity(Loss):
         gamma: the steepness of the ramp.
     """
 
+    reads_classes: ClassVar[bool] = True
     mixed_precision: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
     made_for_classes: ClassVar[bool] = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,9 @@ class MCC(Loss):
         trade_off: the weight of the term.
         temperature: divides the logits.
     """
+
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 1.0, temperature: float = 2.5) -> None:
         super().__init__(trade_off)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import nll_loss
@@ -50,6 +50,9 @@ class PseudoLabel(Loss):
         start: the share of the run at which the ramp leaves 0.
         end: the share of the run at which it is full.
     """
+
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
 
     def __init__(self, trade_off: float = 3.0, threshold: float = 0.0, start: float = 0.1, end: float = 0.6) -> None:
         super().__init__(trade_off)

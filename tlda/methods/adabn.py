@@ -3,10 +3,13 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from tlda.batch import Output
 from tlda.method import Method
-from tlda.training.target import batch_norms, copied_network, network, require_normalisation, start_over, target_batches
+from tlda.network import Network
+from tlda.nn import batch_norms
+from tlda.training.target import require_normalisation, start_over, target_batches
 
 
 class AdaBN(Method):
@@ -17,20 +20,22 @@ class AdaBN(Method):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        require_normalisation(self, batch_norms(network(self)), "BatchNorm")
-        self.adapted: tuple[nn.Module] | None = None  # in a tuple, which keeps it out of the checkpoint
+        require_normalisation(self, batch_norms(self.network), "BatchNorm")
+        self.adapted: tuple[Network] | None = None  # in a tuple, which keeps it out of the checkpoint
 
     on_test_start = on_test_end = on_predict_start = on_predict_end = start_over
 
-    def infer(self, x: Tensor) -> Tensor:
+    def answer(self, x: Tensor, domain: str) -> Output:
+        if domain == "source" or self.is_fitting:
+            return super().answer(x, domain)
         (adapted,) = self.adapted = self.adapted or (self.adapt(),)
-        logits: Tensor = adapted(x)
-        return logits
+        output: Output = adapted(x)
+        return output
 
     @torch.no_grad()
-    def adapt(self) -> nn.Module:
+    def adapt(self) -> Network:
         """A copy of the network with the statistics of the target."""
-        copied = copied_network(self)
+        copied = self.network.copied()
         for layer in batch_norms(copied):
             layer.reset_running_stats()
             layer.momentum = None  # a cumulative average

@@ -8,12 +8,12 @@ from torch.optim import Optimizer
 
 from tlda.batch import Output, Pair
 from tlda.losses import domain_adversarial
-from tlda.method import Method
+from tlda.methods.base import ManualMethod
 from tlda.nn import Snapshot, critic, without_noise
 from tlda.optim import GanAdam, Optim
 
 
-class ADDA(Method):
+class ADDA(ManualMethod):
     """Train on the source; then a target network learns to pass for it before a critic, under the same head (Tzeng et al., CVPR 2017).
 
     Args:
@@ -22,9 +22,8 @@ class ADDA(Method):
         hidden: the width of the critic's hidden layers.
     """
 
-    def __init__(self, pretrain: float = 0.5, gan: Optim | None = None, hidden: int = 500, **kwargs: Any) -> None:
+    def __init__(self, *, pretrain: float = 0.5, gan: Optim | None = None, hidden: int = 500, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.automatic_optimization = False
         self.pretrain, self.gan = pretrain, gan or GanAdam()
         self.source_network, self.critic = Snapshot(self.backbone, self.bottleneck), critic(self.num_features, hidden)
 
@@ -32,13 +31,13 @@ class ADDA(Method):
     def batch_type(self) -> type:
         return Pair
 
-    def configure_optimizers(self) -> list[Optimizer]:  # type: ignore[override]
+    def optimizer_list(self) -> list[Optimizer]:
         target = [{**group, "name": f"adversarial_{group['name']}"} for group in self.parameter_groups() if group["name"] != "head"]
         # As in the authors' code the second stage is a training of its own, which starts without the moments of the source's loss.
         critic = {"name": "critic", "params": list(self.critic.parameters()), "lr_multiplier": 1.0}
         return [self.optimizer(self.parameter_groups()), self.gan(target), self.gan([critic])]
 
-    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+    def step_batch(self, batch: Pair) -> None:
         pretraining, target_network, critic = self.optimizers()  # type: ignore[attr-defined]
         if self.progress >= self.pretrain and not self.source_network.taken:
             self.source_network.take(self.backbone, self.bottleneck)

@@ -16,6 +16,6 @@ class AFN(Method):
         variant: grow each norm by a step, or pull the mean norm to a radius.
     """
 
-    def __init__(self, trade_off: float = 0.05, variant: Literal["stepwise", "hard"] = "stepwise", **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 0.05, variant: Literal["stepwise", "hard"] = "stepwise", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("norm", losses.AFN(trade_off, variant))

@@ -9,7 +9,8 @@ from tlda.errors import UserError
 from tlda.losses import MemoryBank, neighborhood_aggregation
 from tlda.losses.neighborhood_aggregation import sharpened
 from tlda.method import Method
-from tlda.training.target import evaluating, numbered
+from tlda.nn import evaluating
+from tlda.training.target import numbered
 
 
 class ATDOC(Method):
@@ -24,12 +25,14 @@ class ATDOC(Method):
         temperature: sharpens the predictions in the bank; 1 leaves them.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("values", "texts")  # its processes gather rows, of which each has as many, but not of words
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
+    pairs_rows: ClassVar[bool] = True
 
-    def __init__(self, trade_off: float = 0.2, neighbours: int = 5, temperature: float = 0.5, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 0.2, neighbours: int = 5, temperature: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.trade_off, self.neighbours, self.temperature = trade_off, neighbours, temperature
-        self.bank = MemoryBank(self.num_features, self.num_classes)
+        self.bank = MemoryBank(self.num_features, len(self.task.classes))
 
     @property
     def batch_type(self) -> type:

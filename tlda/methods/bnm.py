@@ -1,6 +1,6 @@
 """Batch nuclear norm maximisation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda import losses
 from tlda.method import Method
@@ -13,6 +13,8 @@ class BNM(Method):
         trade_off: the weight of the norm.
     """
 
-    def __init__(self, trade_off: float = 1.0, **kwargs: Any) -> None:
+    trains_on_certainty: ClassVar[bool] = True
+
+    def __init__(self, *, trade_off: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("nuclear", losses.BNM(trade_off))

@@ -15,6 +15,6 @@ class BSP(CDAN):
         penalty: the weight of the penalty.
     """
 
-    def __init__(self, penalty: float = 1e-4, **kwargs: Any) -> None:
+    def __init__(self, *, penalty: float = 1e-4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("spectrum", losses.BSP(penalty))

@@ -15,6 +15,6 @@ class CDAN(Method):
         entropy: weigh certain examples more: CDAN+E.
     """
 
-    def __init__(self, trade_off: float = 1.0, hidden: int = 500, entropy: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, hidden: int = 500, entropy: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("domain", ConditionalAdversarial(trade_off, hidden, entropy=entropy))

@@ -1,6 +1,6 @@
 """Cycle self-training."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda.losses import CycleSelfTraining, TsallisEntropy
 from tlda.method import Method
@@ -20,8 +20,11 @@ class CST(Method):
         temperature: divides the logits in the entropy.
     """
 
+    trains_on_certainty: ClassVar[bool] = True
+
     def __init__(
         self,
+        *,
         trade_off: float = 2.0,
         ridge: float = 1e-3,
         entropy: float = 1.0,

@@ -26,7 +26,7 @@ class CyCADA(CycleGAN):
         hidden: the width of the critic's hidden layers.
     """
 
-    def __init__(self, semantic: float = 1.0, pixel: float = 0.6, trade_off: float = 1.0, hidden: int = 500, **kwargs: Any) -> None:
+    def __init__(self, *, semantic: float = 1.0, pixel: float = 0.6, trade_off: float = 1.0, hidden: int = 500, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if pixel != 0 and not self.pretrain < pixel <= 1:
             raise UserError(
@@ -36,9 +36,9 @@ class CyCADA(CycleGAN):
         self.semantic, self.pixel = semantic, pixel
         self.add_loss("domain", DomainAdversarial(trade_off, hidden))
 
-    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+    def step_batch(self, batch: Pair) -> None:
         if self.progress < self.pixel:
-            super().training_step(batch, batch_idx)
+            super().step_batch(batch)
         else:
             classifier, *_ = self.optimizers()  # type: ignore[attr-defined]
             self.step(self.objective(batch, *self.forward_pair(batch)), classifier)

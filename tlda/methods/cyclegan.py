@@ -4,13 +4,13 @@ from typing import Any, ClassVar
 
 from torch import Tensor, optim
 
-from tlda.batch import Output, Pair, Sample, SourceBatch
-from tlda.method import Method
+from tlda.batch import Output, Pair, SourceBatch, Takes
+from tlda.methods.base import ManualMethod
 from tlda.optim import GanAdam, Optim
 from tlda.translation.cycle import Made, Translator
 
 
-class CycleGAN(Method):
+class CycleGAN(ManualMethod):
     """Source images in the look of the target, without pairs (Zhu et al., ICCV 2017), and a classifier that learns from them.
 
     Args:
@@ -19,11 +19,11 @@ class CycleGAN(Method):
         gan: the optimizer of generators and critics; :class:`GanAdam` where none is given.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("values",)  # it makes images
+    reads_classes: ClassVar[bool] = True
+    takes: ClassVar[Takes] = "images"
 
-    def __init__(self, translator: Translator | None = None, pretrain: float = 0.1, gan: Optim | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, translator: Translator | None = None, pretrain: float = 0.1, gan: Optim | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.automatic_optimization = False
         self.translator, self.pretrain, self.gan = translator or Translator(), pretrain, gan or GanAdam()
         self.translator.build(self.backbone, self.bottleneck, self.head, self.num_features)
 
@@ -31,10 +31,10 @@ class CycleGAN(Method):
     def batch_type(self) -> type:
         return Pair
 
-    def configure_optimizers(self) -> list[optim.Optimizer]:  # type: ignore[override]
+    def optimizer_list(self) -> list[optim.Optimizer]:
         return [self.optimizer(self.parameter_groups()), *(self.gan([group]) for group in self.translator.groups())]
 
-    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+    def step_batch(self, batch: Pair) -> None:
         classifier, generators, *critics = self.optimizers()  # type: ignore[attr-defined]
         self.translator.prepare(self, batch)
         if self.progress >= self.pretrain:
@@ -52,8 +52,9 @@ class CycleGAN(Method):
         source = batch.source._replace(x=self.translator(batch.source.x))
         return super().forward_pair(batch._replace(source=source) if self.losses else SourceBatch(source))
 
-    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        super().validation_step(batch._replace(x=self.translator.measure(batch.x, dataloader_idx)), batch_idx, dataloader_idx)
+    def answer(self, x: Tensor, domain: str) -> Output:
+        # A test measures the source as it is; a validation shows the classifier what it learns from.
+        return super().answer(self.translator.measure(x, domain) if self.is_validated else x, domain)
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()

@@ -1,6 +1,6 @@
 """Multi-kernel maximum mean discrepancy."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from tlda.losses import MMD
 from tlda.method import Method
@@ -14,8 +14,6 @@ class DAN(Method):
         biased: the biased estimate of MMD, never negative, or the unbiased one.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
-
-    def __init__(self, trade_off: float = 1.0, biased: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, biased: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("discrepancy", MMD(trade_off, biased=biased))

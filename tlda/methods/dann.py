@@ -1,6 +1,6 @@
 """Domain-adversarial training."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
@@ -14,8 +14,6 @@ class DANN(Method):
         hidden: the width of the critic's hidden layers.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
-
-    def __init__(self, trade_off: float = 1.0, hidden: int = 1024, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, hidden: int = 1024, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("domain", DomainAdversarial(trade_off, hidden))

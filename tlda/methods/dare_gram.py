@@ -1,6 +1,6 @@
 """Alignment of inverse Gram matrices."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from tlda.losses import DAREGRAM as InverseGram
 from tlda.method import Method
@@ -16,8 +16,8 @@ class DAREGRAM(Method):
         threshold: the share of the sum of the eigenvalues that decides how many are kept.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
-
-    def __init__(self, trade_off: float = 1.0, angle: float = 0.05, scale: float = 0.001, threshold: float = 0.99, **kwargs: Any) -> None:
+    def __init__(
+        self, *, trade_off: float = 1.0, angle: float = 0.05, scale: float = 0.001, threshold: float = 0.99, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.add_loss("gram", InverseGram(trade_off, angle, scale, threshold))

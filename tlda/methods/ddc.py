@@ -13,6 +13,6 @@ class DDC(Method):
         trade_off: the weight of the discrepancy; the paper's 0.25.
     """
 
-    def __init__(self, trade_off: float = 0.25, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 0.25, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("discrepancy", MMD(trade_off, kernel="linear"))

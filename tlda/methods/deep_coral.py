@@ -1,6 +1,6 @@
 """Correlation alignment."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from tlda.losses import CORAL
 from tlda.method import Method
@@ -14,8 +14,6 @@ class DeepCORAL(Method):
         variant: the paper's formula, or DomainBed's, which adds the means.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
-
-    def __init__(self, trade_off: float = 1.0, variant: Literal["paper", "domainbed"] = "paper", **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, variant: Literal["paper", "domainbed"] = "paper", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("coral", CORAL(trade_off, variant))

@@ -1,6 +1,6 @@
 """Joint distribution optimal transport."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from tlda import losses
 from tlda.method import Method
@@ -15,8 +15,6 @@ class DeepJDOT(Method):
         label_weight: the cost of the labels' cross-entropy.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("values", "texts")  # its exact plan pairs rows, and domains have as many texts, but not words
-
-    def __init__(self, trade_off: float = 1.0, feature_weight: float = 1e-3, label_weight: float = 1e-4, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, feature_weight: float = 1e-3, label_weight: float = 1e-4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("transport", losses.DeepJDOT(trade_off, feature_weight, label_weight))

@@ -14,6 +14,6 @@ class DomainConfusion(Method):
         hidden: the width of the critic's hidden layers.
     """
 
-    def __init__(self, trade_off: float = 0.01, hidden: int = 1024, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 0.01, hidden: int = 1024, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("domain", losses.DomainConfusion(trade_off, hidden))

@@ -15,10 +15,9 @@ class FineTune(Method):
         pretrain: the share of the run spent on the source; with 0 there is none, for a backbone that is pretrained, or ``init_from``.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
     one_domain: ClassVar[bool] = True
 
-    def __init__(self, pretrain: float = 0.5, **kwargs: Any) -> None:
+    def __init__(self, *, pretrain: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pretrain = pretrain
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tlda.batch import Output, Pair
+from tlda.batch import Output, Pair, Takes
 from tlda.data.augment import Cutout, RandAugment
 from tlda.data.pair import Augment
 from tlda.losses import pseudo_label
@@ -26,9 +26,11 @@ class FixMatch(Method):
         strong: the strong augmentations, in order; :class:`RandAugment` and :class:`Cutout`, which mirror nothing, where none are given.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("values",)  # its strong view is of images
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
+    takes: ClassVar[Takes] = "images"
 
-    def __init__(self, trade_off: float = 1.0, threshold: float = 0.95, strong: Sequence[Augment] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, threshold: float = 0.95, strong: Sequence[Augment] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.trade_off, self.threshold = trade_off, threshold
         self.strong = nn.Sequential(*((RandAugment(), Cutout()) if strong is None else strong))

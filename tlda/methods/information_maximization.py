@@ -1,6 +1,6 @@
 """Information maximisation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda.losses import InformationMaximization
 from tlda.method import Method
@@ -13,6 +13,8 @@ class IM(Method):
         trade_off: the weight of the term.
     """
 
-    def __init__(self, trade_off: float = 1.0, **kwargs: Any) -> None:
+    trains_on_certainty: ClassVar[bool] = True
+
+    def __init__(self, *, trade_off: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("information", InformationMaximization(trade_off))

@@ -13,6 +13,6 @@ class JAN(Method):
         trade_off: the weight of the discrepancy at full ramp.
     """
 
-    def __init__(self, trade_off: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("discrepancy", JointMMD(trade_off))

@@ -5,8 +5,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tlda.batch import PAD, Pair, Sample, TargetBatch
+from tlda.batch import PAD, Pair, Sample, Takes, TargetBatch
+from tlda.errors import UserError
 from tlda.inputs import joined
+from tlda.losses import Loss
 from tlda.method import Method
 from tlda.tasks.masked_tokens import Masking, VocabularyHead
 
@@ -22,15 +24,17 @@ class MLM(Method):
         source: whether the source's texts are trained on too; no label is seen of either.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("texts", "words", "spans")
-    untrained: ClassVar[tuple[str, ...]] = ("bottleneck", "head")
-    takes_no_loss: ClassVar[str] = "trains no features or predictions that a loss could look at"
+    takes: ClassVar[Takes] = "tokens"
+    strict_loading = False  # its checkpoints have neither bottleneck nor head
 
-    def __init__(self, share: float = 0.15, source: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, share: float = 0.15, source: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.masking, self.source = Masking(self.backbone, share), source
         self.vocabulary = VocabularyHead(self.backbone)
         nn.ModuleList([self.head, self.bottleneck]).requires_grad_(False)
+
+    def add_loss(self, name: str, loss: Loss) -> None:
+        raise UserError(f"MLM trains no features or predictions that a loss could look at: leave the loss '{name}' out of --model.plus")
 
     @property
     def batch_type(self) -> type:
@@ -58,3 +62,10 @@ class MLM(Method):
 
     def on_validation_epoch_end(self) -> None:
         """Nothing else is measured: the head is not trained."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # What is not trained is not kept: another method that starts from the checkpoint makes its own.
+        super().on_save_checkpoint(checkpoint)
+        state = checkpoint["state_dict"]
+        for name in [name for name in state if name.startswith(("network.bottleneck.", "network.head."))]:
+            del state[name]

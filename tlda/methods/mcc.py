@@ -1,6 +1,6 @@
 """Minimum class confusion."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda import losses
 from tlda.method import Method
@@ -14,6 +14,8 @@ class MCC(Method):
         temperature: the softmax's temperature.
     """
 
-    def __init__(self, trade_off: float = 1.0, temperature: float = 2.5, **kwargs: Any) -> None:
+    trains_on_certainty: ClassVar[bool] = True
+
+    def __init__(self, *, trade_off: float = 1.0, temperature: float = 2.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("confusion", losses.MCC(trade_off, temperature))

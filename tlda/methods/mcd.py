@@ -8,11 +8,11 @@ from torch.optim import Optimizer
 
 from tlda.batch import Pair, SourceBatch
 from tlda.losses import classifier_discrepancy
-from tlda.method import Method
+from tlda.methods.base import ManualMethod
 from tlda.nn import TwoHeads
 
 
-class MCD(Method):
+class MCD(ManualMethod):
     """Maximum classifier discrepancy: two heads disagree on the target, the features make them agree (Saito et al., CVPR 2018).
 
     Args:
@@ -21,33 +21,34 @@ class MCD(Method):
         dropout: before each layer of the heads, of each its own; the authors' digits have 0.5 there. None for none.
     """
 
+    reads_classes: ClassVar[bool] = True
     batchnorm: ClassVar[Literal["joint", "separate"]] = "separate"
-    head: TwoHeads
 
-    def __init__(self, feature_steps: int = 4, hidden: int = 100, dropout: float | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, feature_steps: int = 4, hidden: int = 100, dropout: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.automatic_optimization = False
         self.feature_steps = feature_steps
-        self.head = TwoHeads(self.num_features, hidden, self.num_classes, dropout or 0.0)
+        self.network.head = TwoHeads(self.num_features, hidden, len(self.task.classes), dropout or 0.0)
 
     @property
     def batch_type(self) -> type:
         return Pair
 
-    def configure_optimizers(self) -> list[Optimizer]:  # type: ignore[override]
+    def optimizer_list(self) -> list[Optimizer]:
         groups = self.parameter_groups()
         return [self.optimizer([g for g in groups if g["name"] != "head"]), self.optimizer([g for g in groups if g["name"] == "head"])]
 
-    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+    def step_batch(self, batch: Pair) -> None:
         features, heads = self.optimizers()  # type: ignore[attr-defined]
         source, target = self.forward_pair(batch if self.losses else SourceBatch(batch.source))
-        self.step({"task": self.task(batch, source.features), **self.added(batch, source, target)}, features, heads)  # the paper's step A
+        self.step(
+            {"task": self.both_losses(batch, source.features), **self.added(batch, source, target)}, features, heads
+        )  # the paper's step A
         fixed = torch.no_grad()(self.features)  # step B moves the heads alone
-        self.step({"task": self.task(batch, fixed(batch.source.x)), "disagreement": -self.discrepancy(fixed(batch.target.x))}, heads)
+        self.step({"task": self.both_losses(batch, fixed(batch.source.x)), "disagreement": -self.discrepancy(fixed(batch.target.x))}, heads)
         for _ in range(self.feature_steps):
             self.step({"discrepancy": self.discrepancy(self.features(batch.target.x))}, features)  # step C
 
-    def task(self, batch: Pair, features: Tensor) -> Tensor:
+    def both_losses(self, batch: Pair, features: Tensor) -> Tensor:
         """The cross-entropy of both heads on the source's features (n, d)."""
         first, second = self.head.both(features)
         return self.task_loss(first, batch.source.y) + self.task_loss(second, batch.source.y)

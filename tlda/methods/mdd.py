@@ -17,6 +17,6 @@ class MDD(Method):
         hidden: the width of the adversary's hidden layer.
     """
 
-    def __init__(self, trade_off: float = 0.1, margin: float = 4.0, hidden: int = 1024, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 0.1, margin: float = 4.0, hidden: int = 1024, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("disparity", MarginDisparity(trade_off, margin, hidden))

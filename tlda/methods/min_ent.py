@@ -1,6 +1,6 @@
 """Entropy minimisation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda import losses
 from tlda.method import Method
@@ -13,6 +13,8 @@ class MinEnt(Method):
         trade_off: the weight of the entropy.
     """
 
-    def __init__(self, trade_off: float = 0.1, **kwargs: Any) -> None:
+    trains_on_certainty: ClassVar[bool] = True
+
+    def __init__(self, *, trade_off: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("entropy", losses.MinEnt(trade_off))

@@ -9,7 +9,6 @@ from tlda.method import Method
 class Oracle(Method):
     """The upper bound, not a method: cross-entropy on every label of the target's training part."""
 
-    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
     one_domain: ClassVar[bool] = True
 
     @property

@@ -1,6 +1,6 @@
 """Pseudo-labels on the target."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda.losses import PseudoLabel as PseudoLabelLoss
 from tlda.method import Method
@@ -14,6 +14,8 @@ class PseudoLabel(Method):
         threshold: the probability from which a prediction is a label; 0 for all, as in the paper.
     """
 
-    def __init__(self, trade_off: float = 3.0, threshold: float = 0.0, **kwargs: Any) -> None:
+    trains_on_certainty: ClassVar[bool] = True
+
+    def __init__(self, *, trade_off: float = 3.0, threshold: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("pseudo_label", PseudoLabelLoss(trade_off, threshold))

@@ -1,6 +1,6 @@
 """Representation subspace distance."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from tlda.losses import RSD as SubspaceDistance
 from tlda.method import Method
@@ -14,8 +14,6 @@ class RSD(Method):
         mismatch: the weight of the bases mismatch penalisation within it.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
-
-    def __init__(self, trade_off: float = 0.001, mismatch: float = 0.1, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 0.001, mismatch: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_loss("subspace", SubspaceDistance(trade_off, mismatch))

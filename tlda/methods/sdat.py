@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from tlda.batch import Pair
 from tlda.losses import ConditionalAdversarial
-from tlda.method import Method
+from tlda.methods.base import ManualMethod
 from tlda.nn import without_statistics
 from tlda.optim import ascended
 
 
-class SDAT(Method):
+class SDAT(ManualMethod):
     """CDAN+E at a smooth minimum of the task loss, by sharpness-aware steps on that loss alone (Rangwani et al., ICML 2022).
 
     As in the authors' code, the weights of the network (not the critic's) are moved up the gradient of the task loss, the
@@ -26,15 +26,14 @@ class SDAT(Method):
         entropy: weigh certain examples more, as in CDAN+E; the commands that the authors published do not.
     """
 
-    def __init__(self, rho: float = 0.02, trade_off: float = 1.0, hidden: int = 500, entropy: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, rho: float = 0.02, trade_off: float = 1.0, hidden: int = 500, entropy: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.automatic_optimization = False
         self.rho = rho
         self.add_loss("domain", ConditionalAdversarial(trade_off, hidden, entropy=entropy))
 
-    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+    def step_batch(self, batch: Pair) -> None:
         optimizer: Any = self.optimizers()
-        weights = [w for part in (self.backbone, self.bottleneck, self.head) for w in part.parameters() if w.requires_grad]
+        weights = [w for w in self.network.parameters() if w.requires_grad]
         with ascended(weights, self.task_gradients(batch, weights), self.rho):
             with without_statistics(self):
                 outputs = self.forward_pair(batch)

@@ -1,6 +1,6 @@
 """Training on the source, without adaptation."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -19,13 +19,15 @@ class SourceOnly(Method):
             has it, with 0.1; None for none.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = (*Method.inputs, "spans")
-
-    def __init__(self, label_smoothing: float | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, label_smoothing: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= (label_smoothing or 0) < 1:
             raise UserError(f"--model.label_smoothing is {label_smoothing}: it is a share of a label, from 0 to less than 1")
+        if label_smoothing and not self.task.classes:
+            raise UserError(f"--model.label_smoothing smooths classes, and {type(self.task).__name__} has none: leave it out")
         self.label_smoothing = label_smoothing or 0.0
 
     def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if not self.label_smoothing:
+            return super().task_loss(logits, labels)
         return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)

@@ -1,16 +1,19 @@
 """Test-time entropy minimisation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
+from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.losses import entropy
 from tlda.method import Method
+from tlda.network import Network
+from tlda.nn import affine_parameters, batch_norms
 from tlda.optim import Adam
-from tlda.training.target import affine_parameters, batch_norms, copied_network, network, require_normalisation, start_over
+from tlda.training.target import require_normalisation, start_over
 
 
 class TENT(Method):
@@ -25,17 +28,22 @@ class TENT(Method):
         tent_lr: the learning rate of these steps, by Adam.
     """
 
-    def __init__(self, steps: int = 1, tent_lr: float = 1e-3, **kwargs: Any) -> None:
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
+
+    def __init__(self, *, steps: int = 1, tent_lr: float = 1e-3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if steps < 1:
             raise UserError(f"--model.steps is {steps}: it must be at least 1")
-        require_normalisation(self, affine_parameters(network(self)), "normalisation")
+        require_normalisation(self, affine_parameters(self.network), "normalisation")
         self.steps, self.tent_lr = steps, tent_lr
-        self.adapted: tuple[nn.Module, Optimizer] | None = None
+        self.adapted: tuple[Network, Optimizer] | None = None
 
     on_test_start = on_test_end = on_predict_start = on_predict_end = start_over
 
-    def infer(self, x: Tensor) -> Tensor:
+    def answer(self, x: Tensor, domain: str) -> Output:
+        if domain == "source" or self.is_fitting:
+            return super().answer(x, domain)
         if len(x) < 2:
             raise UserError(
                 "TENT normalises a batch by its own statistics, which a single image does not have: raise --data.eval_batch_size"
@@ -44,15 +52,15 @@ class TENT(Method):
             adapted, optimizer = self.adapted = self.adapted or self.adaptable()
             x = x.clone()  # one that inference mode did not make
             for _ in range(self.steps):
-                logits: Tensor = adapted(x)
+                output = adapted(x)
                 optimizer.zero_grad()
-                torch.autograd.backward(entropy(logits))
+                torch.autograd.backward(entropy(output.logits))
                 optimizer.step()
-        return logits.detach()
+        return Output(*(part.detach() for part in output))
 
-    def adaptable(self) -> tuple[nn.Module, Optimizer]:
+    def adaptable(self) -> tuple[Network, Optimizer]:
         """A copy of the network whose BatchNorm uses each batch's statistics, and the optimizer of its scales and shifts."""
-        copied = copied_network(self)
+        copied = self.network.copied()
         for layer in batch_norms(copied):
             layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
         parameters = [parameter.requires_grad_() for parameter in affine_parameters(copied)]

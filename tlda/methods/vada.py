@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from tlda.batch import Output, Pair
+from tlda.batch import Output, Pair, Takes
 from tlda.losses import DomainAdversarial, MinEnt, vat
 from tlda.method import Method
 from tlda.nn import without_noise, without_statistics
@@ -24,11 +24,13 @@ class VADA(Method):
         hidden: the width of the critic's hidden layers.
     """
 
+    trains_on_certainty: ClassVar[bool] = True
+    takes: ClassVar[Takes] = "numbers"
     batchnorm: ClassVar[Literal["joint", "separate"]] = "separate"
-    inputs: ClassVar[tuple[str, ...]] = ("values",)  # it moves its inputs a little, which token ids cannot be
 
     def __init__(
         self,
+        *,
         trade_off: float = 0.01,
         source_trade_off: float = 1.0,
         target_trade_off: float = 0.01,

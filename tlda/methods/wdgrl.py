@@ -7,11 +7,11 @@ from torch.optim import Optimizer
 
 from tlda.batch import Output, Pair
 from tlda.losses import gradient_penalty
-from tlda.method import Method
+from tlda.methods.base import ManualMethod
 from tlda.nn import critic
 
 
-class WDGRL(Method):
+class WDGRL(ManualMethod):
     """A critic estimates the Wasserstein distance of the features, which they reduce (Shen et al., AAAI 2018).
 
     The critic has two hidden layers, the authors' has one.
@@ -23,11 +23,10 @@ class WDGRL(Method):
         hidden: the width of the critic's hidden layers.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("values", "texts")  # its penalty pairs rows, and domains have as many texts, but not words
+    pairs_rows: ClassVar[bool] = True
 
-    def __init__(self, trade_off: float = 1.0, penalty: float = 10.0, critic_steps: int = 5, hidden: int = 100, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, penalty: float = 10.0, critic_steps: int = 5, hidden: int = 100, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.automatic_optimization = False
         self.trade_off, self.penalty, self.critic_steps = trade_off, penalty, critic_steps
         self.critic = critic(self.num_features, hidden)
         self.critic[-1] = nn.Linear(hidden, 1, bias=False)  # a bias would cancel in the distance
@@ -36,11 +35,11 @@ class WDGRL(Method):
     def batch_type(self) -> type:
         return Pair
 
-    def configure_optimizers(self) -> list[Optimizer]:  # type: ignore[override]
+    def optimizer_list(self) -> list[Optimizer]:
         group = {"name": "critic", "params": list(self.critic.parameters()), "lr_multiplier": 1.0}
         return [self.optimizer(self.parameter_groups()), self.optimizer([group])]
 
-    def training_step(self, batch: Pair, batch_idx: int) -> None:  # type: ignore[override]
+    def step_batch(self, batch: Pair) -> None:
         network, critic = self.optimizers()  # type: ignore[attr-defined]
         source, target = self.forward_pair(batch)
         fixed = source.features.detach(), target.features.detach()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import Metric
 
-from tlda.batch import Output, Sample
-from tlda.metrics.measures import Measures
+from tlda.batch import Sample
 
 LONGEST = 30
 """The most tokens of an answer that is looked for."""
@@ -85,25 +84,3 @@ class AnswerScore(Metric):
     def compute(self) -> Tensor:
         """The mean, 0 to 1."""
         return (self.total / self.count).float()
-
-
-class AnswerMeasures(Measures):
-    """The scores of answers alone: positions in a text are no classes, so that there is neither accuracy nor confusion, nor a validator."""
-
-    def __init__(self, extra: Mapping[str, Callable[[int], Metric]]) -> None:
-        super().__init__(2, extra)
-        for metrics in self.scores.modules():
-            if isinstance(metrics, nn.ModuleDict) and "accuracy" in metrics:
-                del metrics["accuracy"]
-
-    def counted(self, logits: Tensor, batch: Sample) -> tuple[Tensor, Sample]:
-        return logits, batch  # a question whose answer is cut off counts too, and none answers it
-
-    def test_target(self, logits: Tensor, labels: Tensor) -> dict[str, Metric]:
-        return {}
-
-    def validate(self, network: Callable[[Tensor], Output], batch: Sample, output: Output, domain: int) -> None:
-        """Nothing to keep."""
-
-    def validated(self) -> dict[str, Any]:
-        return {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score, MultilabelAveragePrecision
 
 from tlda.batch import Sample
 from tlda.inputs import places
@@ -21,20 +21,34 @@ class Accuracy(MulticlassAccuracy):
         super().update(logits, batch.y)
 
 
-class AUC(BinaryAUROC):
-    """The area under the receiver operating curve of two classes, of which the second is the positive one."""
-
-    def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
-        """Count the logits (n, 2) of a batch."""
-        super().update((logits[:, 1] - logits[:, 0]).double().sigmoid(), batch.y)
-
-
 class MacroF1(MulticlassF1Score):
     """The mean over classes of the F1 of each, so that rare ones count as much; of classes that are in labels or predictions."""
 
     def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
         """Count the logits (n, classes) of a batch."""
         super().update(logits, batch.y)
+
+
+class AUC(MulticlassAUROC):
+    """The area under the ROC curve of the second of two classes; of more, the mean over classes of each against the others."""
+
+    def __init__(self, num_classes: int = 2) -> None:
+        super().__init__(num_classes)
+
+    def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
+        """Count the logits (n, classes) of a batch."""
+        super().update(logits.double().softmax(1), batch.y)
+
+
+class MeanAveragePrecision(MultilabelAveragePrecision):
+    """The mean over labels of the average precision of each; rows whose label is unknown (-1) do not count in it."""
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__(num_labels, average="macro", ignore_index=-1)
+
+    def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
+        """Count the logits (n, labels) of a batch."""
+        super().update(logits.float().sigmoid(), batch.y.long())
 
 
 Span = tuple[str, int, int]

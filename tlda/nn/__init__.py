@@ -3,7 +3,8 @@
 from tlda.nn.depthwise import train_depthwise_in_float32
 from tlda.nn.discriminators import MultilinearMap, TwoHeads, critic
 from tlda.nn.hardware import computes_in_bfloat16
-from tlda.nn.modes import without_gradients, without_noise, without_statistics
+from tlda.nn.modes import evaluating, without_gradients, without_noise, without_statistics
+from tlda.nn.normalisation import affine_parameters, batch_norms
 from tlda.nn.reversal import reverse_gradient
 from tlda.nn.snapshots import Snapshot
 
@@ -11,8 +12,11 @@ __all__ = [
     "MultilinearMap",
     "Snapshot",
     "TwoHeads",
+    "affine_parameters",
+    "batch_norms",
     "computes_in_bfloat16",
     "critic",
+    "evaluating",
     "reverse_gradient",
     "train_depthwise_in_float32",
     "without_gradients",

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.table import merge
-from tlda.config.classes import options, subclasses
+from tlda.config.classes import options
 from tlda.config.overlays import read_yaml
-from tlda.errors import UserError, near
+from tlda.errors import UserError, near, subclasses
 
 ENTRIES = ("title", "protocol", "data", "tasks", "candidates", "labelled", "fine_tune", "domains")
 

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlda.batch import Rows
 from tlda.bench.table import METRIC, merge
 from tlda.config.sentences import explained
 from tlda.data.extractor import Extractor
 from tlda.data.features import Features
-from tlda.data.pair import DomainPair, Rows
+from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.metrics.ranking import h_score, leep, logme, nce, transrate
 from tlda.rank.declared import Ranking, only_known

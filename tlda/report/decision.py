@@ -17,14 +17,6 @@ COLLAPSE = 0.1
 SIGNIFICANT = 0.05
 """The p-value below which a difference counts."""
 
-TRAINS_ON_CERTAINTY = frozenset(
-    (
-        *("ATDOC", "CST", "FixMatch", "SHOT", "TENT", "VADA"),
-        *("BNM", "CycleSelfTraining", "InformationMaximization", "MCC", "MinEnt", "PseudoLabel", "TsallisEntropy"),
-    )
-)
-"""Methods and losses that make the target's predictions certain: that these are certain is then no evidence."""
-
 Answer = Literal["yes", "no", "cannot tell"]
 
 

@@ -49,7 +49,7 @@ def of_run(folder: Path, before: Path | None) -> Report:
         require_same_task(run, runs[0][2])
     # Both are measured on the rows that the run of the report has held out.
     sides = [Side(f"{word}: {of.name}", colour, of, of.look(run.data, run.method.batch_type)) for word, colour, of in runs]
-    names = run.data.class_names
+    names = run.data.task.classes
     sections = [
         _evidence(sides, names),
         _curves(sides),
@@ -60,10 +60,10 @@ def of_run(folder: Path, before: Path | None) -> Report:
         attribution_section(sides, run.data),
         *translation_sections(sides[-1], run.data),
     ]
-    about = f"Task {run.data.task.replace('_to_', ' → ')}, {len(names)} classes. " + " ".join(
+    about = f"Task {run.data.transfer.replace('_to_', ' → ')}, {len(names)} classes. " + " ".join(
         f"{side.label[0].upper()}{side.label[1:]}, seed {side.run.seed}, {side.run.folder}." for side in sides
     )
-    return Report(f"{run.name} on {run.data.task.replace('_to_', ' → ')}", about, _verdict(sides, names), _tiles(sides), sections)
+    return Report(f"{run.name} on {run.data.transfer.replace('_to_', ' → ')}", about, _verdict(sides, names), _tiles(sides), sections)
 
 
 # The verdict and what it rests on
@@ -81,7 +81,7 @@ def evidence(before: Side, after: Side, names: Sequence[str]) -> Evidence:
     )
 
 
-def moves(before: Side, after: Side, num_classes: int) -> tuple[Move, ...]:
+def moves(before: Side, after: Side, classes: int) -> tuple[Move, ...]:
     """The label-free measures before and after. Those of certainty do not count for a method that trains on it."""
     spans = {"bnm": 1.0, "mixval": 1.0}
     found = []
@@ -92,7 +92,7 @@ def moves(before: Side, after: Side, num_classes: int) -> tuple[Move, ...]:
         validator = VALIDATORS[name]
         values = measured[0][name], measured[1][name]
         counts = not (after.run.trains_on_certainty and name in CERTAINTY)
-        found.append(Move(validator.label, *values, bool(validator.higher_is_better), spans.get(name, math.log(num_classes)), counts))
+        found.append(Move(validator.label, *values, bool(validator.higher_is_better), spans.get(name, math.log(classes)), counts))
     return tuple(found)
 
 

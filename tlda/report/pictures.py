@@ -12,8 +12,9 @@ from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from tlda.data.samplers import by_one_process
+from tlda.nn import evaluating
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
-from tlda.training.target import evaluating
+from tlda.tasks.several import first_label
 
 ROWS = 300
 """The rows of each domain in the picture of the features: more take longer than they tell."""
@@ -27,17 +28,16 @@ class Pictures(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        # Positions in a text, which an answer's begin and end are, are no classes to draw.
-        if not trainer.is_global_zero or data.inputs == "spans":
-            return
+        if not trainer.is_global_zero or not data.task.classes:
+            return  # the pictures are of classes
         # A target without labels is not among what is measured: its rows are those to predict, and it has no confusion.
         with by_one_process():
             measured = data.test_dataloader()[:2]  # of several data sets, the first
             loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
         source, target = (collect(pl_module, data, loader) for loader in loaders)
-        figures = {"features": features_figure([source[0], target[0]], [source[2], target[2]], data.class_names)}
+        figures = {"features": features_figure([source[0], target[0]], [source[2], target[2]], data.task.classes)}
         if len(measured) > 1:
-            figures["confusion"] = confusion_figure(target[1], target[2], data.class_names)
+            figures["confusion"] = confusion_figure(target[1], target[2], data.task.classes)
         if translator := translator_of(pl_module):
             figures["translation"] = translation_figure(translation_grid(translator.eval(), data))
         for name, figure in figures.items():
@@ -54,14 +54,9 @@ def collect(method: Any, data: Any, loader: Iterable[Any]) -> tuple[Tensor, Tens
         for batch in loader:
             batch = data.on_after_batch_transfer(type(batch)(*(part.to(method.device) for part in batch)), 0)
             output = method(batch.x)
-            parts.append((output.features.float().cpu(), output.logits.argmax(1).cpu(), first_task(batch.y).cpu()))
+            parts.append((output.features.float().cpu(), output.logits.argmax(1).cpu(), first_label(batch.y).cpu()))
     features, predicted, labels = (torch.cat(column) for column in zip(*parts, strict=True))
     return features, predicted, labels
-
-
-def first_task(labels: Tensor) -> Tensor:
-    """The labels (n,) of the first task, of labels (n,) or (n, tasks)."""
-    return labels if labels.ndim == 1 else labels[:, 0]
 
 
 def _axes(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:

@@ -210,13 +210,13 @@ def attribution_section(sides: Sequence[Side], data: DomainPair) -> Section:
     """Where the predictions of some target images or texts come from."""
     rows = interesting([side.outcome.target.predicted for side in sides])
     order = torch.cat([*data.val_dataloader()[1].sampler])
-    if data.inputs != "values":
+    if data.tokenizers:
         return Section("Attribution", [_texts(sides, data, rows, order)])
     x = data.on_after_batch_transfer(data.evaluation_rows[1][order[rows]], 1).x
     if x.ndim != 4 or x.shape[1] not in (1, 3) or not all(convolutions(side.run.method) for side in sides):
         return Section("Attribution", ["It needs texts, or images and a backbone with a convolution, which this run does not have."])
     found = [grad_cam(side.run.method, x, side.outcome.target.predicted[rows]) for side in sides]
-    cards = [_card(sides, data.class_names, int(row), x[i], [a.heat[i] for a in found]) for i, row in enumerate(rows)]
+    cards = [_card(sides, data.task.classes, int(row), x[i], [a.heat[i] for a in found]) for i, row in enumerate(rows)]
     layers = ", ".join(dict.fromkeys(f"backbone.{a.layer}" for a in found))
     caption = (
         f"Target images, and where each prediction comes from (Grad-CAM at {layers}; red is much): the image, then "
@@ -231,7 +231,7 @@ def attribution_section(sides: Sequence[Side], data: DomainPair) -> Section:
 def _texts(sides: Sequence[Side], data: DomainPair, rows: Tensor, order: Tensor) -> Figure:
     shown = Shown(data.evaluation_rows[1][order].x, data.tokenizer)  # type: ignore[attr-defined]
     predicted = [side.outcome.target.predicted[rows].tolist() for side in sides]
-    said = [_said(sides, data.class_names, row) for row in rows.tolist()]
+    said = [_said(sides, data.task.classes, row) for row in rows.tolist()]
     found = cards(shown, rows.tolist(), [side.run.method for side in sides], [side.colour for side in sides], predicted, said)
     caption = (
         "Texts of the target, and which tokens each prediction looks at: the stronger the colour, the larger the gradient of the predicted "

@@ -14,15 +14,15 @@ import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 from torch import Tensor
 
-from tlda.batch import Output, Sample
+from tlda.batch import Sample
 from tlda.config import build
 from tlda.config.overlays import read_yaml
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
-from tlda.report.decision import TRAINS_ON_CERTAINTY
-from tlda.report.of_translation import translator_of
+from tlda.tasks import Classification
 from tlda.training import checkpoint
+from tlda.training.fitting import measures_of
 
 QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 """The options of a trainer that leaves nothing behind."""
@@ -68,6 +68,9 @@ class Look(LightningModule):
         self.batch_type = batch_type  # by which the data know what they hold out
         self.parts: tuple[list[Seen], list[Seen]] = [], []
 
+    def setup(self, stage: str) -> None:
+        self.method.measures = measures_of(self.method)
+
     def on_validation_start(self) -> None:
         self.method.on_test_start()
 
@@ -75,10 +78,7 @@ class Look(LightningModule):
         self.method.on_test_end()
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        translator = translator_of(self.method) if dataloader_idx == 0 else None
-        output = self.method(translator(batch.x) if translator else batch.x)  # as its validation measures it
-        if dataloader_idx == 1:
-            output = Output(output.features, self.method.infer(batch.x))
+        output = self.method.answer(batch.x, self.method.measures.places[dataloader_idx].role)
         self.method.measures.validate(self.method, batch, output, dataloader_idx)
         self.parts[dataloader_idx].append(Seen(output.features.float().cpu(), output.logits.float().cpu(), batch.y.cpu()))
 
@@ -109,8 +109,8 @@ class FinishedRun:
     @property
     def trains_on_certainty(self) -> bool:
         """Whether the method makes the target's predictions certain, by itself or by a loss."""
-        parts = [self.method, *self.method.losses.values()]
-        return any(cls.__name__ in TRAINS_ON_CERTAINTY for part in parts for cls in type(part).__mro__)
+        losses: Any = self.method.losses.values()
+        return self.method.trains_on_certainty or any(loss.trains_on_certainty for loss in losses)
 
     @cached_property
     def curves(self) -> dict[str, list[tuple[float, float]]]:
@@ -155,18 +155,19 @@ def load_run(folder: Path) -> FinishedRun:
     seed_everything(seed if isinstance(seed, int) else 0, verbose=False)
     parts = {"model": made["model"], "data": made["data"], "trainer": {"precision": found["trainer"]["precision"]}}
     method, data, trainer = build.build(parts, **QUIET, devices=1, use_distributed_sampler=False)
-    if data.inputs == "spans" or not isinstance(data.num_classes, int):
-        what = "answers questions" if data.inputs == "spans" else "has several tasks"
-        raise UserError(f"{folder} is a run that {what}, and a report is of rows with one class each: `tlda test` measures it")
+    if not isinstance(data.task, Classification):
+        raise UserError(
+            f"{folder} is a run of {type(data.task).__name__}, and a report is of rows with one class each: `tlda test` measures it"
+        )
     method.load_state_dict(checkpoint.read(path)["state_dict"])
     return FinishedRun(folder, method.eval(), data, trainer, data.seed, found)
 
 
 def require_same_task(run: FinishedRun, before: FinishedRun) -> None:
     """Raise :class:`UserError` where ``before`` is of another task than ``run``, or of other data."""
-    if run.data.task != before.data.task:
+    if run.data.transfer != before.data.transfer:
         raise UserError(
-            f"--before {before.folder} is a run of the task {before.data.task}, not of {run.data.task}: "
+            f"--before {before.folder} is a run of the task {before.data.transfer}, not of {run.data.transfer}: "
             "name one of the same source and target"
         )
     if run.data.fingerprint() != before.data.fingerprint():

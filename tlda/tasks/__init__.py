@@ -1,1 +1,10 @@
-"""What is asked of a row: heads, losses, metrics and answers."""
+"""Tasks: what is learnt about a row. Heads, losses, metrics and answers, one file per kind."""
+
+from tlda.tasks.base import Place, Task
+from tlda.tasks.classification import Classification, Words
+from tlda.tasks.multi_label import MultiLabel
+from tlda.tasks.regression import Regression
+from tlda.tasks.several import Several
+from tlda.tasks.spans import Spans
+
+__all__ = ["Classification", "MultiLabel", "Place", "Regression", "Several", "Spans", "Task", "Words"]

@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from tlda.backbones.weights import PACKAGE, SUFFIXES
 from tlda.data.seeds import run_seed
 from tlda.errors import UserError
-
-if TYPE_CHECKING:
-    from tlda.method import Method
+from tlda.tasks import Task
 
 KEY = "tlda"
 
 
-def describe(method: Method, checkpoint: dict[str, Any]) -> None:
-    """Write into ``checkpoint`` what it holds: method, classes, seed, and the plain configuration that they were made from."""
-    holds = {"method": type(method).__name__, "num_classes": method.num_classes, "untrained": list(method.untrained)}
-    seed = run_seed()
-    checkpoint[KEY] = {**holds, "class_names": _class_names(method), "seed": seed, **method.recipe}
+def describe(method: Any, checkpoint: dict[str, Any]) -> None:
+    """Write into ``checkpoint`` what it holds: method, task, seed, and the plain configuration that they were made from."""
+    checkpoint[KEY] = {"method": type(method).__name__, "task": method.task.description(), "seed": run_seed(), **method.recipe}
 
 
-def _class_names(method: Method) -> list[str] | None:
-    """The names of the classes, where the trainer was given data that name them."""
-    data: Any = getattr(method._trainer, "datamodule", None)
-    return None if data is None else [str(name) for name in data.class_names]
+def task_from(description: dict[str, Any]) -> Task:
+    """The task that a checkpoint describes (:meth:`tlda.tasks.Task.description`).
+
+    Raises:
+        UserError: its class cannot be imported, or is no task.
+    """
+    module, _, name = str(description["class_path"]).rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint was trained for '{description['class_path']}', which cannot be imported: run where it is"
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise UserError(f"the checkpoint names '{description['class_path']}' as its task, which is none: name another checkpoint")
+    return cls(**{option: _made(value) for option, value in description["init_args"].items()})
 
 
-def load(path: str | Path) -> Method:
-    """The method of the checkpoint at ``path``, built from the checkpoint alone and ready to use, in evaluation mode."""
-    from jsonargparse import ArgumentParser
-
-    from tlda.method import Method
-
-    found = read(path)
-    if "model" not in found.get(KEY, {}):
-        raise UserError(f"{path} does not say how its network was made: build the method and use its load_from_checkpoint")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Method, "model")
-    model = without_files(found[KEY]["model"])
-    model["init_args"]["num_classes"] = found[KEY]["num_classes"]
-    method: Method = parser.instantiate_classes(parser.parse_object({"model": model})).model
-    method.load_state_dict(found["state_dict"])
-    return method.eval()
+def _made(value: Any) -> Any:
+    if isinstance(value, dict):
+        return task_from(value) if value.keys() == {"class_path", "init_args"} else {key: _made(item) for key, item in value.items()}
+    return value
 
 
 def without_files(model: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +55,7 @@ def without_files(model: dict[str, Any]) -> dict[str, Any]:
     """
     options = {**model["init_args"], "init_from": None}
     backbone, losses = options.get("backbone") or {}, options.get("plus") or ()
-    if _are_only_weights(backbone) and not any(loss["class_path"] == "tlda.losses.CoTuning" for loss in losses):
+    if _are_only_weights(backbone) and not any(loss["class_path"].endswith(".CoTuning") for loss in losses):
         options["backbone"] = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
     return {**model, "init_args": options}
 
@@ -66,22 +63,16 @@ def without_files(model: dict[str, Any]) -> dict[str, Any]:
 def _are_only_weights(backbone: dict[str, Any]) -> bool:
     weights = (backbone.get("init_args") or {}).get("weights") or ""
     file = weights.startswith(PACKAGE) or weights.lower().endswith(SUFFIXES)
-    return {"tlda.backbones.Timm": True, "tlda.backbones.Torchvision": file}.get(backbone.get("class_path", ""), False)
+    return {"Timm": True, "Torchvision": file}.get(backbone.get("class_path", "").rpartition(".")[2], False)
 
 
-def refuse_other(method: Method, checkpoint: dict[str, Any]) -> None:
-    """Raise :class:`UserError` where ``checkpoint`` holds another method, other classes, or a network of other shapes."""
+def refuse_other(method: Any, checkpoint: dict[str, Any]) -> None:
+    """Raise :class:`UserError` where ``checkpoint`` holds another method, another task, or a network of other shapes."""
     found = checkpoint.get(KEY)
-    if found is None:
-        raise UserError("the checkpoint was not written by tlda; start from its weights with --model.init_from instead")
-    if found["num_classes"] != method.num_classes:
-        raise UserError(f"the checkpoint has {found['num_classes']} classes, the data {method.num_classes}: use the data it was trained on")
-    for number, (name, own) in enumerate(zip(found.get("class_names") or (), _class_names(method) or (), strict=False)):
-        if name != own:
-            raise UserError(
-                f"class {number} is '{name}' in the checkpoint and '{own}' in the data: use the data it was trained on, with its classes "
-                "in the same order"
-            )
+    if found is None or "task" not in found:
+        raise UserError("the checkpoint was not written by this version of tlda; start from its weights with --model.init_from instead")
+    if getattr(method._trainer, "datamodule", None) is not None:
+        method.task.refuse(task_from(found["task"]))
     if found["method"] != type(method).__name__:
         raise UserError(
             f"the checkpoint holds {found['method']}, the run {type(method).__name__}: name the same method, "
@@ -89,7 +80,7 @@ def refuse_other(method: Method, checkpoint: dict[str, Any]) -> None:
         )
     weights = checkpoint["state_dict"]
     for name, parameter in method.named_parameters():
-        if name not in weights or weights[name].shape != parameter.shape:
+        if (name not in weights and method.strict_loading) or (name in weights and weights[name].shape != parameter.shape):
             state = str(tuple(weights[name].shape)) if name in weights else "missing"
             raise UserError(
                 f"the checkpoint holds another network: '{name}' is {state} in it, not {tuple(parameter.shape)}; give the options of the "
@@ -162,22 +153,25 @@ def _class_paths(value: Any) -> Iterator[str]:
         yield from _class_paths(item)
 
 
-def load_weights(method: Method, path: str) -> None:
-    """Load backbone, bottleneck and head of the checkpoint at ``path`` into ``method``, strictly.
+def load_weights(method: Any, path: str) -> None:
+    """Load backbone, bottleneck and head of the checkpoint at ``path`` into the network of ``method``.
 
-    Adapters that ``method`` has and the checkpoint has not stay as they are, and so does what the checkpoint's run did not train.
+    Adapters that ``method`` has and the checkpoint has not stay as they are. Bottleneck and head are made anew, which is said, where the
+    checkpoint has none that fits: it is of other classes, of another width, or was pre-trained without them.
     """
-    checkpoint, shapes = read(path), method.state_dict()
-    found, untrained = checkpoint["state_dict"], checkpoint.get(KEY, {}).get("untrained", ())
-    parts = {"backbone", "bottleneck", "head"} - set(untrained)
-    wanted = [key for key in sorted(shapes) if key.split(".")[0] in parts]
-    names = {key: key if key in found else method.tuning.plain_key(key) for key in wanted}
-    weights = {}
-    for key, name in names.items():
-        if name is None:
-            continue
-        if name not in found or found[name].shape != shapes[key].shape:
-            state = "missing" if name not in found else f"{tuple(found[name].shape)}, not {tuple(shapes[key].shape)}"
-            raise UserError(f"{path} does not fit this network: '{name}' is {state}; set --model.backbone as it was trained")
-        weights[key] = found[name]
-    method.load_state_dict(weights, strict=False)
+    checkpoint, network = read(path), method.network
+    found = {key.removeprefix("network."): value for key, value in checkpoint["state_dict"].items()}
+    names = {key: key if key in found else method.tuning.plain_key(key) for key in network.state_dict()}
+    shapes = {key: value.shape for key, value in network.state_dict().items()}
+    weights = {key: found[name] for key, name in names.items() if name in found}
+    unfit = {key for key, name in names.items() if name is not None and (name not in found or found[name].shape != shapes[key])}
+    anew = sorted({key.split(".")[0] for key in unfit} - {"backbone"})
+    for key in sorted(unfit):
+        if key.startswith("backbone."):
+            state = "missing" if names[key] not in found else f"{tuple(found[names[key]].shape)}, not {tuple(shapes[key])}"
+            raise UserError(f"{path} does not fit this network: '{key}' is {state}; set --model.backbone as it was trained")
+    if "head" not in anew and len(anew) == 1:
+        anew.append("head")  # a head reads the features of its own bottleneck
+    if anew:
+        print(f"tlda: {path} has other classes, another width or no head: {' and '.join(sorted(anew))} made anew")
+    network.load_state_dict({key: value for key, value in weights.items() if key.split(".")[0] not in anew}, strict=False)

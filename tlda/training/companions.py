@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytorch_lightning.callbacks import BaseFinetuning, BatchSizeFinder, LearningRateFinder, StochasticWeightAveraging
 
 from tlda.errors import UserError, near
 from tlda.metrics.translation import MEASURES
 from tlda.training.lightning import measured, saves_by_time, shards_by_itself
-
-if TYPE_CHECKING:
-    from tlda.method import Method
 
 INSTEAD: dict[type, str] = {
     StochasticWeightAveraging: "sets a learning rate, as --model.schedule does at each step: use EMAWeightAveraging, which sets none",
@@ -28,7 +25,7 @@ LATER = ("train/", "lr/", MEASURES)
 """How the names begin of what a validation before training does not measure."""
 
 
-def refuse_companions(method: Method, stage: str) -> None:
+def refuse_companions(method: Any, stage: str) -> None:
     """Raise :class:`UserError` where the trainer of ``method``, which is about to do ``stage``, has what would not do what it says.
 
     As early as in ``setup``: a finder would have trained by the time that a method hears of the fit.
@@ -51,7 +48,7 @@ def refuse_companions(method: Method, stage: str) -> None:
         )
 
 
-def refuse_scheduler(method: Method) -> None:
+def refuse_scheduler(method: Any) -> None:
     """Raise :class:`UserError` where ``method`` has a scheduler of PyTorch's, whose rates its own schedule would replace at each step."""
     if method.trainer.lr_scheduler_configs:
         raise UserError(
@@ -69,7 +66,7 @@ def refuse_sharding(trainer: Any) -> None:
         )
 
 
-def refuse_unmeasured(method: Method) -> None:
+def refuse_unmeasured(method: Any) -> None:
     """Raise :class:`UserError` where a callback follows what the first validation, which has just ended, has not measured.
 
     It is that before training, unless the trainer is told to make none.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, Trainer
 
 from tlda.batch import Prediction
@@ -25,7 +24,7 @@ class Predictions(Callback):
         self.own: list[Prediction] = []
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *args: Any) -> None:
-        self.own.append(Prediction(*(column.cpu() for column in outputs)))
+        self.own.append(Prediction(outputs.row.cpu(), outputs.answers))
 
     def on_predict_end(self, trainer: Trainer, *args: Any) -> None:
         parts, self.own = of_all(self.own), []
@@ -34,11 +33,23 @@ class Predictions(Callback):
 
 
 def write_predictions(path: str | Path, predictions: Iterable[Prediction], data: DomainPair) -> None:
-    """Write ``file`` (or row number), ``class`` and ``confidence`` (0..1) of each row of the target."""
+    """Write ``file`` (or row number), and the columns of the task's answers, such as ``class`` and ``confidence``, for each target row."""
+    lines = sorted(rows_of(predictions), key=lambda line: line[0])
+    columns = list(lines[0][1]) if lines else []
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(("file", "class", "confidence"))
-    found = (torch.cat(column).tolist() for column in zip(*predictions, strict=True))
-    for row, label, confidence in sorted(zip(*found, strict=True)):
-        writer.writerow((data.describe_row(row), data.class_names[label], f"{confidence:.6f}"))
+    writer.writerow(("file", *columns))
+    for row, answers in lines:
+        writer.writerow((data.describe_row(row), *(_printed(answers[name]) for name in columns)))
     write_text(Path(path), text.getvalue())
+
+
+def rows_of(predictions: Iterable[Prediction]) -> Iterator[tuple[int, dict[str, object]]]:
+    """The number of each row, and its answers by column."""
+    for rows, answers in predictions:
+        for i, row in enumerate(rows.tolist()):
+            yield row, {name: column[i] for name, column in answers.items()}
+
+
+def _printed(value: object) -> object:
+    return f"{value:.6f}" if isinstance(value, float) else value

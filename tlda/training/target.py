@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize, one_hot, pad
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from tlda.batch import Unlabelled
-from tlda.data.pair import Subset, WithoutLabels
+from tlda.batch import Learner, Unlabelled
+from tlda.data.rows import Subset, WithoutLabels
 from tlda.data.samplers import Once
 from tlda.errors import UserError
+from tlda.nn import evaluating
 from tlda.nn.numerics import full_precision
 
-if TYPE_CHECKING:
-    from tlda.method import Method
 
-
-def target_batches(method: Method) -> Iterator[Unlabelled]:
+def target_batches(method: Learner) -> Iterator[Unlabelled]:
     """The :func:`training_batches` of the target, without labels."""
     return training_batches(method, "target")
 
 
-def training_batches(method: Method, field: str) -> Iterator[Any]:
+def training_batches(method: Learner, field: str) -> Iterator[Any]:
     """Every training row of a ``field`` of the batch once, a batch at a time, as in training, but without augmentation.
 
     Their order is shuffled, the same each time and in every process: whatever order they are stored in, the statistics of a batch
@@ -37,7 +32,7 @@ def training_batches(method: Method, field: str) -> Iterator[Any]:
     Raises:
         UserError: the trainer was given loaders instead of a datamodule.
     """
-    data: Any = method.trainer.datamodule  # type: ignore[attr-defined]
+    data: Any = method.trainer.datamodule
     if data is None:
         raise UserError(f"{type(method).__name__} reads all training rows of the {field}: give the trainer a DomainPair, not loaders")
     rows = data.training_rows()[field]
@@ -48,19 +43,6 @@ def training_batches(method: Method, field: str) -> Iterator[Any]:
 def numbered(data: Any) -> int:
     """How many numbers the rows of ``data`` may have: a subset keeps those of the whole."""
     return numbered(data.data) if isinstance(data, Subset | WithoutLabels) else len(data)
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards each part is in its own mode again."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in modes.items():
-            part.training = training
 
 
 def centroid_pseudo_labels(features: Tensor, logits: Tensor) -> Tensor:
@@ -82,47 +64,21 @@ def centroid_pseudo_labels(features: Tensor, logits: Tensor) -> Tensor:
     return labels
 
 
-def pseudo_labels_by_row(method: Method) -> Tensor:
+def pseudo_labels_by_row(method: Learner) -> Tensor:
     """:func:`centroid_pseudo_labels` of all training rows of the target, (rows,), on the method's device.
 
     Every process makes them all, and the first one's are used: until their next common step, the processes' running statistics
     of BatchNorm differ by a batch.
     """
-    with evaluating(method), method.trainer.precision_plugin.forward_context():
-        parts = [(batch.row, *method(batch.x)) for batch in target_batches(method)]
+    with evaluating(method.network), method.trainer.precision_plugin.forward_context():
+        parts = [(batch.row, *method.network(batch.x)) for batch in target_batches(method)]
     rows, features, logits = (torch.cat(column) for column in zip(*parts, strict=True))
     labels = rows.new_full((int(rows.max()) + 1,), -1).scatter(0, rows, centroid_pseudo_labels(features, logits))
     shared: Tensor = method.trainer.strategy.broadcast(labels)
     return shared.to(method.device)
 
 
-# The network and its normalisation layers
-
-
-def network(method: Method) -> nn.Sequential:
-    """Backbone, bottleneck and head of ``method`` as one module, images to logits."""
-    return nn.Sequential(method.backbone, method.bottleneck, method.head)
-
-
-def copied_network(method: Method) -> nn.Sequential:
-    """A copy of :func:`network` in evaluation mode, without gradients: adapting it leaves the method as it was trained."""
-    # Also under a trainer's inference mode, whose tensors no backward pass could use.
-    with torch.inference_mode(False):
-        return copy.deepcopy(network(method)).eval().requires_grad_(False)
-
-
-def batch_norms(module: nn.Module) -> list[_BatchNorm]:
-    """The BatchNorm layers of ``module``."""
-    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
-
-
-def affine_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """The scales and shifts of the normalisation layers of ``module``, of every kind."""
-    kinds = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-    return [parameter for layer in module.modules() if isinstance(layer, kinds) for parameter in layer.parameters(recurse=False)]
-
-
-def require_normalisation(method: Method, found: list[Any], kind: str) -> None:
+def require_normalisation(method: Learner, found: list[Any], kind: str) -> None:
     """Raise :class:`UserError` where nothing was ``found`` for ``method`` to adapt in layers of a ``kind``."""
     if not found:
         name, backbone = type(method).__name__, type(method.backbone).__name__

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.strategies import DDPStrategy
 
 from tlda.data.seeds import run_seed
 from tlda.errors import UserError
-
-if TYPE_CHECKING:
-    from tlda.method import Method
 
 
 def progress_of(trainer: Any) -> float:
@@ -61,7 +58,7 @@ def log_short_runs(trainer: Any) -> None:
         trainer.log_every_n_steps = max(1, int(steps) // 10)
 
 
-def expect_unused_parameters(method: Method) -> None:
+def expect_unused_parameters(method: Any) -> None:
     """Tell several processes that a backward pass may not reach all parameters, for the others of which plain DDP would wait for ever.
 
     So it is where each step has several optimizers, and where parameters are frozen.
@@ -70,14 +67,14 @@ def expect_unused_parameters(method: Method) -> None:
         method.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
 
-def refuse_float16(method: Method) -> None:
+def refuse_float16(method: Any) -> None:
     """Raise :class:`UserError` where ``method`` has several optimizers at 16-mixed."""
     if method.trainer.precision == "16-mixed" and len(method.trainer.optimizers) > 1:
         # One loss scale for several optimizers: each change of it would halve the gradient of the next one unseen.
         raise UserError(f"{type(method).__name__} has several optimizers, which 16-mixed breaks; use --trainer.precision bf16-mixed")
 
 
-def refuse_max_steps(method: Method) -> None:
+def refuse_max_steps(method: Any) -> None:
     """Raise :class:`UserError` where a run's length is given in optimizer steps, and ``method`` makes some of its own."""
     trainer: Any = method.trainer
     if not method.automatic_optimization and trainer.max_steps > 0 and not trainer.fast_dev_run:
@@ -87,7 +84,7 @@ def refuse_max_steps(method: Method) -> None:
         )
 
 
-def let_clip(method: Method) -> None:
+def let_clip(method: Any) -> None:
     """Let the trainer clip the gradients of ``method``, if it is told to.
 
     It refuses to where an optimizer says, as fused ones do, that its step undoes the scaling of the loss. Where one does not say so, the
@@ -95,4 +92,4 @@ def let_clip(method: Method) -> None:
     """
     if method.trainer.gradient_clip_val:
         for optimizer in method.trainer.optimizers:
-            optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+            optimizer._step_supports_amp_scaling = False

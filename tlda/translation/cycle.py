@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,12 @@ from torch.nn.functional import l1_loss
 from torch.optim.swa_utils import AveragedModel
 
 from tlda.backbones import Backbone
-from tlda.batch import Output, Pair
+from tlda.batch import Learner, Output, Pair
 from tlda.errors import UserError
 from tlda.losses.gan import Adversary, gan_critic, gan_generator
 from tlda.metrics.translation import MEASURES, Translation
 from tlda.nn import Snapshot, without_gradients
 from tlda.translation.generators import Generator, PatchCritic, UNetGenerator
-
-if TYPE_CHECKING:
-    from tlda.method import Method
-    from tlda.methods.cyclegan import CycleGAN
-
 
 PIXELS = 2**20
 """How many pixels the moving averages translate at a time: a batch to measure may be larger than one that trains has room for."""
@@ -184,16 +179,16 @@ class Translator(nn.Module):
         parts = math.ceil(x[:, 0].numel() / PIXELS)
         return torch.cat([self.averages[way](part) for part in x.chunk(max(1, parts))])
 
-    def measure(self, x: Tensor, domain: int) -> Tensor:
+    def measure(self, x: Tensor, domain: str) -> Tensor:
         """What the classifier is measured on: translated source images, or the target's as they are; the translation is measured too."""
-        seen = self(x) if domain == 0 else x
+        seen = self(x) if domain == "source" else x
         if self.judge.taken:
-            self.measures.update(seen, self.judge(seen), self.judge(x) if domain == 0 else None)
+            self.measures.update(seen, self.judge(seen), self.judge(x) if domain == "source" else None)
         return seen
 
     # Its training
 
-    def prepare(self, method: CycleGAN, batch: Pair) -> None:
+    def prepare(self, method: Any, batch: Pair) -> None:
         """Let the classifier of ``method`` judge from where it is trained on; told from the first step on what cannot be translated.
 
         Raises:
@@ -205,10 +200,11 @@ class Translator(nn.Module):
         if method.progress >= method.pretrain:
             self.begin(method)
 
-    def begin(self, method: Method) -> None:
+    def begin(self, method: Learner) -> None:
         """Let ``method``, as it is the first time, judge from now on."""
         if not self.judge.taken:
-            self.judge.take(method.backbone, method.bottleneck, method.head)
+            network = method.network
+            self.judge.take(network.backbone, network.bottleneck, network.head)
 
     def require_shape(self, *domains: Tensor) -> None:
         """Raise :class:`UserError` where the images of the ``domains`` differ in shape, or are not what the generators were made for."""

@@ -1,92 +1,54 @@
-"""``tlda translate``: write a source in the look of a target, as a data set that any method trains on."""
+"""A source in the look of a target, written as a data set that any method trains on."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from tlda.batch import Rows
 from tlda.data.files import reading
+from tlda.data.pair import DomainPair
+from tlda.data.rows import digest_of
 from tlda.data.translated import COLUMNS, MANIFEST, PROTOCOL, VERSION, hash_of
-from tlda.errors import Arguments, UserError
+from tlda.errors import UserError
+from tlda.translation.cycle import Translator
 from tlda.writing import require_writable, write_bytes
-
-if TYPE_CHECKING:
-    from tlda.data.pair import DomainPair, Rows
-    from tlda.translation.cycle import Translator
 
 BATCH = 256
 """The images that are translated at a time; always the same ones together, so that a resumed run makes the same images."""
 
 
-def translate(args: list[str]) -> None:
-    """Run the command ``tlda translate`` with ``args``."""
-    parser = Arguments(prog="tlda translate", description="Write a source in the look of a target, as a data set to train on.")
-    parser.add_argument("checkpoint", type=Path, help="the checkpoint of a method that translates, such as CycleGAN")
-    parser.add_argument("--source", help="the domain to translate; by default the source that it was trained on")
-    parser.add_argument("--root", help="the folder of the data; by default that of the training, or TLDA_DATA")
-    parser.add_argument("--out", type=Path, required=True, help="the folder that is written; a run that was ended goes on in it")
-    options: argparse.Namespace = parser.parse_args(args)
-    count = translate_checkpoint(options.checkpoint, options.out, {"source": options.source, "root": options.root})
-    print(f"tlda: {count} translated images are in {options.out}; train on them with --data.translated.folder {options.out}")
-
-
-def translate_checkpoint(checkpoint: Path, out: Path, changes: dict[str, str | None]) -> int:
-    """Translate the source of ``checkpoint``'s data into the folder ``out``, and return the number of images.
+def translate_method(method: Any, data: DomainPair, checkpoint: Path, out: Path, made_by: dict[str, Any]) -> int:
+    """Translate the source of ``data`` into the folder ``out`` by ``method``, and return the number of images.
 
     Args:
-        checkpoint: of a method that translates.
+        method: a method that translates.
+        data: the pair of domains whose source it is.
+        checkpoint: where the method comes from, for errors.
         out: the folder; what is there of the same translation is kept.
-        changes: options of the data that take the place of the training's, where they are not None.
+        made_by: the recipe of the checkpoint, which is written beside the images.
 
     Raises:
         UserError: the method translates nothing; the images are not of the shape that it was trained on; ``out`` holds something
             else, or has no room.
     """
-    from tlda.training.checkpoint import KEY, load, read
-    from tlda.translation.cycle import Translator
-
-    method = load(checkpoint)
     translator = getattr(method, "translator", None)
     if not isinstance(translator, Translator):
         raise UserError(f"{checkpoint} holds {type(method).__name__}, which translates nothing: name a checkpoint of CycleGAN or CyCADA")
     if not translator.judge.taken:
         raise UserError(f"the run of {checkpoint} ended before it began to translate: train for longer, or lower --model.pretrain")
-    found = read(checkpoint)[KEY]
-    data = data_of(found.get("data"), checkpoint, changes)
     weights = hash_of(b"".join(value.numpy().tobytes() for value in translator.averages["to_target"].state_dict().values()))
     if torch.cuda.is_available():
         translator.cuda()
-    return write_translation(translator, data, out, {"method": found["method"], "generator": weights, "recipe": found})
-
-
-def data_of(recipe: Any, checkpoint: Path, changes: dict[str, str | None]) -> DomainPair:
-    """The data of the ``recipe`` in ``checkpoint``, with the ``changes`` that are not None."""
-    from jsonargparse import ArgumentParser
-
-    import tlda.data  # noqa: F401  (imported, so that its classes have short names)
-    from tlda.config.sentences import explained
-    from tlda.data.pair import DomainPair
-
-    if recipe is None:
-        raise UserError(f"{checkpoint} does not say what it was trained on: train with `tlda fit`, which writes that down")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(DomainPair, "data")
-    for name, value in changes.items():
-        if value is not None and name not in recipe["init_args"]:
-            raise UserError(f"{recipe['class_path'].rsplit('.', 1)[-1]} has no option '{name}': leave --{name} out")
-    made = {**recipe["init_args"], **{name: value for name, value in changes.items() if value is not None}}
-    with explained():
-        data: DomainPair = parser.instantiate_classes(parser.parse_object({"data": {**recipe, "init_args": made}})).data
-    return data
+    return write_translation(translator, data, out, {"method": type(method).__name__, "generator": weights, "recipe": made_by})
 
 
 class Entry(NamedTuple):
@@ -101,12 +63,10 @@ class Entry(NamedTuple):
 
 def write_translation(translator: Translator, data: DomainPair, out: Path, made_by: dict[str, Any]) -> int:
     """Write the source of ``data``, translated, into the folder ``out``; the manifest comes last, when all images are there."""
-    from tlda.data.pair import digest_of
-
     source = data.loaded[0]
     splits = {name: rows for name, rows in (("train", source.train), ("test", source.test)) if rows is not None}
     require_writable(out, "--out")
-    protocol = {"version": VERSION, "domain": source.name, "classes": data.class_names, **made_by}
+    protocol = {"version": VERSION, "domain": source.name, "classes": data.task.classes, **made_by}
     _begin(out, {**protocol, "rows": {name: digest_of(rows) for name, rows in splits.items()}})
     entries = [entry for name, rows in splits.items() for entry in _write_split(translator.eval(), data, name, rows, out)]
     lines = io.StringIO()
@@ -137,7 +97,7 @@ def _write_split(translator: Translator, data: DomainPair, split: str, rows: Row
     batches = [torch.arange(first, min(first + BATCH, len(rows))) for first in range(0, len(rows), BATCH)]
     for batch in track(batches, f"translating {split}", console=console, transient=True, disable=not console.is_terminal):
         labels = [int(label) for label in rows.labels[batch]]
-        files = [Path(split, data.class_names[label], f"{row:07d}.png") for label, row in zip(labels, batch.tolist(), strict=True)]
+        files = [Path(split, data.task.classes[label], f"{row:07d}.png") for label, row in zip(labels, batch.tolist(), strict=True)]
         if not all(map(_is_whole, (out / file for file in files))):
             _write_batch(translator, data.prepare(rows[batch], []).x, [out / file for file in files])
         for file, row, label in zip(files, batch.tolist(), labels, strict=True):

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tlda.data.tabular.sheets import Sheet
 from tlda.errors import UserError, near
@@ -194,3 +196,20 @@ def class_labels(
         else:
             found.append(of[value])
     return found
+
+
+def number_labels(sheet: Sheet, column: str, marks: Sequence[str | int | float] = (), decimal: str = ".") -> Tensor:
+    """The numbers (n,) in a column of labels, NaN where one is missing; all are where the sheet has no such column.
+
+    Raises:
+        UserError: a value that is no number.
+    """
+    if column not in sheet.columns:
+        return torch.full((len(sheet),), math.nan)
+    found = []
+    for row, text in enumerate(sheet.require(column, "--data.label")):
+        value = math.nan if is_missing(text, marks, decimal) else number(text, decimal)
+        if value is None:
+            raise UserError(f"{sheet.where(row)} has the label '{text}', which is no number: mend it, or set --data.label_type class")
+        found.append(value)
+    return torch.tensor(found)

@@ -6,20 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from tlda.batch import Sample
 from tlda.data.arrays import digest
-from tlda.data.pair import Domain, DomainPair
-from tlda.data.tabular.encoding import Encoded, Encoding, Standardise, canonical, class_labels, encode, is_missing, sort_names
+from tlda.data.pair import DomainPair
+from tlda.data.rows import Domain
+from tlda.data.tabular.encoding import (
+    Encoded,
+    Encoding,
+    Standardise,
+    canonical,
+    class_labels,
+    encode,
+    is_missing,
+    number_labels,
+    sort_names,
+)
 from tlda.data.tabular.sheets import Sheet, read_sheet, sheet_of_frame
 from tlda.data.text.base import data_path
 from tlda.errors import UserError
-from tlda.metrics.measures import Measures
-from tlda.metrics.scores import AUC
+from tlda.tasks import Classification, Regression, Task
 
 
 @dataclass
@@ -35,6 +45,10 @@ class TableRows:
     def __getitem__(self, rows: Tensor) -> Sample:
         return Sample(self.values[rows], self.labels[rows], rows)
 
+    def of(self, rows: Tensor) -> TableRows:
+        """Some of the rows."""
+        return TableRows(self.values[rows], self.labels[rows])
+
     @property
     def digest(self) -> str:
         """A hash of every number and label."""
@@ -47,7 +61,7 @@ class TableRows:
 
 
 class Tabular(DomainPair):
-    """Rows of numbers and categories with a class each, from CSV, Parquet, or DataFrames (:meth:`of_frames`).
+    """Rows of numbers and categories with a class or a number each, from CSV, Parquet, or DataFrames (:meth:`of_frames`).
 
     Each domain has a file of its own, or one file has both, and a column says which row is of which. Missing are an empty field, ``?``,
     ``NA``, ``NaN`` and ``null``. :func:`~tlda.data.tabular.encoding.encode` says how columns become numbers; all of it is fitted on the
@@ -57,6 +71,8 @@ class Tabular(DomainPair):
         source: the file of the domain with labels; with ``file`` and ``domain``, the value of that column.
         target: that of the domain without.
         label: the column of the labels.
+        label_type: whether a label is a ``class`` or a ``number``; a number may be missing in either domain.
+        unit: the unit of a number, for print.
         classes: by the name of a class, the labels that belong to it; by default each label is a class.
         columns: the columns to learn from, by default all but the label.
         drop: columns to leave out.
@@ -80,6 +96,8 @@ class Tabular(DomainPair):
         source: str,
         target: str,
         label: str = "label",
+        label_type: Literal["class", "number"] = "class",
+        unit: str = "",
         classes: Mapping[str, Sequence[str | int | float]] | None = None,
         columns: Sequence[str] | None = None,
         drop: Sequence[str] = (),
@@ -104,6 +122,9 @@ class Tabular(DomainPair):
         self.file, self.domain, self.separator, self.encoding = file, domain, separator, encoding
         self.how = Encoding(columns, drop, categories, missing or {}, standardise, decimal)
         self.frames: tuple[Any, Any] | None = None
+        if label_type == "number" and classes is not None:
+            raise UserError("--data.classes are of labels that are classes, and --data.label_type is number: leave one of them out")
+        self.label_type, self.unit = label_type, unit
 
     @classmethod
     def of_frames(cls, source: Any, target: Any, names: tuple[str, str] = ("source", "target"), **options: Any) -> Tabular:
@@ -113,7 +134,7 @@ class Tabular(DomainPair):
         return pair
 
     @property
-    def task(self) -> str:
+    def transfer(self) -> str:
         return "_to_".join(Path(name).stem for name in (self.source, self.target))
 
     @cached_property
@@ -149,24 +170,36 @@ class Tabular(DomainPair):
     def _label_marks(self) -> Sequence[str | int | float]:
         return self.how.missing.get(self.label, ())
 
-    @property
-    def class_names(self) -> list[str]:
-        return list(self.classes) if self.classes is not None else list(self.class_of)
+    @cached_property
+    def task(self) -> Task:
+        if self.label_type == "number":
+            known = self.numbers[0][~self.numbers[0].isnan()]
+            return Regression([self.label], [self.unit], [float(known.mean())], [float(known.std(correction=0)) or 1.0])
+        names = list(self.classes) if self.classes is not None else list(self.class_of)
+        return Classification(names, ["auc"] if len(names) == 2 else [])
+
+    @cached_property
+    def numbers(self) -> tuple[Tensor, Tensor]:
+        """The labels of source and target as numbers, NaN where one is missing."""
+        source, target = (number_labels(sheet, self.label, self._label_marks, self.how.decimal) for sheet in self.sheets)
+        if not bool((~source.isnan()).any()):
+            raise UserError(f"{self.sheets[0].place} has no number in its column '{self.label}': the source needs labels")
+        return source, target
 
     def load(self) -> tuple[Domain, Domain]:
-        source, target = self.sheets
-        found = [self._labels(source, True), self._labels(target, False)]
+        found = (
+            self.numbers if self.label_type == "number" else [self._labels(s, n) for s, n in zip(self.sheets, (True, False), strict=True)]
+        )
         rows = [TableRows(torch.from_numpy(x), y) for x, y in zip(self.encoded[:2], found, strict=True)]
-        return Domain(self.source, rows[0]), Domain(self.target, rows[1], labelled=bool((found[1] >= 0).all()))
-
-    def measures(self) -> Measures:
-        return Measures(self.num_classes, {"auc": lambda _: AUC()} if self.num_classes == 2 else None)
+        if self.label_type == "number":
+            rows[0] = rows[0].of((~found[0].isnan()).nonzero().flatten())  # nothing is learnt from a source row without a label
+        return Domain(self.source, rows[0]), Domain(self.target, rows[1], labelled=bool(self.task.known(found[1]).all()))
 
     def _labels(self, sheet: Sheet, needed: bool) -> Tensor:
         if not needed and self.label not in sheet.columns:
             return torch.full((len(sheet),), -1)
         names = class_labels(sheet, sheet.require(self.label, "--data.label"), self.class_of, needed, self._label_marks)
-        return torch.tensor([-1 if name is None else self.class_names.index(name) for name in names])
+        return torch.tensor([-1 if name is None else list(self.task.classes).index(name) for name in names])
 
     def describe_row(self, row: int) -> str:
         target = self.sheets[1]

@@ -6,16 +6,16 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
-from tlda.data.pair import Domain, DomainPair, Rows, Subset
+from tlda.data.pair import DomainPair
+from tlda.data.rows import Domain
 from tlda.data.text.reading import Record
 from tlda.data.text.tokens import Texts, encode
 from tlda.errors import UserError, near
-from tlda.metrics.measures import Measures
-from tlda.metrics.scores import MacroF1
+from tlda.tasks import Classification, Task
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -35,8 +35,6 @@ class TextPair(DomainPair):
         **kwargs: see :class:`DomainPair`.
     """
 
-    inputs: ClassVar[str] = "texts"
-
     def __init__(self, tokenizer: str = MINILM, max_length: int = 256, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if max_length < 8:
@@ -46,12 +44,6 @@ class TextPair(DomainPair):
     @property
     def tokenizers(self) -> list[str]:
         return [self.tokenizer]
-
-
-def few_rows(data: Rows, shots: int | None, seed: int) -> Rows:
-    """So many rows of ``data``, or all, where a row has no class of which there could be ``shots``."""
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    return data if shots is None else Subset(data, order[:shots])
 
 
 class Labelled(TextPair):
@@ -67,13 +59,12 @@ class Labelled(TextPair):
         return self.read()
 
     @cached_property
-    def class_names(self) -> list[str]:
-        """The labels of the source, by name."""
+    def task(self) -> Task:
         source = self.records[0]["train"]
         for record in source:
             if record.label is None:
                 raise UserError(f"{record.place} has no label, and the source needs one in each row: fill it, or make it the target")
-        return sorted({record.label for record in source if record.label is not None})
+        return Classification(sorted({record.label for record in source if record.label is not None}), ["macro_f1"])
 
     def load(self) -> tuple[Domain, Domain]:
         source, target = ({n: self._texts(r, f"'{n}'") for n, r in records.items()} for records in self.records)
@@ -82,9 +73,6 @@ class Labelled(TextPair):
         return Domain(next(names), source["train"], source.get("test")), Domain(
             next(names), target["train"], target.get("test"), known, target.get("unlabelled")
         )
-
-    def measures(self) -> Measures:
-        return Measures(self.num_classes, {"macro_f1": lambda _: MacroF1(self.num_classes)})
 
     def _texts(self, records: Sequence[Record], what: str) -> Texts:
         if not records:
@@ -97,8 +85,8 @@ class Labelled(TextPair):
     def _label(self, record: Record) -> int:
         if record.label is None:
             return -1
-        if record.label not in self.class_names:
+        if record.label not in self.task.classes:
             raise UserError(
-                f"{record.place} has the label '{record.label}', which the source has not{near(record.label, self.class_names)}"
+                f"{record.place} has the label '{record.label}', which the source has not{near(record.label, self.task.classes)}"
             )
-        return self.class_names.index(record.label)
+        return list(self.task.classes).index(record.label)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
-from torchmetrics import Metric
 
 from tlda.batch import Sample
-from tlda.data.pair import Domain, Rows, Subset
-from tlda.data.text.base import TextPair, data_path, few_rows
+from tlda.data.rows import Domain, Subset
+from tlda.data.text.base import TextPair, data_path
 from tlda.data.text.reading import read_text, text_of
 from tlda.data.text.tokens import Texts, encode
 from tlda.errors import UserError
-from tlda.metrics.answers import Answer, AnswerMeasures, AnswerScore, exact_match, token_f1
-from tlda.metrics.measures import Measures
+from tlda.metrics.answers import Answer
+from tlda.tasks import Spans, Task
 
 TEST_SHARE = 0.2
 
@@ -37,12 +35,14 @@ class Question(NamedTuple):
 
 
 @dataclass
-class Spans(Texts):
+class AskedTexts(Texts):
     """Questions, each with its text: ``tokens`` are (t, 3), see :mod:`tlda.inputs`, ``labels`` (n, 2) the first and last token of the
     answer, -1 where that is cut off, ``offsets`` (t, 2) the characters of each token. A batch has the labels (2 n,) in turn.
     """
 
     offsets: Tensor
+    answers: list[Answer] | None = None
+    """What the rows are scored by, where they measure."""
 
     def __getitem__(self, rows: Tensor) -> Sample:
         return Sample(self.padded(rows), self.labels[rows].flatten(), rows)
@@ -65,8 +65,6 @@ class Questions(TextPair):
             to be; a question that leaves no room for its text.
     """
 
-    inputs: ClassVar[str] = "spans"
-
     def __init__(
         self, source: str = "xquad/xquad.en.json", target: str = "xquad/xquad.es.json", max_length: int = 384, **kwargs: Any
     ) -> None:
@@ -74,12 +72,12 @@ class Questions(TextPair):
         self.source, self.target = source, target
 
     @property
-    def task(self) -> str:
+    def transfer(self) -> str:
         return "_to_".join(Path(name).stem for name in (self.source, self.target))
 
     @property
-    def class_names(self) -> list[str]:
-        return ["begin", "end"]
+    def task(self) -> Task:
+        return Spans()
 
     @cached_property
     def questions(self) -> list[dict[str, list[Question]]]:
@@ -90,29 +88,6 @@ class Questions(TextPair):
         source, target = (self._domain(name, domain) for name, domain in zip((self.source, self.target), self.questions, strict=True))
         return source, target
 
-    def measures(self) -> Measures:
-        scores = {"exact_match": exact_match, "f1": token_f1}
-        return AnswerMeasures({name: self._score(score) for name, score in scores.items()})
-
-    def predict_dataloader(self) -> DataLoader[Any]:
-        raise UserError("predict writes classes, and an answer is a span of a text: measure answers with `tlda test`")
-
-    def _few(self, data: Rows) -> Rows:
-        return few_rows(data, self.shots, self.seed)
-
-    def _score(self, score: Callable[[str, str], float]) -> Callable[[int], Metric]:
-        return lambda domain: AnswerScore(score, self.answer_key[domain])
-
-    @cached_property
-    def answer_key(self) -> list[list[Answer]]:
-        """What the test rows of source and target are scored by."""
-        found = []
-        for domain, questions in zip(self.loaded, self.questions, strict=True):
-            rows: Any = domain.test
-            offsets = rows.offsets.tensor_split(rows.ends[:-1])
-            found.append([Answer(q.context, o, q.answers) for q, o in zip(questions["test"], offsets, strict=True)])
-        return found
-
     def _domain(self, name: str, questions: dict[str, list[Question]]) -> Domain:
         if not all(questions.values()):
             raise UserError(f"'{name}' has too few articles to train on some and measure others: it needs two with questions, or more")
@@ -120,13 +95,18 @@ class Questions(TextPair):
         answered = (train.labels >= 0).all(1).nonzero().flatten()
         if not len(answered):
             raise UserError(f"no question of '{name}' has its answer within {self.max_length} tokens: raise --data.max_length")
-        return Domain(name, Subset(train, answered), Spans(test.tokens, test.ends, test.labels.clamp_min(0), test.offsets))
+        return Domain(name, Subset(train, answered), replace(test, labels=test.labels.clamp_min(0), answers=_key(questions["test"], test)))
 
-    def _spans(self, questions: list[Question], what: str) -> Spans:
+    def _spans(self, questions: list[Question], what: str) -> AskedTexts:
         found = encode([(q.question, q.context) for q in questions], self.tokenizer, self.max_length, what, "spans")
         offsets, tokens = found["origin"].tensor_split(found["ends"][:-1]), found["tokens"].tensor_split(found["ends"][:-1])
         labels = [_tokens_of(q, o, t[:, 1] == 1) for q, o, t in zip(questions, offsets, tokens, strict=True)]
-        return Spans(found["tokens"], found["ends"], torch.tensor(labels), found["origin"])
+        return AskedTexts(found["tokens"], found["ends"], torch.tensor(labels), found["origin"])
+
+
+def _key(questions: Sequence[Question], rows: AskedTexts) -> list[Answer]:
+    offsets = rows.offsets.tensor_split(rows.ends[:-1])
+    return [Answer(q.context, o, q.answers) for q, o in zip(questions, offsets, strict=True)]
 
 
 def _tokens_of(question: Question, offsets: Tensor, allowed: Tensor) -> tuple[int, int]:

@@ -52,7 +52,7 @@ class Records(Labelled):
         self.tests = source_test, target_test
 
     @property
-    def task(self) -> str:
+    def transfer(self) -> str:
         return "_to_".join(Path(name).stem for name in (self.source, self.target))
 
     def read(self) -> tuple[dict[str, list[Record]], dict[str, list[Record]]]:

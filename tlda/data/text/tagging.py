@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from torchmetrics import Metric
 
-from tlda.data.pair import Domain, Rows
 from tlda.data.pooling import require_apart
-from tlda.data.text.base import TextPair, data_path, few_rows
+from tlda.data.rows import Domain
+from tlda.data.text.base import TextPair, data_path
 from tlda.data.text.reading import Sentence, columns, conllu, require_bio
-from tlda.data.text.tokens import Words, encode
+from tlda.data.text.tokens import TaggedTexts, encode
 from tlda.errors import UserError, near
-from tlda.metrics.measures import Measures
-from tlda.metrics.scores import MacroF1, SpanF1
+from tlda.tasks import Task, Words
 
 UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X")
 """The universal parts of speech."""
@@ -45,8 +43,6 @@ class Tagging(TextPair):
         UserError: an unknown domain or tag, with the near name; the target among several sources; no file to train or to measure on;
             words and tags that do not align; BIO tags in which I- begins an entity.
     """
-
-    inputs: ClassVar[str] = "words"
 
     def __init__(
         self,
@@ -77,9 +73,9 @@ class Tagging(TextPair):
         return [{part: read(names, part) for part in ("train", "test")} for names in (self.source, self.target)]
 
     @cached_property
-    def class_names(self) -> list[str]:
+    def task(self) -> Task:
         if self.has_genres:
-            return list(UPOS)
+            return Words(list(UPOS), ["macro_f1"])
         found = [{tag[2:] for part in domain.values() for s in part for tag in s.tags if tag != "O"} for domain in self.sentences]
         shared = sorted(found[0] & found[1])
         for name in self.types or ():
@@ -87,7 +83,7 @@ class Tagging(TextPair):
                 raise UserError(
                     f"--data.types names '{name}', which is no type of both {self.source} and {self.target}{near(name, shared)}"
                 )
-        return ["O", *(f"{place}-{name}" for name in self.types or shared for place in "BI")]
+        return Words(["O", *(f"{place}-{name}" for name in self.types or shared for place in "BI")], ["macro_f1", "f1"])
 
     def load(self) -> tuple[Domain, Domain]:
         source, target = (
@@ -95,10 +91,6 @@ class Tagging(TextPair):
             for name, domain in zip((self.source, self.target), self.sentences, strict=True)
         )
         return source, target
-
-    def measures(self) -> Measures:
-        extra: dict[str, Callable[[int], Metric]] = {"macro_f1": lambda _: MacroF1(self.num_classes)}
-        return Measures(self.num_classes, extra if self.has_genres else extra | {"f1": lambda _: SpanF1(self.class_names)})
 
     def describe_row(self, row: int) -> str:
         sentence = int((self.loaded[1].test.word_ends <= row).sum())  # type: ignore[union-attr]
@@ -108,20 +100,17 @@ class Tagging(TextPair):
         rows: Any = self.loaded[1].test
         return self.sentences[1]["test"][sentence].words[int(rows.origin[row])]
 
-    def _few(self, data: Rows) -> Rows:
-        return few_rows(data, self.shots, self.seed)
-
-    def _words(self, sentences: Sequence[Sentence], what: str) -> Words:
+    def _words(self, sentences: Sequence[Sentence], what: str) -> TaggedTexts:
         found = encode([s.words for s in sentences], self.tokenizer, self.max_length, what, "words")
         sentence = torch.arange(len(sentences)).repeat_interleave(found["word_counts"])
         pairs = zip(sentence.tolist(), found["origin"].tolist(), strict=True)
         labels = torch.tensor([self._label(sentences[number], word) for number, word in pairs])
-        return Words(found["tokens"], found["ends"], labels, found["word_counts"].cumsum(0), found["origin"])
+        return TaggedTexts(found["tokens"], found["ends"], labels, found["word_counts"].cumsum(0), found["origin"])
 
     def _label(self, sentence: Sentence, word: int) -> int:
         tag = sentence.tags[word]
-        if tag in self.class_names:
-            return self.class_names.index(tag)
+        if tag in self.task.classes:
+            return list(self.task.classes).index(tag)
         if self.has_genres:
             raise UserError(f"{sentence.place} word {word + 1}, '{sentence.words[word]}', has the tag '{tag}'{near(tag, UPOS)}")
         return 0

@@ -71,7 +71,7 @@ def _like(mask: Tensor, ids: Tensor) -> Tensor:
 
 
 @dataclass
-class Words(Texts):
+class TaggedTexts(Texts):
     """Sentences, each word of which has a class: ``tokens`` are (t, 2), see :mod:`tlda.inputs`, ``labels`` those of the m words.
 
     A batch is of sentences; its classes and rows are those of the words, which ``word_ends`` (n,) counts up to each sentence;

@@ -15,10 +15,11 @@ from tlda.bench.results import Results, left_out, read_results, shown
 from tlda.bench.selection import ORACLE, Rule, rules
 from tlda.bench.summary import Row, summarize
 from tlda.bench.table import Table
+from tlda.config.sentences import import_class
 from tlda.documents import svg
 from tlda.errors import UserError
 from tlda.metrics import MixVal
-from tlda.report.decision import TRAINS_ON_CERTAINTY, Compared, Verdict, should_adapt_by_table, vanished
+from tlda.report.decision import Compared, Verdict, should_adapt_by_table, vanished
 from tlda.report.page import AFTER, BEFORE, SOURCE, TARGET, Block, Figure, Report, Section, Tile
 from tlda.report.sections import confusion_figures
 
@@ -82,8 +83,8 @@ def choose(table: Table, results: Results, rows: dict[str, Row]) -> Choice:
 
 def _on_certainty(table: Table, method: str) -> bool:
     model = next(iter(table.resolved[task, method] for task in table.tasks))["model"]
-    parts = [model["class_path"], *(loss["class_path"] for loss in model["init_args"].get("plus") or ())]
-    return any(part.rsplit(".", 1)[-1] in TRAINS_ON_CERTAINTY for part in parts)
+    losses = [loss["class_path"] for loss in model["init_args"].get("plus") or ()]
+    return any(import_class(path).trains_on_certainty for path in (model["class_path"], *losses))
 
 
 def recommended(table: Table, results: Results, choice: Choice, tasks: Sequence[str]) -> str | None:

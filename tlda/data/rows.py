@@ -1,0 +1,149 @@
+"""Rows of a domain, and what is made of them: some, those of several data sets, those without labels; and their hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlda.batch import Rows, Sample, Unlabelled
+from tlda.data.arrays import digest, runs
+from tlda.inputs import joined
+
+
+@dataclass
+class Domain:
+    """One domain: its training rows, its test rows where its distributor keeps some apart, and whether all training rows have labels.
+
+    A label of -1 is none. Rows without labels beside those with them are ``unlabelled``: adaptation to the domain trains on both.
+    """
+
+    name: str
+    train: Rows
+    test: Rows | None = None
+    labelled: bool = True
+    unlabelled: Rows | None = None
+
+    @property
+    def splits(self) -> list[Rows]:
+        """All rows that there are."""
+        return [split for split in (self.train, self.test, self.unlabelled) if split is not None]
+
+    def map(self, change: Callable[[Any], Rows]) -> Domain:
+        """The domain with each of its sets of rows changed."""
+        parts = {"train": self.train, "test": self.test, "unlabelled": self.unlabelled}
+        changed: dict[str, Any] = {name: change(rows) for name, rows in parts.items() if rows is not None}
+        return replace(self, **changed)
+
+    @property
+    def without_labels(self) -> WithoutLabels:
+        """The training rows, none of whose labels can be reached."""
+        return WithoutLabels(self.train if self.unlabelled is None else Joined([self.train, self.unlabelled]))
+
+
+@dataclass
+class Subset:
+    """Some ``rows`` of a data set."""
+
+    data: Rows
+    rows: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        return self.data.labels[self.rows]
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """The length of each row, where the data have lengths."""
+        lengths = lengths_of(self.data)
+        return None if lengths is None else lengths[self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        return self.data[self.rows[rows]]
+
+    @property
+    def digest(self) -> str:
+        """A hash of the data and of which rows these are."""
+        return digest((digest_of(self.data).encode(), self.rows))
+
+    @property
+    def content(self) -> str:
+        """A hash of the inputs and of which rows these are."""
+        return digest((content(self.data).encode(), self.rows))
+
+
+@dataclass
+class WithoutLabels:
+    """A data set whose labels cannot be reached."""
+
+    data: Rows
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """The length of each row, where the data have lengths."""
+        return lengths_of(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, rows: Tensor) -> Unlabelled:
+        sample = self.data[rows]
+        return Unlabelled(sample.x, sample.row, sample.domain)
+
+
+def lengths_of(data: Any) -> Tensor | None:
+    """The number of tokens of each row of ``data``, (n,), where its rows are texts."""
+    return getattr(data, "lengths", None)
+
+
+@dataclass
+class Joined:
+    """The rows of several data sets, one after the other."""
+
+    parts: Sequence[Rows]
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The class of each row, (n,)."""
+        return torch.cat([part.labels for part in self.parts])
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """The length of each row, where the data have lengths."""
+        lengths = [lengths_of(part) for part in self.parts]
+        return None if None in lengths else torch.cat(lengths)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        ends = torch.tensor([0, *map(len, self.parts)]).cumsum(0)
+        owner = torch.bucketize(rows, ends[1:], right=True)
+        found = [(i, (owner == i).nonzero().flatten()) for i in sorted(set(owner.tolist()))]
+        samples = [self.parts[i][rows[places] - ends[i]] for i, places in found]
+        back = torch.cat([places for _, places in found]).argsort()
+        domain = torch.cat([sample.domain.expand(len(sample.row)) for sample in samples])[back]
+        return Sample(joined([sample.x for sample in samples])[back], torch.cat([sample.y for sample in samples])[back], rows, domain)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the parts."""
+        return digest([digest_of(part).encode() for part in self.parts])
+
+
+def content(data: Rows) -> str:
+    """A hash that any change of an input changes: the data's own ``content``, else of all that it holds, which is read."""
+    parts = (data[rows].x for rows in runs(len(data), 256))
+    return getattr(data, "content", None) or digest(part for x in parts for part in (f"{x.shape} {x.dtype}".encode(), x))
+
+
+def digest_of(data: Rows) -> str:
+    """The data's own ``digest``, which covers images or files too, else the hash of its labels."""
+    return getattr(data, "digest", None) or digest((data.labels,))

@@ -1,0 +1,86 @@
+"""The network of a method: what a user exports, and what a loss, fine-tuning or adaptation at test time needs."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from tlda.backbones import Backbone
+from tlda.batch import Output
+from tlda.errors import UserError
+from tlda.nn import train_depthwise_in_float32
+from tlda.tasks import Task
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "none": nn.Identity}
+
+
+@dataclass
+class Bottleneck:
+    """A layer between backbone and head: linear, then BatchNorm, an activation and dropout where they are asked for.
+
+    Args:
+        width: the number of its features.
+        batch_norm: whether BatchNorm follows, as the common library and the authors of MDD, AFN and SHOT have it.
+        dropout: the probability that a feature is dropped in training.
+        activation: what follows.
+
+    Raises:
+        UserError: an option out of its range.
+    """
+
+    width: int
+    batch_norm: bool = False
+    dropout: float = 0.0
+    activation: Literal["relu", "gelu", "tanh", "none"] = "relu"
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise UserError(f"--model.bottleneck.width is {self.width}: it must be 1 or more")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"--model.bottleneck.dropout is {self.dropout}: it must be 0 or more, and below 1")
+
+    def build(self, num_features: int) -> nn.Sequential:
+        """Make the layers, for features of width ``num_features``."""
+        layers: list[nn.Module] = [nn.Linear(num_features, self.width)]
+        layers += [nn.BatchNorm1d(self.width)] if self.batch_norm else []
+        layers += [ACTIVATIONS[self.activation]()]
+        layers += [nn.Dropout(self.dropout)] if self.dropout else []
+        return nn.Sequential(*layers)
+
+
+class Network(nn.Module):
+    """Backbone, bottleneck and head, as one module without Lightning: inputs to an :class:`tlda.batch.Output`.
+
+    Args:
+        backbone: the feature extractor.
+        task: the task, which makes the head.
+        bottleneck: a layer between them, or its width; 0 for none.
+    """
+
+    def __init__(self, backbone: Backbone, task: Task, bottleneck: Bottleneck | int = 0) -> None:
+        super().__init__()
+        layer = Bottleneck(bottleneck) if isinstance(bottleneck, int) and bottleneck else bottleneck or None
+        self.task, self.num_features = task, layer.width if isinstance(layer, Bottleneck) else backbone.num_features
+        self.backbone = backbone.to(memory_format=torch.channels_last)
+        train_depthwise_in_float32(self.backbone)
+        self.bottleneck = layer.build(backbone.num_features) if isinstance(layer, Bottleneck) else nn.Identity()
+        self.head: nn.Module = task.head(self.num_features)
+
+    def features(self, x: Any) -> Tensor:
+        """The features (r, d) that the head sees of inputs."""
+        features: Tensor = self.bottleneck(self.backbone(x))
+        return features
+
+    def forward(self, x: Any) -> Output:
+        features = self.features(x)
+        return Output(features, self.task.arrange(self.head(features), x))
+
+    def copied(self) -> Network:
+        """A copy in evaluation mode, without gradients: adapting it leaves this one as it was trained."""
+        # Also under a trainer's inference mode, whose tensors no backward pass could use.
+        with torch.inference_mode(False):
+            return copy.deepcopy(self).eval().requires_grad_(False)

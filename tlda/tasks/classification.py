@@ -1,0 +1,71 @@
+"""One class per row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics import Metric
+
+from tlda.batch import Output
+from tlda.errors import UserError, near
+from tlda.metrics.scores import AUC, Accuracy, MacroF1, SpanF1
+from tlda.tasks.base import Place, Task
+
+SCORES: Mapping[str, Callable[[Sequence[str]], Metric]] = {
+    "macro_f1": lambda classes: MacroF1(len(classes)),
+    "f1": SpanF1,
+    "auc": lambda classes: AUC(len(classes)),
+}
+"""The metrics that a classification may have beside its accuracy."""
+
+
+@dataclass
+class Classification(Task):
+    """One of ``classes`` per row; a label of -1 is none.
+
+    Args:
+        classes: the names of the classes, at least two.
+        scores: more metrics than accuracy: ``macro_f1``, ``auc``, or ``f1`` of whole entities, whose classes are BIO tags.
+
+    Raises:
+        UserError: fewer than two classes; an unknown score.
+    """
+
+    classes: Sequence[str]
+    scores: Sequence[str] = ()
+
+    headline: ClassVar[str] = "accuracy"
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise UserError(
+                f"there is only one class, {list(self.classes)}: a classifier needs two; look at --data.classes and the folders"
+            )
+        for name in self.scores:
+            if name not in SCORES:
+                raise UserError(f"there is no score '{name}' of a classification{near(name, SCORES)}")
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The mean cross-entropy, in nats, of logits (r, c) to labels (r,)."""
+        return cross_entropy(logits, y, ignore_index=-1, reduction="sum") / self.known(y).sum().clamp_min(1)
+
+    def risk(self, logits: Tensor, y: Tensor) -> Tensor:
+        return cross_entropy(logits, y, ignore_index=-1, reduction="none")
+
+    def metrics(self, place: Place) -> dict[str, Metric]:
+        return {"accuracy": Accuracy(len(self.classes), average="micro"), **{name: SCORES[name](self.classes) for name in self.scores}}
+
+    def answers(self, output: Output, x: Any) -> dict[str, Sequence[object]]:
+        confidence, label = output.logits.float().softmax(1).max(1)
+        return {"class": [self.classes[c] for c in label.tolist()], "confidence": confidence.tolist()}
+
+
+@dataclass
+class Words(Classification):
+    """One of ``classes`` per word of a text."""
+
+    one_row: ClassVar[bool] = False

@@ -1,0 +1,138 @@
+"""What every run measures: the metrics of the task at each place, the confusion on the target, and the label-free validators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from tlda.batch import Output, Sample
+from tlda.metrics.validators import InformationMaximization, MixVal, Validators
+from tlda.metrics.validators.base import LIMIT
+from tlda.tasks.base import SOURCE_AND_TARGET, Place, Task
+
+Network = Callable[[Any], Output]
+
+
+class Measures(nn.Module):
+    """The metrics of a run, of which none is in its checkpoint.
+
+    Args:
+        task: the task.
+        places: what is measured, in the order of the evaluation loaders.
+    """
+
+    def __init__(self, task: Task, places: Sequence[Place] = SOURCE_AND_TARGET) -> None:
+        super().__init__()
+        self.task, self.places = task, list(places)
+        self.names = list(task.parts)
+        self.parts = nn.ModuleList(
+            [
+                Part(name if len(self.names) > 1 else "", part, self.places, [task.measured_at(place, name) for place in self.places])
+                for name, part in task.parts.items()
+            ]
+        )
+
+    @property
+    def first(self) -> Part:
+        """The measures of the first task: the one that there is, unless there are several."""
+        return self.parts[0]  # type: ignore[return-value]
+
+    def validate(self, network: Any, batch: Sample, output: Output, index: int) -> dict[str, Metric]:
+        """Count a batch of the place ``index`` after an epoch, and keep it for the validators; ``network`` has a ``head``."""
+        found: dict[str, Metric] = {}
+        for part, own, sample in self._views(network.head, batch, output, index):
+            found |= part.score("val", own, sample, index)
+            if part is self.first:
+                part.validate(network, sample, own, self.places[index])
+        return found
+
+    def validated(self) -> dict[str, Tensor]:
+        """The validators by the names of their curves, and a new start for the next epoch; nothing where no target was seen."""
+        return self.first.validated()
+
+    def test(self, network: Any, batch: Sample, output: Output, index: int) -> dict[str, Metric]:
+        """Count a batch of the place ``index`` at the end."""
+        found: dict[str, Metric] = {}
+        for part, own, sample in self._views(network.head, batch, output, index):
+            found |= part.score("test", own, sample, index)
+            if self.places[index].role == "target":
+                found |= part.test_target(own, sample)
+        return found
+
+    def matrix(self) -> list[list[int]] | None:
+        """The confusion of the first task on the target, rows by true class; None where nothing was counted."""
+        return self.first.matrix()
+
+    def _views(self, head: nn.Module, batch: Sample, output: Output, index: int) -> list[tuple[Part, Output, Sample]]:
+        views = self.task.views(head, output, batch, self.places[index])
+        return [(self.parts[self.names.index(name)], own, sample) for name, own, sample in views]  # type: ignore[misc]
+
+
+class Part(nn.Module):
+    """The metrics of one task; its ``name`` is a part of theirs where a run has several.
+
+    Label-free validators, confusion and certainty are those of classes: a task without classes has its metrics alone.
+    """
+
+    def __init__(self, name: str, task: Task, places: Sequence[Place], measured: Sequence[bool]) -> None:
+        super().__init__()
+        self.name, self.task, self.places = name, task, places
+
+        def made(place: Place, counts: bool) -> nn.ModuleDict:
+            return nn.ModuleDict(task.metrics(place) if counts else {})
+
+        self.scores = nn.ModuleDict({stage: nn.ModuleList(map(made, places, measured)) for stage in ("val", "test")})
+        self.confusion = MulticlassConfusionMatrix(len(task.classes)) if task.classes else None
+        self.certainty = InformationMaximization(len(task.classes)) if task.classes else None
+        self.validators, self.mixval = Validators(), MixVal()
+
+    def score(self, stage: str, output: Output, batch: Sample, index: int) -> dict[str, Metric]:
+        """Count the rows of a batch that have a label in every metric of the place ``index``."""
+        output, batch = self.task.counted(output, batch)
+        if not len(batch.y):
+            return {}
+        metrics: Any = self.scores[stage][index]  # type: ignore[index]
+        for metric in metrics.values():
+            metric.update(output.logits, batch)
+        return {self.called(self.places[index].prefix(stage), name): metric for name, metric in metrics.items()}
+
+    def test_target(self, output: Output, batch: Sample) -> dict[str, Metric]:
+        """Count a batch of the target in its confusion, where its rows have labels, and in what needs none."""
+        if self.confusion is None or self.certainty is None:
+            return {}
+        known, rows = self.task.counted(output, batch)
+        if len(rows.y):
+            self.confusion.update(known.logits, rows.y)
+        self.certainty.update(output.logits)
+        return {self.called("test/target", "information_maximization"): self.certainty}
+
+    def matrix(self) -> list[list[int]] | None:
+        """The confusion on the target, rows by true class; None where nothing was counted."""
+        counted = self.confusion is not None and self.confusion.update_called
+        return self.confusion.compute().tolist() if counted else None  # type: ignore[union-attr]
+
+    def called(self, prefix: str, metric: str) -> str:
+        """The name of a metric's curve: ``PREFIX/METRIC``, with the task between them where a run has several."""
+        return "/".join(part for part in (prefix, self.name, metric) if part)
+
+    def validate(self, network: Network, batch: Sample, output: Output, place: Place) -> None:
+        """Keep a batch for the validators. Of the target the first rows are mixed, asking ``network`` thrice more; token ids cannot be."""
+        if not self.task.classes:
+            return
+        self.validators.update(output, batch.y if place.role == "source" else None)
+        mixes = isinstance(batch.x, Tensor) and batch.x.is_floating_point()
+        if place.role == "target" and mixes and self.mixval.pairs.sum() < 2 * LIMIT:
+            self.mixval.update(lambda x: network(x).logits, batch.x)
+
+    def validated(self) -> dict[str, Tensor]:
+        """The validators by the names of their curves, and a new start for the next epoch; nothing where no target was seen."""
+        values: dict[str, Tensor] = self.validators.compute()
+        if values and self.mixval.pairs.sum():
+            values["mixval"] = self.mixval.compute()
+        self.validators.reset()
+        self.mixval.reset()
+        return {f"val/target/{name}": value for name, value in values.items()}

@@ -1,0 +1,93 @@
+"""Numbers per row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from tlda.batch import Output
+from tlda.errors import UserError
+from tlda.metrics.deviations import MAE, R2, RMSE
+from tlda.tasks.base import Place, Task
+
+
+@dataclass
+class Regression(Task):
+    """The numbers ``names`` per row; a label that is NaN is none, in each number by itself.
+
+    The head and the loss work in units of ``scales`` around ``centres``, so that numbers of any unit train alike; metrics and answers
+    are in the unit of the labels.
+
+    Args:
+        names: what the numbers are called.
+        units: the unit of each, for print.
+        centres: the value of each that the head calls 0; by default 0.
+        scales: the difference in each that the head calls 1; by default 1.
+
+    Raises:
+        UserError: no names, or units, centres or scales of another count; a scale that is not above 0.
+    """
+
+    names: Sequence[str]
+    units: Sequence[str] = ()
+    centres: Sequence[float] = ()
+    scales: Sequence[float] = field(default=())
+
+    headline: ClassVar[str] = "rmse"
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise UserError("a regression needs the name of at least one number")
+        for option in ("units", "centres", "scales"):
+            if len(getattr(self, option)) not in (0, len(self.names)):
+                raise UserError(f"a regression of {len(self.names)} numbers has {len(getattr(self, option))} {option}: give one for each")
+        if any(not scale > 0 for scale in self.scales):
+            raise UserError(f"the scales of a regression are {list(self.scales)}: each must be above 0")
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        return self.names
+
+    def known(self, y: Tensor) -> Tensor:
+        return ~y.isnan() if y.ndim == 1 else ~y.isnan().all(1)
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The mean squared error, in squared ``scales``, over all numbers that are known."""
+        error, known = self._error(logits, y)
+        return error.sum() / known.sum().clamp_min(1)
+
+    def risk(self, logits: Tensor, y: Tensor) -> Tensor:
+        error, known = self._error(logits, y)
+        return error.sum(1) / known.sum(1).clamp_min(1)
+
+    def _error(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The squared error of each number, 0 where it is unknown, and which are known; (r, n) each."""
+        centre, scale = self._units(logits)
+        wanted = (y.view(len(y), -1).to(scale) - centre) / scale
+        known = ~wanted.isnan()
+        return (logits.float() - torch.where(known, wanted, logits.detach().float())).square(), known
+
+    def _units(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        count = len(self.names)
+        centre, scale = (list(given) or [default] * count for given, default in ((self.centres, 0.0), (self.scales, 1.0)))
+        return torch.tensor(centre, device=like.device), torch.tensor(scale, device=like.device)
+
+    def values(self, logits: Tensor) -> Tensor:
+        """The numbers (r, n) that logits (r, n) stand for, in the unit of the labels."""
+        centre, scale = self._units(logits)
+        return logits.float() * scale + centre
+
+    def metrics(self, place: Place) -> dict[str, Metric]:
+        kinds: Mapping[str, type[RMSE]] = {"rmse": RMSE, "mae": MAE, "r2": R2}
+        whole: dict[str, Metric] = {name: kind(self.values) for name, kind in kinds.items()}
+        if len(self.names) > 1:
+            whole |= {f"rmse_{name}": RMSE(self.values, column) for column, name in enumerate(self.names)}
+        return whole
+
+    def answers(self, output: Output, x: Any) -> dict[str, Sequence[object]]:
+        return dict(zip(self.names, self.values(output.logits).T.tolist(), strict=True))

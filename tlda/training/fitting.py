@@ -1,0 +1,90 @@
+"""What must fit together before anything is trained: a method, its losses, its task and the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlda.data.text.tokenizers import require_tokenizer
+from tlda.errors import UserError
+from tlda.tasks import Classification, Several, Task
+from tlda.tasks.measures import Measures
+
+
+def task_of(method: Any, task: Task | int) -> Task:
+    """The task of ``method``: a number stands for the classification of that many classes.
+
+    Raises:
+        UserError: the method reads classes, and the task has none; it pairs inputs, and the task's rows are others.
+    """
+    made = Classification([str(number) for number in range(task)]) if isinstance(task, int) else task
+    _require_rows(method, made)
+    return made
+
+
+def _require_rows(method: Any, task: Task) -> None:
+    name, kind = type(method).__name__, type(task).__name__
+    if method.reads_classes and not task.classes:
+        raise UserError(
+            f"{name} looks at the classes of a row, and {kind} has none: take a method that compares features, such as DANN or DAN"
+        )
+    losses = [name for name, loss in (method.losses.items() if "losses" in method._modules else ()) if loss.pairs_rows]
+    if (method.pairs_rows or losses) and not task.one_row:
+        who = f"the loss '{losses[0]}'" if losses else name
+        raise UserError(
+            f"{who} pairs the rows of two domains, which have as many inputs, but not as many rows of {kind}: take another method"
+        )
+
+
+def refuse_loss(method: Any, name: str, loss: Any) -> None:
+    """Raise :class:`UserError` where ``loss`` cannot be added to ``method`` as ``name``."""
+    own, out = type(method).__name__, f"leave the loss '{name}' out of --model.plus"
+    if name in method.losses:
+        raise UserError(f"{own} already has a loss named '{name}'; leave it out of --model.plus")
+    if method.one_domain and loss.compares_domains:
+        raise UserError(f"{own} trains on one domain at a time, and the loss '{name}' compares two: leave it out of --model.plus")
+    if loss.reads_classes and not method.task.classes:
+        raise UserError(f"the loss '{name}' looks at the classes of a row, and {type(method.task).__name__} has none: {out}")
+    if loss.pairs_rows and not method.task.one_row:
+        raise UserError(f"the loss '{name}' pairs the rows of two domains, and {type(method.task).__name__} has not as many in both: {out}")
+
+
+def refuse_data(method: Any) -> None:
+    """Give ``method`` the task of its data, with the names in it.
+
+    Raises:
+        UserError: the data have other classes, other inputs than the method takes, or other tokens than its encoder.
+    """
+    data = getattr(method.trainer, "datamodule", None)
+    if data is None:
+        return
+    own, asked = (task.first if isinstance(task, Several) else task for task in (method.task, data.task))
+    if not isinstance(asked, type(own)) or len(asked.outputs) != len(own.outputs):
+        raise UserError(
+            f"{type(method).__name__} was made for {_named(method.task)}, and the data ask for {_named(data.task)}: "
+            "make it with task=data.task"
+        )
+    _require_rows(method, asked)
+    if isinstance(data.task, type(method.task)):
+        method.task = method.network.task = data.task
+    require_tokenizer(method.backbone, data)
+    x = data.loaded[0].train[torch.zeros(1, dtype=torch.long)].x if method.takes != "any" else None
+    numbers = isinstance(x, Tensor) and (x.is_floating_point() or x.dtype == torch.uint8)
+    fits = {"any": True, "numbers": numbers, "images": numbers and getattr(x, "ndim", 0) == 4, "tokens": x is not None and not numbers}
+    if not fits[method.takes]:
+        what = tuple(x.shape[1:]) if numbers and x is not None else "tokens"
+        raise UserError(
+            f"{type(method).__name__} trains on {method.takes}, and the inputs of {type(data).__name__} are {what}: see tlda list"
+        )
+
+
+def _named(task: Task) -> str:
+    return f"{type(task).__name__} of {len(task.outputs)}"
+
+
+def measures_of(method: Any) -> Measures:
+    """What a run of ``method`` measures: the places of its data, or source and target where the trainer was given loaders."""
+    data = getattr(method.trainer, "datamodule", None)
+    return Measures(method.task) if data is None else Measures(method.task, data.places)

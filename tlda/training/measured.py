@@ -1,0 +1,63 @@
+"""How a method is asked and measured: validation, test and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+
+from tlda.batch import Output, Prediction, Sample
+from tlda.tasks import Task
+from tlda.tasks.measures import Measures
+from tlda.training.companions import refuse_unmeasured
+from tlda.training.lightning import QuickNotes
+
+
+class Measured(QuickNotes, LightningModule):
+    """A module whose answers are measured: one hook, :meth:`answer`, gives the output in validation, test, prediction and report."""
+
+    task: Task
+    measures: Measures
+    head: Any
+
+    @property
+    def is_fitting(self) -> bool:
+        """Whether the trainer trains, or validates between epochs: what adapts at test time does not do so then."""
+        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether the trainer validates, in training or by itself."""
+        return self._trainer is not None and (self._trainer.validating or self._trainer.sanity_checking)
+
+    def answer(self, x: Any, domain: str) -> Output:
+        """The output for inputs of a ``domain``, ``source`` or ``target``, in validation, test, prediction and report.
+
+        A method that adapts at test time, or that translates, does so here.
+        """
+        output: Output = self(x)
+        return output
+
+    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
+        output = self.answer(batch.x, self.measures.places[dataloader_idx].role)
+        self.log_epoch(self.measures.validate(self, batch, output, dataloader_idx))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_epoch(self.measures.validated())
+        refuse_unmeasured(self)
+
+    def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
+        output = self.answer(batch.x, self.measures.places[dataloader_idx].role)
+        self.log_epoch(self.measures.test(self, batch, output, dataloader_idx))
+
+    def log_epoch(self, values: Mapping[str, Any]) -> None:
+        """Log metrics, or values that all processes have alike, once an epoch; what selects is in the progress bar."""
+        for name, value in values.items():
+            bar = name.endswith(self.task.headline) and not name.startswith("test")
+            self.log(name, value, on_step=False, on_epoch=True, add_dataloader_idx=False, prog_bar=bar, sync_dist=isinstance(value, Tensor))
+
+    def predict_step(self, batch: Sample, batch_idx: int) -> Prediction:
+        return Prediction(batch.row, self.task.answers(self.answer(batch.x, "target"), batch.x))
