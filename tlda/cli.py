@@ -28,7 +28,8 @@ HELP = (
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``tlda`` with ``argv`` (by default the process's own) and return the exit code."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    args, debug = [arg for arg in given if arg != "--debug"], "--debug" in given
     if not args or args[0] in ("-h", "--help"):
         print(HELP)
         return 0
@@ -37,8 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
         print(__version__)
         return 0
-    debug = "--debug" in args
-    return _guarded([arg for arg in args if arg != "--debug"], debug)
+    return _guarded(args, debug)
 
 
 def _guarded(args: list[str], debug: bool) -> int:
@@ -103,6 +103,12 @@ def _dispatch(command: str, args: list[str]) -> None:
 
         show(args)
     else:
+        from tlda.config.names import help_of, require_names
+
+        if set(args) & {"-h", "--help"}:
+            print(help_of(command))
+            return
+        require_names([command, *args])  # before what takes seconds to import
         from tlda.commands.run import Run
 
         Run.from_command_line([command, *args])

@@ -21,7 +21,7 @@ class UserError(Exception):
 def near(name: str, names: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the nearest of ``names``, or all of them where none is near."""
     known = sorted(names)
-    lowered = {candidate.lower(): candidate for candidate in known}
+    lowered = {candidate.lower(): candidate for candidate in known if candidate != name}
     match = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     return f"; did you mean '{lowered[match[0]]}'?" if match else f"; known: {', '.join(known)}"
 

@@ -10,7 +10,6 @@ from tlda.bench.results import Results, shown
 from tlda.bench.summary import Entry, average_over_tasks
 from tlda.bench.table import METRIC, Table
 from tlda.documents.grid import Grid
-from tlda.metrics import VALIDATORS
 
 ORACLE = "oracle/target/accuracy"
 """The accuracy on the target after each epoch, which no honest rule looks at."""
@@ -38,6 +37,8 @@ TRANSLATION = [
 
 def rules() -> list[Rule]:
     """Every rule: the last epoch, the source's accuracy, the label-free validators, and, last, the oracle."""
+    from tlda.metrics import VALIDATORS  # which imports torch
+
     validators = [Rule(v.label, f"val/target/{name}", bool(v.higher_is_better)) for name, v in VALIDATORS.items()]
     return [LAST, Rule("source accuracy", "val/source/accuracy"), *validators, BEST]
 

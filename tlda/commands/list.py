@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 
-import tlda.data
-import tlda.losses
-import tlda.methods  # noqa: F401  (imported, so that their classes are known)
-from tlda.config.classes import BASES
-from tlda.errors import UserError, near, subclasses
+from tlda.config.index import Source, doc, subclasses
+from tlda.config.names import BASES
+from tlda.errors import UserError, near
 
 KINDS = {
     "methods": "model",
@@ -25,13 +22,16 @@ KINDS = {
 }
 
 
-def first_sentence(cls: type) -> str:
+def first_sentence(cls: Source) -> str:
     """The first line of the docstring of ``cls``, without its markup."""
-    return re.sub(r":\w+:|`", "", (inspect.getdoc(cls) or "").split("\n", 1)[0])
+    return re.sub(r":\w+:|`", "", doc(cls).split("\n", 1)[0])
 
 
 def show(args: list[str]) -> None:
     """Print the classes of the kinds in ``args``, or of all kinds, with the first line of their docstrings."""
+    if set(args) & {"-h", "--help"}:
+        print(f"usage: tlda list [KIND]...\n\nName what there is, with what it is.\n\nkinds: {', '.join(KINDS)}; by default all")
+        return
     for kind in args or KINDS:
         if kind not in KINDS:
             raise UserError(f"there is no list of '{kind}'{near(kind, KINDS)}")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlda.config.protocol import digest
-from tlda.data.progress import progress
 from tlda.documents.grid import markdown
 from tlda.errors import Arguments
-from tlda.rank.declared import Ranking, load_ranking
-from tlda.rank.tables import document, similarity_document
 from tlda.writing import require_writable, write_text
+
+if TYPE_CHECKING:
+    from tlda.rank.declared import Ranking
 
 VERSION = 1
 """Part of every key. Raise it when a change of the code changes numbers."""
@@ -43,6 +43,9 @@ def rank(args: list[str]) -> None:
 
     options = _arguments(args)
     silence()
+    from tlda.rank.declared import load_ranking
+    from tlda.rank.tables import document, similarity_document
+
     ranking = load_ranking(options.configs)
     picked = ranking.picked(options.candidates)
     name = f"{ranking.name}-similarity" if options.similarity else ranking.name
@@ -77,6 +80,8 @@ def _score(ranking: Ranking, picked: list[str], known: dict[str, Any], path: Pat
         "tasks": {task: _valid(ranking, task, known) for task in ranking.tasks},
     }
     places = [(task, candidate) for task in ranking.tasks for candidate in picked]
+    from tlda.data.progress import progress
+
     for task, candidate in progress("candidates", places, len(places)):
         entries = results["tasks"][task]
         entries[candidate] = _measured(ranking, task, candidate, entries.get(candidate), fine_tune)

@@ -9,8 +9,6 @@ from typing import Any
 from tlda.bench.table import load_table
 from tlda.config.overlays import read_yaml
 from tlda.errors import Arguments, UserError
-from tlda.report.page import page
-from tlda.training.tracking import closed, ready
 from tlda.writing import require_writable, write_text
 
 
@@ -46,6 +44,8 @@ def report(args: list[str]) -> None:
 
         hush()
         found = of_run(options.subject, options.before)
+    from tlda.report.page import page
+
     write_text(options.out, page(found))
     if table:
         log_to_wandb(options.out, table.results, group=table.path.stem, name=f"{table.path.stem}-report")
@@ -77,6 +77,8 @@ def table_of(subject: Path) -> Path | None:
 
 def log_to_wandb(path: Path, folder: Path, **new: str) -> None:
     """Log the page at ``path`` to W&B where what lies in ``folder`` was: to its run, or to a ``new`` one (its group and name)."""
+    from tlda.training.tracking import closed, ready
+
     logged = sorted(folder.rglob("wandb/*run-*-*"))
     if not logged or ready() is None:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 from tlda.backbones import Backbone
+from tlda.config.names import BASES as NAMES
 from tlda.data.pair import Augment, DomainPair
 from tlda.finetuning import Tuning
 from tlda.losses import Loss
@@ -14,22 +15,9 @@ from tlda.optim import Optim, Schedule
 from tlda.translation.cycle import Translator
 from tlda.translation.generators import Generator
 
-BASES: dict[str, type] = {
-    "model": Method,
-    "data": DomainPair,
-    "backbone": Backbone,
-    "plus": Loss,
-    "optimizer": Optim,
-    "schedule": Schedule,
-    "weighting": Weighting,
-    "tuning": Tuning,
-    "augment": Augment,
-    "choices": Augment,
-    "strong": Augment,
-    "translator": Translator,
-    "generator": Generator,
-    "gan": Optim,
-}
+_TYPES = (Method, DomainPair, Backbone, Loss, Optim, Schedule, Weighting, Tuning, Augment, Translator, Generator)
+
+BASES: dict[str, type] = {option: {cls.__name__: cls for cls in _TYPES}[name] for option, name in NAMES.items()}
 """What each option that names a class takes."""
 
 

@@ -11,11 +11,14 @@ import yaml
 from tlda.config.scalars import load
 from tlda.errors import UserError, near
 
+DEEPEST, MOST = 50, 100_000
+"""The levels of a configuration, and the values in it, with those that anchors repeat."""
+
 
 def read_yaml(path: str | Path) -> Any:
     """The contents of a YAML file, or a :class:`UserError` that says where it is wrong."""
     try:
-        return load(Path(path).read_text(encoding="utf-8"))
+        content = load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}): check its name") from error
     except UnicodeDecodeError as error:
@@ -24,6 +27,28 @@ def read_yaml(path: str | Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(f"{path} is not valid YAML{line}: {getattr(error, 'problem', None) or error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deeply to be a configuration: check its brackets") from error
+    except ValueError as error:
+        raise UserError(f"{path} has a value that cannot be read ({error}): write it in quotes if it is a text") from error
+    _require_plain(path, content, (), [0])
+    return content
+
+
+def _require_plain(path: str | Path, value: Any, above: tuple[int, ...], count: list[int]) -> None:
+    """Raise :class:`UserError` where ``value``, below the objects of the ids ``above``, is in itself, or is nothing that JSON has."""
+    count[0] += 1
+    if id(value) in above:
+        raise UserError(f"{path} has an anchor within itself: write what it stands for")
+    if len(above) > DEEPEST or count[0] > MOST:
+        raise UserError(f"{path} is nested too deeply, or its anchors make it too long, to be a configuration")
+    if isinstance(value, dict):
+        if unnamed := [name for name in value if not isinstance(name, (str, int, float, bool, type(None)))]:
+            raise UserError(f"{path} has the key {unnamed[0]}: a key is a name")
+    elif not isinstance(value, (list, str, int, float, bool, type(None))):
+        raise UserError(f"{path} has a value of the type {type(value).__name__}: write a text, a number, true, false, a list or a mapping")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _require_plain(path, inner, (*above, id(value)), count)
 
 
 def require_config(place: str | Path, config: Any, known: Iterable[str]) -> None:

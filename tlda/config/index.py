@@ -1,0 +1,169 @@
+"""The classes of tlda and their options, read from its source: so that a name is looked up in half a second, and nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Source:
+    """A class as its source says it.
+
+    Attributes:
+        name: its name.
+        module: where it is defined.
+        bases: the module, or the package, and the name of each class that it derives from, as far as they are tlda's.
+        doc: its docstring, cleaned.
+        arguments: the arguments of its constructor, each with its annotation; None where it has none of its own.
+        hands_on: whether its constructor takes more for its base.
+        methods: the names that it defines, each with whether a subclass has to define it.
+    """
+
+    name: str
+    module: str
+    bases: tuple[tuple[str, str], ...]
+    doc: str
+    arguments: dict[str, str] | None = field(compare=False)
+    hands_on: bool
+    methods: dict[str, bool] = field(compare=False)
+
+
+@functools.cache
+def classes() -> tuple[Source, ...]:
+    """All classes of tlda's modules."""
+    return tuple(found for path in sorted(PACKAGE.rglob("*.py")) for found in _classes_of(path))
+
+
+def _classes_of(path: Path) -> Iterator[Source]:
+    text = path.read_text(encoding="utf-8")
+    if "class " not in text:
+        return
+    tree = ast.parse(text)
+    module = ".".join(("tlda", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+    imported = {
+        alias.asname or alias.name: (node.module or "", alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield _class_of(node, module, imported)
+
+
+def _class_of(node: ast.ClassDef, module: str, imported: dict[str, tuple[str, str]]) -> Source:
+    functions = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+    arguments, init = None, functions.get("__init__")
+    if init is not None:
+        args = [*init.args.posonlyargs, *init.args.args, *init.args.kwonlyargs]
+        arguments = {arg.arg: ast.unparse(arg.annotation) if arg.annotation else "" for arg in args if arg.arg != "self"}
+    return Source(
+        node.name,
+        module,
+        tuple(_base(base, module, imported) for base in node.bases),
+        inspect.cleandoc(ast.get_docstring(node) or ""),
+        arguments,
+        init is None or init.args.kwarg is not None,
+        {name: _is_abstract(item) for name, item in functions.items()},
+    )
+
+
+def _is_abstract(function: ast.FunctionDef) -> bool:
+    """Whether a method is declared to be abstract, or does nothing but raise NotImplementedError."""
+    last = function.body[-1]
+    raises = isinstance(last, ast.Raise) and last.exc is not None and ast.unparse(last.exc) == "NotImplementedError"
+    return raises or any("abstractmethod" in ast.unparse(decorator) for decorator in function.decorator_list)
+
+
+def _base(base: ast.expr, module: str, imported: dict[str, tuple[str, str]]) -> tuple[str, str]:
+    if isinstance(base, ast.Subscript):
+        base = base.value
+    if isinstance(base, ast.Attribute):
+        package, name = imported.get(ast.unparse(base.value), (ast.unparse(base.value), ""))
+        return f"{package}.{name}".strip("."), base.attr
+    name = ast.unparse(base)
+    return imported.get(name, (module, name))
+
+
+@functools.cache
+def parents(cls: Source) -> tuple[Source, ...]:
+    """``cls`` and the classes that it derives from, the nearest first."""
+    found = [cls]
+    for module, name in cls.bases:
+        for other in classes():
+            if other.name == name and f"{other.module}.".startswith(f"{module}.") and other != cls:
+                found += [parent for parent in parents(other) if parent not in found]
+                break
+    return tuple(found)
+
+
+@functools.cache
+def subclasses(base: str) -> dict[str, Source]:
+    """The classes below the one of the name ``base`` that can be made, by name."""
+    below = [cls for cls in classes() if _is_below(cls, base) and not cls.name.startswith("_")]
+    return {cls.name: cls for cls in below if not missing(cls) and not doc(cls).startswith("The base of ")}
+
+
+def _is_below(cls: Source, base: str) -> bool:
+    return base in (parent.name for parent in parents(cls)[1:])
+
+
+def missing(cls: Source) -> list[str]:
+    """The methods that a subclass of ``cls`` has to define."""
+    first: dict[str, bool] = {}
+    for parent in parents(cls):
+        first = {**parent.methods, **first}
+    return [name for name, abstract in first.items() if abstract]
+
+
+def options(cls: Source) -> dict[str, str]:
+    """The options of ``cls``, those that it hands on to its base included, each with its annotation."""
+    found: dict[str, str] = {}
+    for parent in parents(cls):
+        if parent.arguments is not None:
+            found = {**parent.arguments, **found}
+            if not parent.hands_on:
+                break
+    return found
+
+
+def doc(cls: Source) -> str:
+    """The docstring of ``cls``, or of the nearest parent that has one."""
+    return next((parent.doc for parent in parents(cls) if parent.doc), "")
+
+
+@functools.cache
+def trainer_options() -> dict[str, str]:
+    """The options of Lightning's trainer, each with what its docstring says of it."""
+    spec = importlib.util.find_spec("pytorch_lightning")
+    if spec is None or spec.origin is None:
+        return {}
+    tree = ast.parse((Path(spec.origin).parent / "trainer" / "trainer.py").read_text(encoding="utf-8"))
+    trainer = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Trainer")
+    init = next(node for node in trainer.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    said = _said(ast.get_docstring(init) or "")
+    return {arg.arg: said.get(arg.arg, "") for arg in init.args.kwonlyargs + init.args.args if arg.arg != "self"}
+
+
+def _said(docstring: str) -> dict[str, str]:
+    """What the ``Args:`` of a docstring say of each argument, in one line each."""
+    found: dict[str, str] = {}
+    lines = inspect.cleandoc(docstring).partition("Args:\n")[2].splitlines()
+    name = ""
+    for line in lines:
+        if line and not line.startswith(" "):
+            break
+        if line.startswith("    ") and line[4:5].strip():
+            name, _, said = line.strip().partition(": ")
+            found[name] = said
+        elif name:
+            found[name] += f" {line.strip()}" if line.strip() else ""
+    return found

@@ -1,0 +1,152 @@
+"""Names that a command gives, checked before anything is imported: options, files, tlda's classes and their options."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from tlda.config.given import FILES, options
+from tlda.config.index import Source, subclasses, trainer_options
+from tlda.config.index import options as options_of
+from tlda.config.overlays import near_option, read_yaml, require_config
+from tlda.errors import UserError, near
+
+BASES = {
+    "model": "Method",
+    "data": "DomainPair",
+    "backbone": "Backbone",
+    "plus": "Loss",
+    "optimizer": "Optim",
+    "schedule": "Schedule",
+    "weighting": "Weighting",
+    "tuning": "Tuning",
+    "augment": "Augment",
+    "choices": "Augment",
+    "strong": "Augment",
+    "translator": "Translator",
+    "generator": "Generator",
+    "gan": "Optim",
+}
+"""The base of the classes that an option takes, by the option's name."""
+
+FROM_DATA = ("num_classes", "task")
+"""Options of a method that come from the data."""
+
+
+def known_options(command: str) -> list[str]:
+    """The options that a configuration of ``command`` may have, such as ``model`` and ``trainer.max_epochs``."""
+    own = ["output"] if command == "predict" else []
+    return ["seed_everything", "model", "data", "trainer", "ckpt_path", *own, *(f"trainer.{name}" for name in trainer_options())]
+
+
+def require_names(args: Sequence[str]) -> None:
+    """Check the names that ``args``, whose first is the subcommand, and their files give.
+
+    Raises:
+        UserError: a file cannot be read, or an option or one of tlda's classes is not there.
+    """
+    known = known_options(args[0])
+    command = ["config", "help", "print_config", "model.help", "data.help", *known]
+    seen: dict[str, Source | None] = {}
+    for name, value in options(args[1:]):
+        plain = name.removesuffix("+")
+        if name in FILES and value is not None:
+            config = read_yaml(value)
+            require_config(value, config, known)
+            for part in ("model", "data"):
+                _see(part, config.get(part), seen)
+        elif plain.split(".")[0] in ("model", "data") and not plain.endswith(".help"):
+            _see_option(plain, value, seen)
+        elif plain not in (*command, "c", "h") and not (plain.startswith("trainer.") and ".".join(plain.split(".")[:2]) in known):
+            raise UserError(f"unknown option '--{name}'{near_option(plain, command)}")
+
+
+def _see_option(name: str, value: str | None, seen: dict[str, Source | None]) -> None:
+    """Check the option ``name`` of a class, and remember which class its ``value`` names."""
+    steps = [step for step in name.split(".") if step != "init_args"]
+    is_class = steps[-1] == "class_path"
+    steps = steps[:-1] if is_class else steps
+    if "dict_kwargs" in steps:
+        return
+    for depth in range(1, len(steps)):
+        place = ".".join(steps[:depth])
+        _require_option(place, seen.get(place), steps[depth])
+        if steps[depth] not in BASES:
+            return
+    if value is not None and steps[-1] in BASES:
+        _see(".".join(steps), _loaded(value), seen)
+
+
+def _loaded(value: str) -> Any:
+    if not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except (yaml.YAMLError, RecursionError):
+        return None
+
+
+def _see(place: str, value: Any, seen: dict[str, Source | None]) -> None:
+    """Check what ``value`` names at ``place``, such as ``model.backbone``: a class by its name, a mapping, or a list of them."""
+    if isinstance(value, list):
+        for item in value:
+            _see(place, item, seen)
+    elif isinstance(value, str):
+        seen[place] = _class(place, value)
+    elif isinstance(value, Mapping):
+        if isinstance(value.get("class_path"), str):
+            seen[place] = _class(place, value["class_path"])
+        for name, inner in (value.get("init_args") or {}).items():
+            _require_option(place, seen.get(place), str(name))
+            if name in BASES:
+                _see(f"{place}.{name}", inner, seen)
+
+
+def _class(place: str, name: str) -> Source | None:
+    """The class of tlda's that ``name`` is at ``place``; None where it is somebody else's."""
+    base = BASES[place.rpartition(".")[2]]
+    found = subclasses(base)
+    if "." in name or name in ("null", "None", "true", "false", "", base):
+        return found.get(name.rpartition(".")[2]) if name.startswith("tlda.") else None
+    if name not in found:
+        raise UserError(f"unknown class '{name}' of --{place}{near(name, found)}")
+    return found[name]
+
+
+def _require_option(place: str, cls: Source | None, name: str) -> None:
+    """Raise :class:`UserError` where ``cls``, which was named at ``place``, has no option ``name``."""
+    if cls is None or name in (*FROM_DATA, "help"):
+        return
+    known = options_of(cls).keys() - set(FROM_DATA)
+    if name not in known:
+        raise UserError(f"{cls.name} has no option '{name}'{near(name, known)}")
+
+
+def help_of(command: str) -> str:
+    """The options of a subcommand that trains or measures, and the classes that they can name."""
+    lines = [
+        f"usage: tlda {command} [-c FILE]... [OPTIONS]",
+        "",
+        "options:",
+        "  -c, --config FILE          a configuration; of several, and of options, the later wins",
+        "  --print_config             print the whole configuration, and do nothing",
+        "  --ckpt_path RUN            the folder of a run, or a checkpoint: its options are taken too",
+        "  --seed_everything SEED     the seed (default: 0)",
+        *(["  --output FILE              the CSV that is written (default: predictions.csv)"] if command == "predict" else []),
+        "",
+        "model and data: a class by its name, with --model.help CLASS and --data.help CLASS its options",
+        f"  --model CLASS              {_wrapped(', '.join(sorted(subclasses('Method'))))}",
+        f"  --data CLASS               {_wrapped(', '.join(sorted(subclasses('DomainPair'))))}",
+        "  --model.OPTION, --data.OPTION, --model.backbone.OPTION, --model.plus+=LOSS, …",
+        "",
+        "trainer (of Lightning):",
+        *(f"  --trainer.{name:<{16}} {_wrapped(said)}" for name, said in trainer_options().items()),
+    ]
+    return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    return f"\n{' ' * 29}".join(textwrap.wrap(text.replace("``", ""), 100)) or ""
