@@ -27,13 +27,16 @@ def near(name: str, names: Iterable[str]) -> str:
 
 
 def subclasses(base: type) -> dict[str, type]:
-    """Every known subclass of ``base`` by its short name."""
+    """Every known subclass of ``base`` that can be made, by its short name."""
     found: dict[str, type] = {}
     children: list[type] = base.__subclasses__()
     for child in children:
-        named = not child.__name__.startswith("_") and not inspect.isabstract(child)
-        found |= ({child.__name__: child} if named else {}) | subclasses(child)
+        found |= ({} if _is_base(child) else {child.__name__: child}) | subclasses(child)
     return found
+
+
+def _is_base(cls: type) -> bool:
+    return cls.__name__.startswith("_") or inspect.isabstract(cls) or (cls.__doc__ or "").startswith("The base of ")
 
 
 class Arguments(argparse.ArgumentParser):

@@ -77,10 +77,7 @@ def _class_of(node: ast.ClassDef, module: str, imported: dict[str, tuple[str, st
 
 
 def _is_abstract(function: ast.FunctionDef) -> bool:
-    """Whether a method is declared to be abstract, or does nothing but raise NotImplementedError."""
-    last = function.body[-1]
-    raises = isinstance(last, ast.Raise) and last.exc is not None and ast.unparse(last.exc) == "NotImplementedError"
-    return raises or any("abstractmethod" in ast.unparse(decorator) for decorator in function.decorator_list)
+    return any("abstractmethod" in ast.unparse(decorator) for decorator in function.decorator_list)
 
 
 def _base(base: ast.expr, module: str, imported: dict[str, tuple[str, str]]) -> tuple[str, str]:
