@@ -142,7 +142,7 @@ COMMANDS = {
     "no table": (["bench"], ["table", "tlda bench --help"]),
     "a table that is not there": (["bench", "nothere.yaml"], ["nothere.yaml", "No such file"]),
     "a table of broken YAML": (["bench", "broken.yaml"], ["broken.yaml is not valid YAML in line 2"]),
-    "unknown option of bench": (["bench", "t.yaml", "--seed", "x", "--metods", "y"], ["--metods", "tlda bench --help"]),
+    "unknown option of bench": (["bench", "t.yaml", "--seeds", "x", "--metods", "y"], ["--metods", "tlda bench --help"]),
 }  # fmt: skip
 
 

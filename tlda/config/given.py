@@ -14,7 +14,7 @@ FILES = ("c", "config")
 
 def options(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """The options of ``args`` without their dashes, such as ``model.plus+``, each with its value, or None where it has none."""
-    for arg, following in zip(args, [*args[1:], "--"], strict=True):
+    for arg, following in zip(args, [*args, "--"][1:], strict=True):
         if re.match(r"-{1,2}[A-Za-z]", arg):
             name, given, value = arg.partition("=")
             yield name.lstrip("-"), value if given else None if re.match(r"-{1,2}[A-Za-z]|--$", following) else following
