@@ -26,7 +26,7 @@ def read_yaml(path: str | Path) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UserError(f"{path} is not valid YAML{line}: {getattr(error, 'problem', None) or error}") from error
+        raise UserError(f"{path} is not valid YAML{line}: {getattr(error, 'problem', None) or ' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise UserError(f"{path} is nested too deeply to be a configuration: check its brackets") from error
     except ValueError as error:
