@@ -18,9 +18,10 @@ from tlda import __version__, backbones
 from tlda.cli import COMMANDS
 from tlda.commands.run import Run, run_stamp
 from tlda.config import build
+from tlda.config.build import load
 from tlda.config.going_on import with_checkpoint
 from tlda.errors import UserError
-from tlda.training.checkpoint import load, recipe, without_files
+from tlda.training.checkpoint import recipe, without_files
 
 
 def rows(path: Path) -> list[dict[str, str]]:

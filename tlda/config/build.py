@@ -85,6 +85,7 @@ def load(path: str | Path) -> Method:
     found = checkpoint.read(path)
     if "model" not in found.get(checkpoint.KEY, {}):
         raise UserError(f"{path} does not say how its network was made: build the method and use its load_from_checkpoint")
+    checkpoint.refuse_foreign(path, found[checkpoint.KEY])
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Method, "model")
     model = checkpoint.without_files(found[checkpoint.KEY]["model"])
