@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import QUICK, Tlda
+from tlda import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,10 +100,20 @@ def false_numbers(text: str, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "methods.md")],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "methods.md"),
+    ],
 )
 def test_a_measured_number_in_prose_has_a_result_file_behind_it(document: str) -> None:
     assert false_numbers((ROOT / document).read_text(encoding="utf-8"), (ROOT / document).parent) == []
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (__version__, "MIT")
 
 
 def test_a_number_without_a_result_file_is_found(tmp_path: Path) -> None:
