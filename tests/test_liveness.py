@@ -27,7 +27,7 @@ def outcome(name: str, family: str, target_seed: int, change: Callable[[Method],
     method, data = change(make(name, family)), FAMILIES[family].toy(target_seed=target_seed)
     fit(method, data, epochs=1)
     source, target = (domain.train[torch.arange(20)].x for domain in data.loaded)
-    answers = method.eval().infer(torch.cat((source, target)))[: len(source)]
+    answers = method.eval().answer(torch.cat((source, target)), "target").logits[: len(source)]
     return Outcome(torch.cat([parameter.detach().flatten() for parameter in method.backbone.parameters()]), answers)
 
 

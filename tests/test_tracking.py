@@ -194,7 +194,7 @@ def test_a_run_goes_on_where_its_tracker_fails(where: str, tmp_path: Path, monke
     monkeypatch.setattr(wandb, "init", fails if where == "init" else lambda **options: Run())
     monkeypatch.setattr(wandb, "run", None)
     logger = Tracker(save_dir=str(tmp_path), offline=True)
-    method = SourceOnly(backbone=Tiny(), num_classes=CLASSES)
+    method = SourceOnly(backbone=Tiny(), task=CLASSES)
     trainer(2, logger=logger, log_every_n_steps=1).fit(method, Toy())
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tlda: W&B")]
     assert said == ["tlda: W&B does not take the run (no room left); what is in its folder is whole"]

@@ -48,7 +48,7 @@ def seconds(batches: list[Tensor], tuning: Tuning | None = None, attention: str 
     torch.manual_seed(0)
     backbone = Text(MODEL, attention_dropout=dropout)
     backbone.model.set_attn_implementation(attention)
-    method = SourceOnly(backbone=backbone, num_classes=2, tuning=tuning)
+    method = SourceOnly(backbone=backbone, task=2, tuning=tuning)
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad])
     start = time.process_time()
     for x in batches:

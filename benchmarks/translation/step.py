@@ -54,7 +54,7 @@ def method() -> CycleGAN:
     """The method, without the pool, whose few lines are no part of what is compared."""
     seed_everything(0, verbose=False)
     translator = Translator(UNetGenerator(16), identity=0.0, pool=0, critic_width=16)
-    return CycleGAN(backbone=LeNet(), num_classes=10, translator=translator, pretrain=0.0)
+    return CycleGAN(backbone=LeNet(), task=10, translator=translator, pretrain=0.0)
 
 
 class Times(Callback):
@@ -157,7 +157,7 @@ def grown(checkpointing: bool) -> float:
 def _grown(checkpointing: bool) -> float:
     torch.set_num_threads(1)
     backbone = LeNet(channels=Photos.channels, size=Photos.size, num_features=8)
-    made = CycleGAN(backbone=backbone, num_classes=10, translator=Translator(ResNetGenerator(checkpointing=checkpointing)), pretrain=0.0)
+    made = CycleGAN(backbone=backbone, task=10, translator=Translator(ResNetGenerator(checkpointing=checkpointing)), pretrain=0.0)
     before = getrusage(RUSAGE_SELF).ru_maxrss
     trainer().fit(made, Photos(batch_size=1, steps=2))
     return (getrusage(RUSAGE_SELF).ru_maxrss - before) / 2**10

@@ -50,7 +50,7 @@ def resumed(folder: Path) -> None:
         seed_everything(0, verbose=False)
         # Its pools of images are each process's own.
         translator = Translator(generator=Lamp(), pool=4, critic_width=4)
-        method = CycleGAN(backbone=Tiny(), num_classes=CLASSES, translator=translator, pretrain=0.0)
+        method = CycleGAN(backbone=Tiny(), task=CLASSES, translator=translator, pretrain=0.0)
         quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
         own = {"callbacks": [] if checkpoint else [Saves(folder, 5)], "use_distributed_sampler": False, "num_sanity_val_steps": 0}
         run = Trainer(max_epochs=3, accelerator="cpu", devices=2, strategy="ddp_fork", **quiet, **own)  # type: ignore[arg-type]

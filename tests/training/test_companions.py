@@ -35,7 +35,7 @@ class Untrained(Callback):
 
 
 def method() -> Method:
-    return SourceOnly(backbone=Tiny(), num_classes=CLASSES)
+    return SourceOnly(backbone=Tiny(), task=CLASSES)
 
 
 def refused(sentence: str, learner: Method | None = None, **options: Any) -> None:
@@ -78,7 +78,7 @@ def test_overfit_batches_is_refused() -> None:
 
 def test_a_checkpoint_by_time_is_refused_where_it_would_never_be_written() -> None:
     keep = ModelCheckpoint(train_time_interval=timedelta(seconds=1))
-    learner = MCD(backbone=Tiny(), num_classes=CLASSES)
+    learner = MCD(backbone=Tiny(), task=CLASSES)
     refused("never saves under MCD, .* give it every_n_epochs", learner, callbacks=[keep], enable_checkpointing=True)
 
 
@@ -91,7 +91,7 @@ class Scheduled(SourceOnly):
 
 
 def test_a_scheduler_beside_the_schedule_is_refused() -> None:
-    refused("Scheduled.configure_optimizers returns a scheduler, .* as a Schedule", Scheduled(backbone=Tiny(), num_classes=CLASSES))
+    refused("Scheduled.configure_optimizers returns a scheduler, .* as a Schedule", Scheduled(backbone=Tiny(), task=CLASSES))
 
 
 def test_what_is_named_instead_of_weight_averaging_works() -> None:

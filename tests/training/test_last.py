@@ -23,7 +23,7 @@ from tlda.training.last import LastCheckpoint, WholeFiles
 
 def dann() -> DANN:
     torch.manual_seed(0)
-    return DANN(backbone=Tiny(), num_classes=CLASSES)
+    return DANN(backbone=Tiny(), task=CLASSES)
 
 
 @pytest.mark.parametrize(

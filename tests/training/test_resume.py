@@ -74,7 +74,7 @@ def dann() -> DANN:
     torch.manual_seed(0)
     np.random.seed(0)
     random.seed(0)
-    return DANN(backbone=Tiny(), num_classes=CLASSES)
+    return DANN(backbone=Tiny(), task=CLASSES)
 
 
 OPTIONS: list[dict[str, Any]] = [{}, {"accumulate_grad_batches": 2}, {"max_steps": 18}, {"val_check_interval": 2}]
