@@ -29,6 +29,7 @@ from torch import Tensor
 
 from tlda.commands.run import Run, default_precision
 from tlda.data import Domain, DomainPair, Images, Steps
+from tlda.tasks import Classification
 from tlda.training.quiet import silence
 
 HERE = Path(__file__).resolve().parent
@@ -83,8 +84,8 @@ class RandomImages(DomainPair):
         self.case = case
 
     @property
-    def class_names(self) -> list[str]:
-        return [str(i) for i in range(by_hand.CLASSES)]
+    def task(self) -> Classification:
+        return Classification([str(i) for i in range(by_hand.CLASSES)])
 
     def load(self) -> tuple[Domain, Domain]:
         source, target = (Domain(name, CASES[self.case].images(seed)) for seed, name in enumerate(("source", "target")))

@@ -24,6 +24,7 @@ from torch.optim import Adam
 from tlda.backbones import LeNet
 from tlda.data import Domain, DomainPair, Images
 from tlda.methods import CycleGAN
+from tlda.tasks import Classification
 from tlda.training.lightning import Unprofiled
 from tlda.translation.cycle import Translator
 from tlda.translation.generators import ResNetGenerator, UNetGenerator
@@ -34,7 +35,7 @@ ROUNDS, STEPS, SKIPPED, BATCH = 16, 30, 5, 32
 class Digits(DomainPair):
     """Noise in the shape of digits."""
 
-    class_names = [str(c) for c in range(10)]  # noqa: RUF012  (a property in the base)
+    task = Classification([str(c) for c in range(10)])
     rows, channels, size = 2000, 1, 28
 
     def load(self) -> tuple[Domain, Domain]:
