@@ -5,38 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tlda.backbones import Backbone
 from tlda.batch import Output, Pair, SourceBatch, Takes
-from tlda.data.seeds import run_seed
 from tlda.finetuning import Full, Tuning
 from tlda.inputs import joined, split
 from tlda.losses import Loss
 from tlda.network import Bottleneck, Network
-from tlda.optim import Adam, Optim, Schedule, named_groups, set_learning_rates
+from tlda.optim import Adam, Optim, Schedule, named_groups
 from tlda.tasks import Task
-from tlda.training.checkpoint import describe, load_weights, refuse_other
-from tlda.training.companions import refuse_companions, refuse_scheduler
-from tlda.training.finite import FiniteWatch
-from tlda.training.fitting import measures_of, refuse_data, refuse_loss, task_of
-from tlda.training.measured import Measured
-from tlda.training.resume import KEY, go_on, keep
+from tlda.training.fitting import refuse_loss, task_of
+from tlda.training.hooked import Hooked
 from tlda.training.target import training_batches
 from tlda.training.trainers import (
-    expect_unused_parameters,
-    let_clip,
-    log_short_runs,
     logs_this_step,
-    progress_of,
-    refuse_float16,
-    refuse_max_steps,
 )
 
 
-class Method(Measured):
+class Method(Hooked):
     """A network and losses: source only, until a loss is added.
 
     Override, in rising need: :meth:`add_loss` in ``__init__``, :meth:`objective`, :meth:`forward_pair`,
@@ -71,7 +59,6 @@ class Method(Measured):
     ) -> None:
         super().__init__()
         self.task, self.init_from, self.progress = task_of(self, task), init_from, 0.0
-        self._kept: list[Any] | None = None
         self.network = Network(backbone, self.task, bottleneck)
         self.num_features = self.network.num_features
         self.tuning = tuning or Full()
@@ -175,37 +162,6 @@ class Method(Measured):
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer(self.parameter_groups())
 
-    def setup(self, stage: str) -> None:
-        refuse_companions(self, stage)
-        refuse_data(self)
-        self.measures = measures_of(self)
-        expect_unused_parameters(self)
-        if self.init_from:
-            load_weights(self, self.init_from)
-            self.init_from = None  # a test after a fit must not start over
-
-    def on_fit_start(self) -> None:
-        refuse_float16(self)
-        refuse_max_steps(self)
-        refuse_scheduler(self)
-        let_clip(self)
-        self._watch = FiniteWatch()
-        for loss in self.losses.values():
-            loss.begin(self)  # type: ignore[operator]
-
-    def on_train_start(self) -> None:
-        go_on(self, self._kept)
-        log_short_runs(self.trainer)
-
-    def on_train_epoch_start(self) -> None:
-        # Dropout and augmentation become a function of (seed, epoch, rank), so that a resumed run equals an uninterrupted one.
-        torch.manual_seed(1_000_003 * run_seed() + 1_009 * self.current_epoch + self.global_rank)
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        self.progress = progress_of(self.trainer)
-        self.tuning.apply(self)
-        set_learning_rates(self.trainer.optimizers, self.schedule(self.progress) * self.tuning.rate(self.progress))
-
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self.total(self.objective(batch, *self.forward_pair(batch)))
 
@@ -219,11 +175,3 @@ class Method(Measured):
             self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()} | rates)
             self.log("train/loss", total.detach(), prog_bar=True)
         return total
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        describe(self, checkpoint)
-        keep(self, checkpoint)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        refuse_other(self, checkpoint)
-        self._kept = checkpoint.get(KEY)

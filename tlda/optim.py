@@ -155,8 +155,8 @@ class SGD(Optim):
         self.momentum, self.nesterov = momentum, nesterov
 
     def make(self, groups: list[dict[str, Any]]) -> Optimizer:
-        options = {"lr": self.lr, "weight_decay": self.weight_decay, "momentum": self.momentum, "nesterov": self.nesterov}
-        return torch.optim.SGD(groups, fused=True, **options)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"lr": self.lr, "weight_decay": self.weight_decay, "momentum": self.momentum, "nesterov": self.nesterov}
+        return torch.optim.SGD(groups, fused=True, **options)
 
 
 @contextmanager

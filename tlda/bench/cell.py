@@ -180,6 +180,7 @@ def _result(cell: Cell, trained: Trained, metrics: dict[str, float]) -> dict[str
     from tlda.bench.machine import this_machine
 
     method, data, trainer, history, seconds = trained
+    batch: Any = method.batch_type
     gpu = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else None
     if cell.first:
         method.recipe["model"]["init_args"]["init_from"] = cell.first.name
@@ -190,7 +191,7 @@ def _result(cell: Cell, trained: Trained, metrics: dict[str, float]) -> dict[str
         "method": cell.method,
         "task": cell.task,
         "seed": cell.seed,
-        "sees": list(method.batch_type._fields),  # type: ignore[attr-defined]
+        "sees": list(batch._fields),
         "metric": cell.metric,
         "metrics": metrics,
         "history": history,

@@ -33,7 +33,11 @@ def tuned(method: str) -> str:
 def repeated(names: Iterable[str]) -> str | None:
     """The first of ``names`` that is there twice."""
     seen = set[str]()
-    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def named(path: Path, entry: str, value: dict[Any, Any]) -> dict[str, Any]:

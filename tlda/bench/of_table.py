@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -96,10 +96,10 @@ def recommended(table: Table, results: Results, choice: Choice, tasks: Sequence[
     return max(choice.methods, key=value, default=None)
 
 
-def _last(result: dict[str, object], metric: str) -> float:
+def _last(result: dict[str, Any], metric: str) -> float:
     """The value of ``metric`` in a result: of its test, or after its last epoch; the least there is where it was not finite."""
-    found = result["metrics"] if metric.startswith("test/") else result["history"][-1]  # type: ignore[index]
-    value = found[metric]  # type: ignore[index]
+    found = result["metrics"] if metric.startswith("test/") else result["history"][-1]
+    value = found[metric]
     return -math.inf if value is None else float(value)
 
 

@@ -26,7 +26,7 @@ def options(cls: type) -> set[str]:
     names: set[str] = set()
     for part in cls.__mro__:
         if "__init__" in vars(part):
-            parameters = inspect.signature(part.__init__).parameters.values()  # type: ignore[misc]
+            parameters = inspect.signature(vars(part)["__init__"]).parameters.values()
             names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
             if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                 break

@@ -118,7 +118,8 @@ def subject(name: str, root: str | None) -> tuple[Layout, Path, list[str]]:
     """
     from tlda.errors import subclasses
 
-    families = {family: cls.layout for family, cls in subclasses(Folders).items()}  # type: ignore[attr-defined]
+    classes: dict[str, Any] = subclasses(Folders)
+    families = {family: cls.layout for family, cls in classes.items()}
     if name in families:
         layout = families[name]
         home = layout.home(root)

@@ -80,7 +80,8 @@ class Items:
             raise UserError(f"the {name} data set is empty")
 
     def __len__(self) -> int:
-        return len(self.data)  # type: ignore[arg-type]
+        rows: Any = self.data
+        return len(rows)
 
     def __getitem__(self, rows: Tensor) -> Sample:
         images, labels = zip(*(self.item(row) for row in rows.tolist()), strict=True)

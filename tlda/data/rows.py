@@ -117,8 +117,8 @@ class Joined:
     @property
     def lengths(self) -> Tensor | None:
         """The length of each row, where the data have lengths."""
-        lengths = [lengths_of(part) for part in self.parts]
-        return None if None in lengths else torch.cat(lengths)  # type: ignore[arg-type]
+        lengths = [found for part in self.parts if (found := lengths_of(part)) is not None]
+        return torch.cat(lengths) if len(lengths) == len(self.parts) else None
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))

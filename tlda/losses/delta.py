@@ -40,12 +40,12 @@ class Watched:
         learns: whether to look at calls with gradients, or at those without.
     """
 
-    def __init__(self, network: nn.Module, learns: bool) -> None:
+    def __init__(self, network: Any, learns: bool) -> None:
         self.seen: Tensor | None = None
         self.maps: dict[int, Tensor] = {}
         self.learns = learns
         network.register_forward_pre_hook(self._begin)
-        for i, block in enumerate(network.blocks()):  # type: ignore[operator]
+        for i, block in enumerate(network.blocks()):
             last = list(block.children())[-1] if isinstance(block, nn.ModuleList) else block
             last.register_forward_hook(partial(self._keep, i))
 

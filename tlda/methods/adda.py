@@ -38,7 +38,7 @@ class ADDA(ManualMethod):
         return [self.optimizer(self.parameter_groups()), self.gan(target), self.gan([critic])]
 
     def step_batch(self, batch: Pair) -> None:
-        pretraining, target_network, critic = self.optimizers()  # type: ignore[attr-defined]
+        pretraining, target_network, critic = self.made_optimizers()
         if self.progress >= self.pretrain and not self.source_network.taken:
             self.source_network.take(self.backbone, self.bottleneck)
         if not self.source_network.taken:

@@ -22,8 +22,13 @@ class ManualMethod(Method, ABC):
         self.automatic_optimization = False
 
     def optimizer_list(self) -> list[Optimizer]:
-        """The optimizers, in the order in which :meth:`step_batch` asks for them by ``self.optimizers()``: one of all parameters."""
+        """The optimizers, in the order in which :meth:`step_batch` asks for them by :meth:`made_optimizers`: one of all parameters."""
         return [self.optimizer(self.parameter_groups())]
+
+    def made_optimizers(self) -> list[Any]:
+        """The optimizers of :meth:`optimizer_list` as the trainer wraps them, in the same order."""
+        made: Any = self.optimizers()
+        return list(made)
 
     @abstractmethod
     def step_batch(self, batch: Any) -> None:

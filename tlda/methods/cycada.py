@@ -40,7 +40,7 @@ class CyCADA(CycleGAN):
         if self.progress < self.pixel:
             super().step_batch(batch)
         else:
-            classifier, *_ = self.optimizers()  # type: ignore[attr-defined]
+            classifier, *_ = self.made_optimizers()
             self.step(self.objective(batch, *self.forward_pair(batch)), classifier)
 
     def forward_pair(self, batch: Any) -> tuple[Output, Output]:

@@ -35,8 +35,8 @@ class CycleGAN(ManualMethod):
         return [self.optimizer(self.parameter_groups()), *(self.gan([group]) for group in self.translator.groups())]
 
     def step_batch(self, batch: Pair) -> None:
-        classifier, generators, *critics = self.optimizers()  # type: ignore[attr-defined]
         self.translator.prepare(self, batch)
+        classifier, generators, *critics = self.made_optimizers()
         if self.progress >= self.pretrain:
             made = self.translator.make(batch.source.x, batch.target.x)
             self.step(self.translation_terms(made), generators)
@@ -53,7 +53,7 @@ class CycleGAN(ManualMethod):
         return super().forward_pair(batch._replace(source=source) if self.losses else SourceBatch(source))
 
     def answer(self, x: Tensor, domain: str) -> Output:
-        # A test measures the source as it is; a validation shows the classifier what it learns from.
+        # A validation shows what the classifier learns from.
         return super().answer(self.translator.measure(x, domain) if self.is_validated else x, domain)
 
     def on_validation_epoch_end(self) -> None:

@@ -11,6 +11,7 @@ from tlda.inputs import joined
 from tlda.losses import Loss
 from tlda.method import Method
 from tlda.tasks.masked_tokens import Masking, VocabularyHead
+from tlda.training.checkpoint import forget
 
 
 class MLM(Method):
@@ -50,7 +51,8 @@ class MLM(Method):
         """The mean cross-entropy of the masked tokens of ``x``, (n, l) or (n, l, k), in nats."""
         ids = x if x.ndim == 2 else x[..., 0]
         masked, told = self.masking(ids, generator)
-        logits = self.vocabulary(self.backbone.encode(masked)[told])  # type: ignore[operator]
+        backbone: Any = self.backbone
+        logits = self.vocabulary(backbone.encode(masked)[told])
         loss: Tensor = nn.functional.cross_entropy(logits.float(), ids[told], reduction="sum") / told.sum().clamp_min(1)
         return loss
 
@@ -64,8 +66,5 @@ class MLM(Method):
         """Nothing else is measured: the head is not trained."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # What is not trained is not kept: another method that starts from the checkpoint makes its own.
         super().on_save_checkpoint(checkpoint)
-        state = checkpoint["state_dict"]
-        for name in [name for name in state if name.startswith(("network.bottleneck.", "network.head."))]:
-            del state[name]
+        forget(checkpoint, "network.bottleneck.", "network.head.")  # not trained: a method that starts from it makes its own

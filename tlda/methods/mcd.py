@@ -38,7 +38,7 @@ class MCD(ManualMethod):
         return [self.optimizer([g for g in groups if g["name"] != "head"]), self.optimizer([g for g in groups if g["name"] == "head"])]
 
     def step_batch(self, batch: Pair) -> None:
-        features, heads = self.optimizers()  # type: ignore[attr-defined]
+        features, heads = self.made_optimizers()
         source, target = self.forward_pair(batch if self.losses else SourceBatch(batch.source))
         self.step(
             {"task": self.both_losses(batch, source.features), **self.added(batch, source, target)}, features, heads

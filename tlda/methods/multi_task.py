@@ -7,7 +7,7 @@ from torch import Tensor
 from tlda.losses.weightings import Equal, Weighting
 from tlda.method import Method
 from tlda.tasks import Several, Task
-from tlda.tasks.several import TaskHeads, require_one_count
+from tlda.tasks.heads import TaskHeads, require_one_count
 from tlda.training.trainers import batch_seed
 
 
@@ -27,8 +27,8 @@ class MultiTask(Method):
         super().__init__(task=task.first if isinstance(task, Several) else task, **kwargs)
         several = task if isinstance(task, Several) else Several({"": {"task": self.task}})
         self.task = self.network.task = several
-        self.network.head = TaskHeads(self.num_features, several, weighting or Equal())
-        require_one_count(self.losses, several)
+        self.network.head = TaskHeads(self.num_features, several.by_data, weighting or Equal())
+        require_one_count(self.losses, several.by_data)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         losses: dict[str, Tensor] = {}

@@ -15,8 +15,8 @@ from tlda.training.target import pseudo_labels_by_row
 class SHOT(Method):
     """Source-free: the source's head stays, and the features learn to fit it on the target alone (Liang et al., ICML 2020).
 
-    It starts from ``init_from``, trained on the source, and makes pseudo-labels of all target rows anew each epoch. The authors'
-    source stage smooths its labels, and their networks have BatchNorm in the bottleneck and a head with normalised weights.
+    It starts from ``init_from``, trained on the source, and makes pseudo-labels of all target rows anew each epoch. The authors smooth
+    the source's labels; their networks have BatchNorm in the bottleneck and a head with normalised weights.
 
     Args:
         trade_off: the weight of the cross-entropy to the pseudo-labels, the paper's beta; 0.1 in its digits.
@@ -42,8 +42,7 @@ class SHOT(Method):
         return [group for group in super().parameter_groups() if group["name"] != "head"]
 
     def on_fit_start(self) -> None:
-        # Not in setup: a checkpoint to go on from, which brings pseudo-labels, is read after it.
-        if not self.origin and not len(self.pseudo_labels):
+        if not self.origin and not len(self.pseudo_labels):  # a checkpoint to go on from brings them, after setup
             raise UserError("SHOT starts from a network trained on the source: name its checkpoint by --model.init_from")
         super().on_fit_start()
 
@@ -51,8 +50,7 @@ class SHOT(Method):
         super().on_train_epoch_start()
         self.pseudo_labels = pseudo_labels_by_row(self)
 
-    def get_extra_state(self) -> Tensor:
-        """The pseudo-labels, for a run that goes on in mid-epoch."""
+    def get_extra_state(self) -> Tensor:  # for a run that goes on in mid-epoch
         return self.pseudo_labels
 
     def set_extra_state(self, state: Tensor) -> None:

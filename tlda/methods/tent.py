@@ -11,7 +11,7 @@ from tlda.errors import UserError
 from tlda.losses import entropy
 from tlda.method import Method
 from tlda.network import Network
-from tlda.nn import affine_parameters, batch_norms
+from tlda.nn import affine_parameters, use_batch_statistics
 from tlda.optim import Adam
 from tlda.training.target import require_normalisation, start_over
 
@@ -19,13 +19,12 @@ from tlda.training.target import require_normalisation, start_over
 class TENT(Method):
     """Trained on the source; at test time scales and shifts follow the entropy of the target's batches (Wang et al., ICLR 2021, sec. 3).
 
-    BatchNorm normalises each batch of the target by itself, and a batch is answered before the step that it causes. So the answers
-    depend on ``data.eval_batch_size``. Each test and prediction starts over from the trained network, and each process adapts to
-    its own rows.
+    BatchNorm normalises each batch of the target by itself: answers depend on ``data.eval_batch_size``. A batch is answered before its
+    step. Each test and prediction starts over from the trained network; each process adapts to its own rows.
 
     Args:
         steps: the steps that a batch causes.
-        tent_lr: the learning rate of these steps, by Adam.
+        tent_lr: their learning rate, by Adam.
     """
 
     reads_classes: ClassVar[bool] = True
@@ -45,9 +44,7 @@ class TENT(Method):
         if domain == "source" or self.is_fitting:
             return super().answer(x, domain)
         if len(x) < 2:
-            raise UserError(
-                "TENT normalises a batch by its own statistics, which a single image does not have: raise --data.eval_batch_size"
-            )
+            raise UserError("TENT normalises a batch by its own statistics, and one image has none: raise --data.eval_batch_size")
         with torch.inference_mode(False), torch.enable_grad():
             adapted, optimizer = self.adapted = self.adapted or self.adaptable()
             x = x.clone()  # one that inference mode did not make
@@ -60,8 +57,6 @@ class TENT(Method):
 
     def adaptable(self) -> tuple[Network, Optimizer]:
         """A copy of the network whose BatchNorm uses each batch's statistics, and the optimizer of its scales and shifts."""
-        copied = self.network.copied()
-        for layer in batch_norms(copied):
-            layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
+        copied = use_batch_statistics(self.network.copied())
         parameters = [parameter.requires_grad_() for parameter in affine_parameters(copied)]
         return copied, Adam(self.tent_lr)([{"name": "affine", "params": parameters, "lr_multiplier": 1.0}])

@@ -44,16 +44,14 @@ class VADA(Method):
         self.add_loss("entropy", MinEnt(target_trade_off))
 
     def forward_pair(self, batch: Pair) -> tuple[Output, Output]:
-        # As in the authors' code, each domain is normalised for itself, and the running statistics are the target's.
-        with without_statistics(self):
+        with without_statistics(self):  # as in the authors' code, the running statistics are the target's
             source = self(batch.source.x)
         return source, self(batch.target.x)
 
     def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
         terms = super().objective(batch, source, target)
-        terms["source_vat"] = self.source_trade_off * self.sensitivity(batch.source.x)
-        terms["target_vat"] = self.target_trade_off * self.sensitivity(batch.target.x)
-        return terms
+        vats = {"source_vat": self.source_trade_off * self.sensitivity(batch.source.x)}
+        return terms | vats | {"target_vat": self.target_trade_off * self.sensitivity(batch.target.x)}
 
     def sensitivity(self, x: Tensor) -> Tensor:
         """How far the worst small perturbation of images (n, c, h, w) changes the predictions, in nats (eq. 7)."""

@@ -40,7 +40,7 @@ class WDGRL(ManualMethod):
         return [self.optimizer(self.parameter_groups()), self.optimizer([group])]
 
     def step_batch(self, batch: Pair) -> None:
-        network, critic = self.optimizers()  # type: ignore[attr-defined]
+        network, critic = self.made_optimizers()
         source, target = self.forward_pair(batch)
         fixed = source.features.detach(), target.features.detach()
         for _ in range(self.critic_steps):

@@ -32,8 +32,8 @@ class MacroF1(MulticlassF1Score):
 class AUC(MulticlassAUROC):
     """The area under the ROC curve of the second of two classes; of more, the mean over classes of each against the others."""
 
-    def __init__(self, num_classes: int = 2) -> None:
-        super().__init__(num_classes)
+    def __init__(self, classes: int = 2) -> None:
+        super().__init__(classes)
 
     def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
         """Count the logits (n, classes) of a batch."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from tlda.data.samplers import by_one_process
 from tlda.nn import evaluating
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
-from tlda.tasks.several import first_label
+from tlda.tasks.heads import first_label
 
 ROWS = 300
 """The rows of each domain in the picture of the features: more take longer than they tell."""
@@ -27,7 +27,8 @@ class Pictures(Callback):
         self.folder = folder
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        run: Any = trainer
+        data = run.datamodule
         if not trainer.is_global_zero or not data.task.classes:
             return  # the pictures are of classes
         # A target without labels is not among what is measured: its rows are those to predict, and it has no confusion.

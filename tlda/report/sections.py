@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -228,8 +228,8 @@ def attribution_section(sides: Sequence[Side], data: DomainPair) -> Section:
     return Section("Attribution", [Figure(cards, caption, (), "images")])
 
 
-def _texts(sides: Sequence[Side], data: DomainPair, rows: Tensor, order: Tensor) -> Figure:
-    shown = Shown(data.evaluation_rows[1][order].x, data.tokenizer)  # type: ignore[attr-defined]
+def _texts(sides: Sequence[Side], data: Any, rows: Tensor, order: Tensor) -> Figure:
+    shown = Shown(data.evaluation_rows[1][order].x, data.tokenizer)
     predicted = [side.outcome.target.predicted[rows].tolist() for side in sides]
     said = [_said(sides, data.task.classes, row) for row in rows.tolist()]
     found = cards(shown, rows.tolist(), [side.run.method for side in sides], [side.colour for side in sides], predicted, said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ class Shown:
 def cards(
     shown: Shown,
     rows: Sequence[int],
-    methods: Sequence[Method],
+    methods: Sequence[Any],
     colours: Sequence[str],
     classes: Sequence[Sequence[int]],
     said: Sequence[str],
@@ -93,8 +94,7 @@ def cards(
     found = []
     for i, row in enumerate(rows):
         texts = [
-            shown.markup(method.backbone, method, row, of[i], colour)  # type: ignore[arg-type]
-            for method, colour, of in zip(methods, colours, classes, strict=True)
+            shown.markup(method.backbone, method, row, of[i], colour) for method, colour, of in zip(methods, colours, classes, strict=True)
         ]
         found.append(f"<div>{''.join(texts)}<p>{html.escape(said[i])}</p></div>")
     return found

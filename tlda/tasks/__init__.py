@@ -1,8 +1,9 @@
 """Tasks: what is learnt about a row. Heads, losses, metrics and answers, one file per kind."""
 
-from tlda.tasks.base import Place, Task
+from tlda.tasks.base import Task
 from tlda.tasks.classification import Classification, Words
 from tlda.tasks.multi_label import MultiLabel
+from tlda.tasks.place import Place
 from tlda.tasks.regression import Regression
 from tlda.tasks.several import Several
 from tlda.tasks.spans import Spans

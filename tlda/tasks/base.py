@@ -4,38 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from tlda.batch import Output, Rows, Sample
-from tlda.errors import UserError
-
-
-class Place(NamedTuple):
-    """One measured set of rows: its ``domain``, the ``role`` of that domain, its rows where they are known, and the data set it is of.
-
-    ``part`` is empty unless the data are several data sets. The order of the places is that of the evaluation loaders.
-    """
-
-    domain: str
-    role: Literal["source", "target"]
-    rows: Rows | None = None
-    part: str = ""
-
-    def prefix(self, stage: str) -> str:
-        """Prefix of a metric's name by stage (``val`` or ``test``) and role.
-
-        Target metrics of validation are prefixed ``oracle/``, because a run could be selected by them.
-        """
-        return f"{'oracle' if stage == 'val' and self.role == 'target' else stage}/{self.role}"
-
-
-SOURCE_AND_TARGET = (Place("source", "source"), Place("target", "target"))
-"""The places where a trainer was given loaders and no data that name them."""
+from tlda.batch import Output, Sample
+from tlda.tasks.kept import described, refuse_other_task
+from tlda.tasks.place import Place
 
 
 class Task(ABC):
@@ -102,42 +79,10 @@ class Task(ABC):
         """The name of each of :attr:`parts` that ``place`` measures, with the output and the batch with labels of that part."""
         yield "", output, batch
 
-    def counted(self, output: Output, batch: Sample) -> tuple[Output, Sample]:
-        """The rows of a batch that have a label: those that the metrics count."""
-        known = self.known(batch.y)
-        if known.all():
-            return output, batch
-        x = batch.x[known] if self.one_row else batch.x
-        rows = Sample(x, batch.y[known], batch.row[known], batch.domain[known] if batch.domain.ndim else batch.domain)
-        return Output(output.features[known], output.logits[known]), rows
-
     def refuse(self, other: Task) -> None:
         """Raise :class:`UserError` where ``other``, of a checkpoint, is another task than this, which is that of the data."""
-        if type(other) is not type(self):
-            raise UserError(
-                f"the checkpoint was trained for {type(other).__name__}, the data ask for {type(self).__name__}: use its own data"
-            )
-        if len(other.outputs) != len(self.outputs):
-            raise UserError(
-                f"the checkpoint has {len(other.outputs)} classes, the data {len(self.outputs)}: use the data it was trained on"
-            )
-        for number, (name, own) in enumerate(zip(other.outputs, self.outputs, strict=True)):
-            if str(name) != str(own):
-                raise UserError(
-                    f"class {number} is '{name}' in the checkpoint and '{own}' in the data: use the data it was trained on, with its "
-                    "classes in the same order"
-                )
+        refuse_other_task(self, other)
 
     def description(self) -> dict[str, Any]:
         """The task as plain data: its class and its options."""
-        cls = type(self)
-        options: dict[str, Any] = {field.name: _plain(getattr(self, field.name)) for field in fields(self)} if is_dataclass(self) else {}
-        return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": options}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Task):
-        return value.description()
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return described(self)

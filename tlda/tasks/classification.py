@@ -13,7 +13,8 @@ from torchmetrics import Metric
 from tlda.batch import Output
 from tlda.errors import UserError, near
 from tlda.metrics.scores import AUC, Accuracy, MacroF1, SpanF1
-from tlda.tasks.base import Place, Task
+from tlda.tasks.base import Task
+from tlda.tasks.place import Place
 
 SCORES: Mapping[str, Callable[[Sequence[str]], Metric]] = {
     "macro_f1": lambda classes: MacroF1(len(classes)),

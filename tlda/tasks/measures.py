@@ -12,7 +12,8 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from tlda.batch import Output, Sample
 from tlda.metrics.validators import InformationMaximization, MixVal, Validators
 from tlda.metrics.validators.base import LIMIT
-from tlda.tasks.base import SOURCE_AND_TARGET, Place, Task
+from tlda.tasks.base import Task
+from tlda.tasks.place import SOURCE_AND_TARGET, Place
 
 Network = Callable[[Any], Output]
 
@@ -29,7 +30,7 @@ class Measures(nn.Module):
         super().__init__()
         self.task, self.places = task, list(places)
         self.names = list(task.parts)
-        self.parts = nn.ModuleList(
+        self.parts: Any = nn.ModuleList(
             [
                 Part(name if len(self.names) > 1 else "", part, self.places, [task.measured_at(place, name) for place in self.places])
                 for name, part in task.parts.items()
@@ -39,7 +40,8 @@ class Measures(nn.Module):
     @property
     def first(self) -> Part:
         """The measures of the first task: the one that there is, unless there are several."""
-        return self.parts[0]  # type: ignore[return-value]
+        part: Part = self.parts[0]
+        return part
 
     def validate(self, network: Any, batch: Sample, output: Output, index: int) -> dict[str, Metric]:
         """Count a batch of the place ``index`` after an epoch, and keep it for the validators; ``network`` has a ``head``."""
@@ -69,7 +71,7 @@ class Measures(nn.Module):
 
     def _views(self, head: nn.Module, batch: Sample, output: Output, index: int) -> list[tuple[Part, Output, Sample]]:
         views = self.task.views(head, output, batch, self.places[index])
-        return [(self.parts[self.names.index(name)], own, sample) for name, own, sample in views]  # type: ignore[misc]
+        return [(self.parts[self.names.index(name)], own, sample) for name, own, sample in views]
 
 
 class Part(nn.Module):
@@ -85,17 +87,17 @@ class Part(nn.Module):
         def made(place: Place, counts: bool) -> nn.ModuleDict:
             return nn.ModuleDict(task.metrics(place) if counts else {})
 
-        self.scores = nn.ModuleDict({stage: nn.ModuleList(map(made, places, measured)) for stage in ("val", "test")})
+        self.scores: Any = nn.ModuleDict({stage: nn.ModuleList(map(made, places, measured)) for stage in ("val", "test")})
         self.confusion = MulticlassConfusionMatrix(len(task.classes)) if task.classes else None
         self.certainty = InformationMaximization(len(task.classes)) if task.classes else None
         self.validators, self.mixval = Validators(), MixVal()
 
     def score(self, stage: str, output: Output, batch: Sample, index: int) -> dict[str, Metric]:
         """Count the rows of a batch that have a label in every metric of the place ``index``."""
-        output, batch = self.task.counted(output, batch)
+        output, batch = counted(self.task, output, batch)
         if not len(batch.y):
             return {}
-        metrics: Any = self.scores[stage][index]  # type: ignore[index]
+        metrics = self.scores[stage][index]
         for metric in metrics.values():
             metric.update(output.logits, batch)
         return {self.called(self.places[index].prefix(stage), name): metric for name, metric in metrics.items()}
@@ -104,7 +106,7 @@ class Part(nn.Module):
         """Count a batch of the target in its confusion, where its rows have labels, and in what needs none."""
         if self.confusion is None or self.certainty is None:
             return {}
-        known, rows = self.task.counted(output, batch)
+        known, rows = counted(self.task, output, batch)
         if len(rows.y):
             self.confusion.update(known.logits, rows.y)
         self.certainty.update(output.logits)
@@ -112,8 +114,10 @@ class Part(nn.Module):
 
     def matrix(self) -> list[list[int]] | None:
         """The confusion on the target, rows by true class; None where nothing was counted."""
-        counted = self.confusion is not None and self.confusion.update_called
-        return self.confusion.compute().tolist() if counted else None  # type: ignore[union-attr]
+        if self.confusion is None or not self.confusion.update_called:
+            return None
+        counts: list[list[int]] = self.confusion.compute().tolist()
+        return counts
 
     def called(self, prefix: str, metric: str) -> str:
         """The name of a metric's curve: ``PREFIX/METRIC``, with the task between them where a run has several."""
@@ -136,3 +140,13 @@ class Part(nn.Module):
         self.validators.reset()
         self.mixval.reset()
         return {f"val/target/{name}": value for name, value in values.items()}
+
+
+def counted(task: Task, output: Output, batch: Sample) -> tuple[Output, Sample]:
+    """The rows of a batch that have a label: those that the metrics count."""
+    known = task.known(batch.y)
+    if known.all():
+        return output, batch
+    x = batch.x[known] if task.one_row else batch.x
+    rows = Sample(x, batch.y[known], batch.row[known], batch.domain[known] if batch.domain.ndim else batch.domain)
+    return Output(output.features[known], output.logits[known]), rows

@@ -13,7 +13,8 @@ from torchmetrics import Metric
 from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.metrics.scores import MeanAveragePrecision
-from tlda.tasks.base import Place, Task
+from tlda.tasks.base import Task
+from tlda.tasks.place import Place
 
 
 @dataclass

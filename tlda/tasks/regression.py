@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -13,19 +13,18 @@ from torchmetrics import Metric
 from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.metrics.deviations import MAE, R2, RMSE
-from tlda.tasks.base import Place, Task
+from tlda.tasks.base import Task
+from tlda.tasks.place import Place
 
 
 @dataclass
 class Regression(Task):
     """The numbers ``names`` per row; a label that is NaN is none, in each number by itself.
 
-    The head and the loss work in units of ``scales`` around ``centres``, so that numbers of any unit train alike; metrics and answers
-    are in the unit of the labels.
+    Head and loss work in units of ``scales`` around ``centres``; metrics and answers are in the unit of the labels.
 
     Args:
-        names: what the numbers are called.
-        units: the unit of each, for print.
+        names: what the numbers are called; ``units`` has the unit of each, for print.
         centres: the value of each that the head calls 0; by default 0.
         scales: the difference in each that the head calls 1; by default 1.
 
@@ -36,8 +35,7 @@ class Regression(Task):
     names: Sequence[str]
     units: Sequence[str] = ()
     centres: Sequence[float] = ()
-    scales: Sequence[float] = field(default=())
-
+    scales: Sequence[float] = ()
     headline: ClassVar[str] = "rmse"
 
     def __post_init__(self) -> None:
@@ -83,8 +81,7 @@ class Regression(Task):
         return logits.float() * scale + centre
 
     def metrics(self, place: Place) -> dict[str, Metric]:
-        kinds: Mapping[str, type[RMSE]] = {"rmse": RMSE, "mae": MAE, "r2": R2}
-        whole: dict[str, Metric] = {name: kind(self.values) for name, kind in kinds.items()}
+        whole: dict[str, Metric] = {"rmse": RMSE(self.values), "mae": MAE(self.values), "r2": R2(self.values)}
         if len(self.names) > 1:
             whole |= {f"rmse_{name}": RMSE(self.values, column) for column, name in enumerate(self.names)}
         return whole

@@ -14,7 +14,8 @@ from tlda.batch import Output, Sample
 from tlda.errors import UserError
 from tlda.inputs import arranged
 from tlda.metrics.answers import AnswerScore, exact_match, token_f1
-from tlda.tasks.base import Place, Task
+from tlda.tasks.base import Task
+from tlda.tasks.place import Place
 
 
 @dataclass

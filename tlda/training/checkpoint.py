@@ -175,3 +175,8 @@ def load_weights(method: Any, path: str) -> None:
     if anew:
         print(f"tlda: {path} has other classes, another width or no head: {' and '.join(sorted(anew))} made anew")
     network.load_state_dict({key: value for key, value in weights.items() if key.split(".")[0] not in anew}, strict=False)
+
+
+def forget(checkpoint: dict[str, Any], *parts: str) -> None:
+    """Take the weights whose names begin with one of ``parts`` out of a ``checkpoint``."""
+    checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if not name.startswith(parts)}

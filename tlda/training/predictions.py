@@ -27,9 +27,10 @@ class Predictions(Callback):
         self.own.append(Prediction(outputs.row.cpu(), outputs.answers))
 
     def on_predict_end(self, trainer: Trainer, *args: Any) -> None:
+        run: Any = trainer
         parts, self.own = of_all(self.own), []
         if trainer.is_global_zero:
-            write_predictions(self.path, [prediction for part in parts for prediction in part], trainer.datamodule)  # type: ignore[attr-defined]
+            write_predictions(self.path, [prediction for part in parts for prediction in part], run.datamodule)
 
 
 def write_predictions(path: str | Path, predictions: Iterable[Prediction], data: DomainPair) -> None:

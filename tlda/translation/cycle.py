@@ -140,8 +140,9 @@ class Translator(nn.Module):
     def build(self, backbone: Backbone, bottleneck: nn.Module, head: nn.Module, num_features: int) -> None:
         """Make the parameters, for images that ``backbone`` is made for, and the judge, a copy of all three, with features so wide."""
         self.channels, self.built_for = backbone.channels, self.size or backbone.size
-        for generator in self.generators.values():
-            generator.build(self.channels, self.built_for)  # type: ignore[operator]
+        generators: Any = self.generators.values()
+        for generator in generators:
+            generator.build(self.channels, self.built_for)
         self.critics = nn.ModuleDict({name: PatchCritic(self.channels, self.built_for, self.critic_width) for name in self.pools})
         self.apply(start).to(memory_format=torch.channels_last)
         self.average = averaged(self.generators, self.decay)

@@ -93,7 +93,8 @@ class Tagging(TextPair):
         return source, target
 
     def describe_row(self, row: int) -> str:
-        sentence = int((self.loaded[1].test.word_ends <= row).sum())  # type: ignore[union-attr]
+        rows: Any = self.loaded[1].test
+        sentence = int((rows.word_ends <= row).sum())
         return f"{self.sentences[1]['test'][sentence].place} {self._word(sentence, row)}"
 
     def _word(self, sentence: int, row: int) -> str:

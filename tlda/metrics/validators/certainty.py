@@ -97,7 +97,7 @@ class InformationMaximization(Validator):
     Blind to certain errors: rows of one class that are split over two look as good as those of two.
 
     Args:
-        num_classes: the number of classes.
+        classes: the number of classes.
     """
 
     label = "IM"
@@ -107,9 +107,9 @@ class InformationMaximization(Validator):
     entropy: Tensor
     count: Tensor
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
-        self.add_state("mean", torch.zeros(num_classes, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("mean", torch.zeros(classes, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("entropy", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 

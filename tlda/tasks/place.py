@@ -1,0 +1,30 @@
+"""Where a run is measured."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from tlda.batch import Rows
+
+
+class Place(NamedTuple):
+    """One measured set of rows: its ``domain``, the ``role`` of that domain, its rows where they are known, and the data set it is of.
+
+    ``part`` is empty unless the data are several data sets. The order of the places is that of the evaluation loaders.
+    """
+
+    domain: str
+    role: Literal["source", "target"]
+    rows: Rows | None = None
+    part: str = ""
+
+    def prefix(self, stage: str) -> str:
+        """Prefix of a metric's name by stage (``val`` or ``test``) and role.
+
+        Target metrics of validation are prefixed ``oracle/``, because a run could be selected by them.
+        """
+        return f"{'oracle' if stage == 'val' and self.role == 'target' else stage}/{self.role}"
+
+
+SOURCE_AND_TARGET = (Place("source", "source"), Place("target", "target"))
+"""The places where a trainer was given loaders and no data that name them."""

@@ -1,0 +1,71 @@
+"""What a method does when Lightning calls: checks before a run, the schedule of each step, and what a checkpoint keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from tlda.data.seeds import run_seed
+from tlda.finetuning import Tuning
+from tlda.optim import Schedule, set_learning_rates
+from tlda.training.checkpoint import describe, load_weights, refuse_other
+from tlda.training.companions import refuse_companions, refuse_scheduler
+from tlda.training.finite import FiniteWatch
+from tlda.training.fitting import measures_of, refuse_data
+from tlda.training.measured import Measured
+from tlda.training.resume import KEY, go_on, keep
+from tlda.training.trainers import expect_unused_parameters, let_clip, log_short_runs, progress_of, refuse_float16, refuse_max_steps
+
+
+class Hooked(Measured):
+    """A module with losses, a schedule and a tuning, whose hooks keep the rules of a run. The hooks call each other's ``super``."""
+
+    init_from: str | None
+    losses: nn.ModuleDict
+    progress: float
+    schedule: Schedule
+    tuning: Tuning
+    _kept: list[Any] | None = None
+
+    def setup(self, stage: str) -> None:
+        refuse_companions(self, stage)
+        refuse_data(self)
+        self.measures = measures_of(self)
+        expect_unused_parameters(self)
+        if self.init_from:
+            load_weights(self, self.init_from)
+            self.init_from = None  # a test after a fit must not start over
+
+    def on_fit_start(self) -> None:
+        refuse_float16(self)
+        refuse_max_steps(self)
+        refuse_scheduler(self)
+        let_clip(self)
+        self._watch = FiniteWatch()
+        losses: Any = self.losses.values()
+        for loss in losses:
+            loss.begin(self)
+
+    def on_train_start(self) -> None:
+        go_on(self, self._kept)
+        log_short_runs(self.trainer)
+
+    def on_train_epoch_start(self) -> None:
+        # Dropout and augmentation become a function of (seed, epoch, rank), so that a resumed run equals an uninterrupted one.
+        torch.manual_seed(1_000_003 * run_seed() + 1_009 * self.current_epoch + self.global_rank)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.progress = progress_of(self.trainer)
+        learner: Any = self
+        self.tuning.apply(learner)
+        set_learning_rates(self.trainer.optimizers, self.schedule(self.progress) * self.tuning.rate(self.progress))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        describe(self, checkpoint)
+        keep(self, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        refuse_other(self, checkpoint)
+        self._kept = checkpoint.get(KEY)
