@@ -84,6 +84,9 @@ class Method(Hooked):
     pairs_rows: ClassVar[bool] = False
     """Whether the method pairs the rows of two batches, so that both must have as many: one per input."""
 
+    takes_no_loss: ClassVar[str] = ""
+    """Why no loss can be added to the method; empty where one can."""
+
     one_domain: ClassVar[bool] = False
     """Whether a step has the outputs of one domain alone, so that no loss can be added that compares two."""
 

@@ -53,8 +53,7 @@ class CycleGAN(ManualMethod):
         return super().forward_pair(batch._replace(source=source) if self.losses else SourceBatch(source))
 
     def answer(self, x: Tensor, domain: str) -> Output:
-        # A validation shows what the classifier learns from.
-        return super().answer(self.translator.measure(x, domain) if self.is_validated else x, domain)
+        return super().answer(self.translator.measure(x, domain) if self.is_validated else x, domain)  # what it learns from
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()

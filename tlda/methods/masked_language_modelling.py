@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlda.batch import PAD, Pair, Sample, Takes, TargetBatch
-from tlda.errors import UserError
 from tlda.inputs import joined
-from tlda.losses import Loss
 from tlda.method import Method
 from tlda.tasks.masked_tokens import Masking, VocabularyHead
 from tlda.training.checkpoint import forget
@@ -26,16 +24,13 @@ class MLM(Method):
     """
 
     takes: ClassVar[Takes] = "tokens"
+    takes_no_loss: ClassVar[str] = "MLM trains no features or predictions that a loss could look at"
     strict_loading = False  # its checkpoints have neither bottleneck nor head
 
     def __init__(self, *, share: float = 0.15, source: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.masking, self.source = Masking(self.backbone, share), source
-        self.vocabulary = VocabularyHead(self.backbone)
+        self.source, self.masking, self.vocabulary = source, Masking(self.backbone, share), VocabularyHead(self.backbone)
         nn.ModuleList([self.head, self.bottleneck]).requires_grad_(False)
-
-    def add_loss(self, name: str, loss: Loss) -> None:
-        raise UserError(f"MLM trains no features or predictions that a loss could look at: leave the loss '{name}' out of --model.plus")
 
     @property
     def batch_type(self) -> type:
@@ -50,15 +45,10 @@ class MLM(Method):
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The mean cross-entropy of the masked tokens of ``x``, (n, l) or (n, l, k), in nats."""
         ids = x if x.ndim == 2 else x[..., 0]
-        masked, told = self.masking(ids, generator)
-        backbone: Any = self.backbone
-        logits = self.vocabulary(backbone.encode(masked)[told])
-        loss: Tensor = nn.functional.cross_entropy(logits.float(), ids[told], reduction="sum") / told.sum().clamp_min(1)
-        return loss
+        return self.vocabulary.loss(ids, *self.masking(ids, generator))
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        # Always the same tokens, so that epochs compare.
-        loss = self.loss(batch.x, torch.Generator().manual_seed(batch_idx))
+        loss = self.loss(batch.x, torch.Generator().manual_seed(batch_idx))  # always the same tokens, so that epochs compare
         tokens = int((batch.x != PAD).sum())
         self.log(f"val/{('source', 'target')[dataloader_idx]}/masked", loss, add_dataloader_idx=False, batch_size=tokens, sync_dist=True)
 

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from tlda.batch import Output, TargetBatch
 from tlda.errors import UserError
-from tlda.losses import Loss, information_maximization
+from tlda.losses import information_maximization
 from tlda.method import Method
 from tlda.training.target import pseudo_labels_by_row
 
@@ -24,15 +24,13 @@ class SHOT(Method):
 
     reads_classes: ClassVar[bool] = True
     trains_on_certainty: ClassVar[bool] = True
+    takes_no_loss: ClassVar[str] = "SHOT sees no source, which a loss could compare the target with"
 
     def __init__(self, *, trade_off: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.trade_off = trade_off
         self.head.requires_grad_(False)
         self.pseudo_labels, self.origin = empty(0), self.init_from
-
-    def add_loss(self, name: str, loss: Loss) -> None:
-        raise UserError(f"SHOT sees no source, which a loss could compare the target with: leave the loss '{name}' out of --model.plus")
 
     @property
     def batch_type(self) -> type:

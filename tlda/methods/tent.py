@@ -19,8 +19,7 @@ from tlda.training.target import require_normalisation, start_over
 class TENT(Method):
     """Trained on the source; at test time scales and shifts follow the entropy of the target's batches (Wang et al., ICLR 2021, sec. 3).
 
-    BatchNorm normalises each batch of the target by itself: answers depend on ``data.eval_batch_size``. A batch is answered before its
-    step. Each test and prediction starts over from the trained network; each process adapts to its own rows.
+    A batch is normalised by itself (so ``data.eval_batch_size`` matters), and answered before its step. Each test and process starts over.
 
     Args:
         steps: the steps that a batch causes.
@@ -29,6 +28,7 @@ class TENT(Method):
 
     reads_classes: ClassVar[bool] = True
     trains_on_certainty: ClassVar[bool] = True
+    on_test_start = on_test_end = on_predict_start = on_predict_end = start_over
 
     def __init__(self, *, steps: int = 1, tent_lr: float = 1e-3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -37,8 +37,6 @@ class TENT(Method):
         require_normalisation(self, affine_parameters(self.network), "normalisation")
         self.steps, self.tent_lr = steps, tent_lr
         self.adapted: tuple[Network, Optimizer] | None = None
-
-    on_test_start = on_test_end = on_predict_start = on_predict_end = start_over
 
     def answer(self, x: Tensor, domain: str) -> Output:
         if domain == "source" or self.is_fitting:
@@ -58,5 +56,5 @@ class TENT(Method):
     def adaptable(self) -> tuple[Network, Optimizer]:
         """A copy of the network whose BatchNorm uses each batch's statistics, and the optimizer of its scales and shifts."""
         copied = use_batch_statistics(self.network.copied())
-        parameters = [parameter.requires_grad_() for parameter in affine_parameters(copied)]
-        return copied, Adam(self.tent_lr)([{"name": "affine", "params": parameters, "lr_multiplier": 1.0}])
+        affine = [parameter.requires_grad_() for parameter in affine_parameters(copied)]
+        return copied, Adam(self.tent_lr)([{"name": "affine", "params": affine, "lr_multiplier": 1.0}])

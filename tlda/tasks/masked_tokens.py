@@ -58,7 +58,7 @@ class VocabularyHead(nn.Module):
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
-        width = backbone.num_features
+        width, self.encode = backbone.num_features, backbone.encode
         self.layer = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         embeddings = backbone.model.get_input_embeddings()
         self.bias = nn.Parameter(torch.zeros(embeddings.num_embeddings))
@@ -67,3 +67,9 @@ class VocabularyHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.layer(hidden) @ self.weight[0].weight.T + self.bias
         return logits
+
+    def loss(self, ids: Tensor, masked: Tensor, told: Tensor) -> Tensor:
+        """The mean cross-entropy, in nats, of the tokens ``ids`` (n, l) that are ``told`` (n, l) apart, of texts ``masked`` (n, l)."""
+        logits = self(self.encode(masked)[told])
+        total: Tensor = nn.functional.cross_entropy(logits.float(), ids[told], reduction="sum")
+        return total / told.sum().clamp_min(1)

@@ -41,6 +41,8 @@ def _require_rows(method: Any, task: Task) -> None:
 def refuse_loss(method: Any, name: str, loss: Any) -> None:
     """Raise :class:`UserError` where ``loss`` cannot be added to ``method`` as ``name``."""
     own, out = type(method).__name__, f"leave the loss '{name}' out of --model.plus"
+    if method.takes_no_loss:
+        raise UserError(f"{method.takes_no_loss}: {out}")
     if name in method.losses:
         raise UserError(f"{own} already has a loss named '{name}'; leave it out of --model.plus")
     if method.one_domain and loss.compares_domains:

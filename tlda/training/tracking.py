@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from pytorch_lightning.loggers import CSVLogger, Logger
 
+from tlda.training.tolerance import going_on
+
 LONGEST_NAME, LONGEST_TAG = 128, 64
 """How many characters W&B takes for the name of a run or a group, and for a tag."""
 
@@ -110,19 +112,6 @@ def log_summary(folder: Path, group: str, tables: dict[str, tuple[list[str], lis
         run = wandb.init(job_type="summary", dir=str(place), mode=mode, **named(f"{group}-summary", group, []))  # type: ignore[arg-type]
         run.log({name: wandb.Table(columns=header, data=rows) for name, (header, rows) in tables.items()} | {"page": wandb.Html(str(page))})
         run.finish()
-
-
-@contextmanager
-def going_on() -> Iterator[None]:
-    """Say what W&B fails at within the block, and go on: a run does not end for its tracker."""
-    try:
-        yield
-    except Exception as error:  # of many kinds, of which some are its own libraries'
-        print(f"tlda: W&B does not take the run ({_first_line(error)}); what is in its folder is whole", file=sys.stderr)
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 @contextmanager

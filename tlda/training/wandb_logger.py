@@ -8,7 +8,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
-from tlda.training.tracking import going_on
+from tlda.training.tolerance import going_on
 
 
 class Nothing:
