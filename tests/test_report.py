@@ -164,7 +164,7 @@ def test_the_class_shares_of_a_shifted_target_are_found() -> None:
     shares = {"source": [0.2, 0.3, 0.5], "target": [0.6, 0.3, 0.1]}
     labels = {domain: rng.choice(3, 20_000, p=p) for domain, p in shares.items()}
     predicted = {domain: (rng.random((len(y), 1)) > confusion[y].cumsum(1)).sum(1) for domain, y in labels.items()}
-    found = label_shift(*(torch.tensor(a) for a in (labels["source"], predicted["source"], predicted["target"])), task=3)
+    found = label_shift(*(torch.tensor(a) for a in (labels["source"], predicted["source"], predicted["target"])), num_classes=3)
     assert np.bincount(predicted["target"]) / 20_000 != pytest.approx(shares["target"], abs=0.05), "predictions alone do not give them"
     assert found.shares.tolist() == pytest.approx(shares["target"], abs=0.02)
     joint = np.zeros((3, 3))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tlda.errors import UserError
 from tlda.losses.weightings import DWA, RLW, CAGrad, Equal, Fixed, GradNorm, PCGrad, Uncertainty, Weighting
 from tlda.nn.gates import gradient_products, shared_parameters
-from tlda.tasks import Classification
+from tlda.tasks import Regression
 from tlda.tasks.heads import TaskHeads
 
 
@@ -175,7 +175,7 @@ def test_gradnorm_is_its_formula_step_by_step() -> None:
 def heads_on_a_quadratic(weighting: Weighting) -> tuple[nn.Linear, TaskHeads, Callable[[], dict[str, Tensor]]]:
     """A shared layer under two heads, whose losses pull it in opposite ways."""
     torch.manual_seed(1)
-    shared, heads = nn.Linear(3, 4), TaskHeads(4, {"": {name: Classification(["one"]) for name in "ab"}}, weighting)
+    shared, heads = nn.Linear(3, 4), TaskHeads(4, {"": {name: Regression(["one"]) for name in "ab"}}, weighting)
     heads.tasks["b"].load_state_dict(heads.tasks["a"].state_dict())
     x = torch.randn(5, 3)
 
