@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tlda.config.protocol import digest
 from tlda.documents.grid import markdown
 from tlda.errors import Arguments
+from tlda.rank.stored import are_pairs, is_entry, is_tuned, mapping, read
 from tlda.writing import require_writable, write_text
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def rank(args: list[str]) -> None:
     require_writable(folder, "--results")
     path = folder / f"{name}.json"
     complete = _compare if options.similarity else _score
-    results = complete(ranking, [] if options.render else picked, _read(path), path, options.fine_tune)
+    results = complete(ranking, [] if options.render else picked, read(path), path, options.fine_tune)
     shown = (similarity_document if options.similarity else document)(ranking.title or ranking.name, results)
     write_text(folder / f"{name}.md", markdown(shown))
     Console().print(Markdown(markdown(shown)))
@@ -62,14 +63,6 @@ def rank(args: list[str]) -> None:
 
 def _folder(config: Path) -> Path:
     return config.resolve().parent.parent / "results" / "rank" if config.resolve().parent.name == "rank" else Path("results/rank")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The results at ``path``; nothing where they are not there, or damaged."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
-        return {}
 
 
 def _score(ranking: Ranking, picked: list[str], known: dict[str, Any], path: Path, fine_tune: bool) -> dict[str, Any]:
@@ -95,14 +88,16 @@ def _key(ranking: Ranking, task: str, candidate: str) -> str:
 
 def _valid(ranking: Ranking, task: str, known: dict[str, Any]) -> dict[str, Any]:
     """What is ``known`` of the ranking's candidates on a task, made with these settings."""
-    found = known.get("tasks", {}).get(task, {})
+    found = mapping(mapping(known.get("tasks")).get(task))
     keys = {name: _key(ranking, task, name) for name in ranking.candidates}
-    return {name: _current(ranking, key, found[name]) for name, key in keys.items() if found.get(name, {}).get("key") == key}
+    return {
+        name: _current(ranking, key, found[name]) for name, key in keys.items() if is_entry(found.get(name)) and found[name]["key"] == key
+    }
 
 
 def _current(ranking: Ranking, key: str, entry: dict[str, Any]) -> dict[str, Any]:
     """``entry`` without a fine-tuning under other settings."""
-    stale = entry.get("fine_tuned", {}).get("key") != _tuned_key(ranking, key)
+    stale = not is_tuned(entry.get("fine_tuned"), _tuned_key(ranking, key))
     return {name: value for name, value in entry.items() if not (stale and name == "fine_tuned")}
 
 
@@ -126,11 +121,12 @@ def _compare(ranking: Ranking, picked: list[str], known: dict[str, Any], path: P
     from tlda.rank.similarity import similarity
 
     results: dict[str, Any] = {"pairs": {}, "keys": {}}
+    keys, pairs = (mapping(known.get(name)) for name in ("keys", "pairs"))
     for candidate in ranking.candidates:
         key = digest([VERSION, ranking.domains, ranking.features({}, candidate)])
-        done = known.get("keys", {}).get(candidate) == key
+        done = keys.get(candidate) == key and are_pairs(pairs.get(candidate))
         if done or candidate in picked:
-            results["pairs"][candidate] = known["pairs"][candidate] if done else similarity(ranking, candidate)
+            results["pairs"][candidate] = pairs[candidate] if done else similarity(ranking, candidate)
             results["keys"][candidate] = key
             write_text(path, json.dumps(results, indent=1) + "\n")
     return results

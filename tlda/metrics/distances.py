@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tlda.errors import UserError
 from tlda.metrics.validators.base import LIMIT
 from tlda.nn.numerics import feature_pair
 
@@ -22,9 +23,11 @@ def proxy_a_distance(source: Tensor, target: Tensor, limit: int = LIMIT) -> floa
         limit: the most rows of a domain that are looked at.
 
     Raises:
-        UserError: fewer than two rows of a domain, or another width.
+        UserError: fewer than two rows of a domain, another width, or features that are not finite.
     """
     source, target = feature_pair("proxy_a_distance", source, target, least=2)
+    if not bool(source.isfinite().all() and target.isfinite().all()):
+        raise UserError("proxy_a_distance got features that are not finite (NaN or infinite): look at the network's weights")
     count = min(len(source), len(target), limit) // 2 * 2
     shuffled = (torch.randperm(len(f), generator=torch.Generator().manual_seed(0))[:count] for f in (source, target))
     rows = torch.stack([f[order] for f, order in zip((source, target), shuffled, strict=True)], 1)

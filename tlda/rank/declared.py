@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from tlda.bench.checks import named, repeated
 from tlda.bench.table import merge
 from tlda.config.classes import options
-from tlda.config.overlays import read_yaml
+from tlda.config.overlays import read_yaml, require_config
 from tlda.errors import UserError, near, subclasses
 
-ENTRIES = ("title", "protocol", "data", "tasks", "candidates", "labelled", "fine_tune", "domains")
+ENTRIES = dict.fromkeys(("title", "protocol"), str) | dict.fromkeys(("data", "tasks", "candidates", "labelled", "fine_tune"), dict)
+ENTRIES |= {"domains": list}
+"""What each entry of a ranking is."""
+
+WORDS = {str: "a text", dict: "a mapping", list: "a list, as in [amazon, webcam]"}
+
+LABELLED = ("shots", "holdout", "seed")
+"""The options of the part of the target whose labels are seen."""
 
 
 @dataclass(frozen=True)
@@ -81,24 +89,92 @@ def load_ranking(paths: Iterable[Path]) -> Ranking:
     for entry in ("data", "candidates"):
         if not isinstance(declared.get(entry), dict) or not declared[entry]:
             raise UserError(f"{paths[-1]} is no ranking: it needs '{entry}', a mapping; see benchmarks/rank/office_caltech10.yaml")
-    candidates = {str(name): _candidate(paths[-1], str(name), value) for name, value in declared.pop("candidates").items()}
-    return Ranking(name=paths[-1].stem, candidates=candidates, **declared)
+    return Ranking(name=paths[-1].stem, **declared)
 
 
 def _entries(path: Path) -> dict[str, Any]:
+    """What the file at ``path`` declares, without what is left blank.
+
+    Raises:
+        UserError: it is not a ranking's declaration, or a part of one.
+    """
     declared = read_yaml(path)
     if not isinstance(declared, dict):
         raise UserError(f"{path} is no ranking: it needs data and candidates")
     for key in declared:
         if key not in ENTRIES:
             raise UserError(f"{path} has an unknown entry '{key}'{near(str(key), ENTRIES)}")
-    return declared
+    found = {key: value for key, value in declared.items() if value not in (None, "", [], {})}
+    for key, value in found.items():
+        if not isinstance(value, ENTRIES[key]):
+            raise UserError(f"{path}: '{key}' must be {WORDS[ENTRIES[key]]}, and is {value!r}")
+    return found | {key: parts(path, found[key]) for key, parts in PARTS.items() if key in found}
+
+
+def _data(place: Path | str, value: Any) -> dict[str, Any]:
+    """The configuration ``value`` of data, from ``place``, or a part of one; the name of a class alone is one too."""
+    require_config(place, {"data": value}, ("data",))
+    return _whole(value)
+
+
+def _whole(value: Any) -> dict[str, Any]:
+    """The configuration ``value`` of a class as a mapping, without what is left blank."""
+    return {"class_path": value} if isinstance(value, str) else {key: part for key, part in (value or {}).items() if part is not None}
+
+
+def _tasks(path: Path, value: dict[Any, Any]) -> dict[str, Any]:
+    return {name: _data(f"{path}, task '{name}',", overlay) for name, overlay in named(path, "tasks", value).items()}
+
+
+def _candidates(path: Path, value: dict[Any, Any]) -> dict[str, Any]:
+    return {name: _candidate(path, name, candidate) for name, candidate in named(path, "candidates", value).items()}
+
+
+def _labelled(path: Path, value: dict[Any, Any]) -> dict[str, Any]:
+    for name in value:
+        if name not in LABELLED:
+            raise UserError(f"{path}: 'labelled' has no option '{name}'{near(str(name), LABELLED)}")
+    return {name: option for name, option in value.items() if option is not None}
+
+
+def _fine_tune(path: Path, value: dict[Any, Any]) -> dict[str, Any]:
+    from tlda.config.build import known_options
+
+    require_config(f"{path}, fine_tune,", value, known_options())
+    return {name: _whole(part) if name in ("model", "data") else part for name, part in value.items() if part is not None}
+
+
+def _domains(path: Path, value: list[Any]) -> list[str]:
+    for name in value:
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise UserError(f"{path}: a domain's name is a text, and one of 'domains' is {name!r}")
+    names = [str(name) for name in value]
+    if twice := repeated(names):
+        raise UserError(f"{path}: the domain '{twice}' is there twice: name each once")
+    return names
 
 
 def _candidate(path: Path, name: str, value: Any) -> dict[str, Any]:
     """A candidate's ``backbone`` and ``data``; what is a class at once is its backbone."""
-    if isinstance(value, dict) and "class_path" in value:
-        return {"backbone": value}
-    if not isinstance(value, dict) or not value or set(value) - {"backbone", "data"}:
+    parts = {"backbone": value} if isinstance(value, dict) and "class_path" in value else value
+    if not isinstance(parts, dict) or not parts or set(parts) - {"backbone", "data"} or not _is_class(parts.get("backbone", "")):
         raise UserError(f"{path}: the candidate '{name}' is none: give it a class_path with init_args, or a backbone and data of its own")
-    return value
+    place = f"{path}, candidate '{name}',"
+    require_config(place, {"model": {"init_args": {"backbone": parts.get("backbone")}}}, ("model",))
+    return {part: _whole(option) if part == "backbone" else _data(place, option) for part, option in parts.items()}
+
+
+def _is_class(value: Any) -> bool:
+    """Whether ``value`` names a class."""
+    return isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("class_path"), str))
+
+
+PARTS: dict[str, Callable[[Path, Any], Any]] = {
+    "data": _data,
+    "tasks": _tasks,
+    "candidates": _candidates,
+    "labelled": _labelled,
+    "fine_tune": _fine_tune,
+    "domains": _domains,
+}
+"""How each entry is checked, and made into what a ranking has."""

@@ -46,11 +46,18 @@ def read_rows(data: DomainPair, rows: Rows, candidate: str) -> tuple[Tensor, Ten
     """All of ``rows`` as features (n, d), and their classes (n,).
 
     Raises:
-        UserError: the rows are images.
+        UserError: the rows are no features, or none that can be compared; or they have no class each.
     """
     sample = data.prepare(rows[torch.arange(len(rows))], [])
-    if sample.x.ndim != 2:
-        raise UserError(f"the candidate '{candidate}' has rows {tuple(sample.x.shape)}, not features (n, d): give it a backbone")
+    if not isinstance(sample.x, Tensor) or sample.x.ndim != 2:
+        shape = str(tuple(sample.x.shape)) if isinstance(sample.x, Tensor) else "of texts or columns"
+        raise UserError(f"the candidate '{candidate}' has rows {shape}, not features (n, d): give it a backbone")
+    if not bool(sample.x.isfinite().all()):
+        raise UserError(
+            f"the features of the candidate '{candidate}' are not finite (NaN or infinite): look at its weights, or leave it out"
+        )
+    if not isinstance(sample.y, Tensor) or sample.y.ndim != 1:
+        raise UserError(f"the candidate '{candidate}' has rows with several labels each, and a ranking is of rows with one class each")
     return sample.x, sample.y
 
 

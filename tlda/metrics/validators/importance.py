@@ -32,6 +32,8 @@ def density_ratio(source: Tensor, target: Tensor, penalty: float = PENALTY) -> T
     """
     source, target = feature_pair("density_ratio", source, target)
     rows = torch.cat((source, target))
+    if not bool(rows.isfinite().all()):
+        return source.new_full((len(source),), math.nan)  # no regression fits them, and whoever trains says why
     deviation, mean = torch.std_mean(rows, 0, correction=0)
     # A constant feature has a deviation of rounding errors, which must not be scaled up.
     constant = deviation <= torch.finfo(rows.dtype).eps * mean.abs()
