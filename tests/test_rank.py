@@ -17,6 +17,7 @@ from tests.conftest import REPO, Tlda
 from tlda.bench.table import merge
 from tlda.documents.grid import Grid, markdown
 from tlda.errors import UserError
+from tlda.rank import stored
 from tlda.rank import tables as render
 from tlda.rank.declared import load_ranking
 from tlda.rank.score import make_data, probe
@@ -227,6 +228,29 @@ def test_a_probe_learns_what_there_is_to_learn() -> None:
         ({"candidates": {"x": {"data": {"class_path": "Folders"}}}}, "the candidate 'x' has rows"),
         ({"candidates": {"x": {"class_path": "Tim"}}}, "Tim"),
         ({"data": {"class_path": "Foldres"}}, "no class 'Foldres'; did you mean 'Folders'?"),
+        ({"title": ["x"]}, "'title' must be a text, and is ['x']"),
+        ({"data": "Folders"}, "'data' must be a mapping"),
+        ({"data": {"class_path": "Folders", "init_args": 5}}, "has data.init_args: 5"),
+        ({"data": {"class_path": "Folders", "root": "images"}}, "has 'root' in data itself"),
+        ({"tasks": ["two"]}, "'tasks' must be a mapping"),
+        ({"tasks": {"two": 5}}, "task 'two', has data: 5"),
+        ({"tasks": {"two": {"init_args": [1]}}}, "task 'two', has data.init_args: [1]"),
+        ({"tasks": {"two": {"source": "one"}}}, "task 'two', has 'source' in data itself"),
+        ({"tasks": {None: {}}}, "reads a name under 'tasks' as None"),
+        ({"candidates": {1: NET, "1": NET}}, "'1' is there twice under 'candidates'"),
+        ({"candidates": {"x": {"class_path": [1]}}}, "the candidate 'x' is none"),
+        ({"candidates": {"x": {"backbone": 5}}}, "the candidate 'x' is none"),
+        ({"candidates": {"x": {"class_path": "Pixels", "init_args": "small"}}}, "candidate 'x', has model.backbone.init_args: small"),
+        ({"candidates": {"x": {"data": 5}}}, "candidate 'x', has data: 5"),
+        ({"labelled": 5}, "'labelled' must be a mapping"),
+        ({"labelled": {"shot": 5}}, "'labelled' has no option 'shot'; did you mean 'shots'?"),
+        ({"labelled": {"shots": "x"}}, "bad value 'x' of --data.shots"),
+        ({"fine_tune": [1]}, "'fine_tune' must be a mapping"),
+        ({"fine_tune": {"model": 5}}, "fine_tune, has model: 5"),
+        ({"fine_tune": {"trainer": {"epochs": 1}}}, "unknown option 'trainer.epochs'"),
+        ({"domains": "one, two"}, "'domains' must be a list"),
+        ({"domains": ["one", ["two"]]}, "one of 'domains' is ['two']"),
+        ({"domains": ["one", "one"]}, "the domain 'one' is there twice"),
     ],
 )
 def test_mistakes_are_one_sentence(tlda: Tlda, declared: dict[str, Any], change: dict[str, Any], sentence: str) -> None:
@@ -234,6 +258,82 @@ def test_mistakes_are_one_sentence(tlda: Tlda, declared: dict[str, Any], change:
     assert done.code == 1
     (said,) = done.sentences
     assert sentence in said
+
+
+def test_what_is_left_blank_is_not_there(declared: dict[str, Any]) -> None:
+    blank: dict[str, Any] = {"title": None, "tasks": {}, "labelled": {"shots": None}, "fine_tune": None, "domains": []}
+    ranking = load_ranking([write(declared | blank | {"candidates": {7: {"backbone": "Pixels"}}})])
+    assert (ranking.title, ranking.tasks, ranking.labelled, ranking.fine_tune, ranking.domains) == ("", {"target": {}}, {}, {}, [])
+    assert ranking.candidates == {"7": {"backbone": {"class_path": "Pixels"}}}
+
+
+ENTRY: dict[str, Any] = {"key": "k", "rows": 3, "width": 2, "scores": {"logme": {"value": 1.0, "seconds": 0.1}}, "probe": 0.5}
+PAIR: dict[str, Any] = {"source": "a", "target": "b", "a_distance": 1.0, "mmd": 0.1, "transfer": 0.5}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": None},
+        {"width": "2"},
+        {"rows": True},
+        {"scores": []},
+        {"scores": {"logme": 1.0}},
+        {"scores": {"logme": {"value": 1.0}}},
+        {"scores": {"logme": {"value": "1", "seconds": 0.1}}},
+        {"probe": 85},
+        {"probe": math.nan},
+        {"probe": None},
+    ],
+)
+def test_a_damaged_result_is_measured_again(change: dict[str, Any]) -> None:
+    assert stored.is_entry(ENTRY)
+    assert not stored.is_entry(ENTRY | change)
+    assert not stored.is_entry([ENTRY])
+
+
+@pytest.mark.parametrize("change", [{"source": 1}, {"mmd": math.nan}, {"a_distance": "1"}, {"transfer": 50}])
+def test_damaged_distances_are_measured_again(change: dict[str, Any]) -> None:
+    assert stored.are_pairs([PAIR, {name: value for name, value in PAIR.items() if name != "transfer"}])
+    assert not stored.are_pairs([PAIR, PAIR | change])
+    assert not any(map(stored.are_pairs, (None, [], {}, [1], "x")))
+
+
+def test_fine_tuning_of_other_settings_or_damaged_is_none() -> None:
+    assert stored.is_tuned({"key": "k", "accuracy": 0.5}, "k")
+    assert not any(stored.is_tuned(value, "k") for value in (None, 3, {}, {"key": "l", "accuracy": 0.5}, {"key": "k", "accuracy": 50}))
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "", '{"tasks": ', "[" * 100_000])
+def test_a_file_of_results_that_is_damaged_is_said(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.json"
+    assert stored.read(path) == {}
+    assert capsys.readouterr().out == ""
+    path.write_text(text)
+    assert stored.read(path) == {}
+    assert "x.json is damaged and is left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tasks", [None, [], {"two": []}, {"two": {"pixels": 3}}, {"two": {"pixels": {"key": 3}}}])
+def test_parts_of_the_results_that_are_damaged_hide_nothing(tasks: Any, tlda: Tlda, declared: dict[str, Any]) -> None:
+    path = write(declared)
+    Path("results/rank").mkdir(parents=True)
+    for name in ("tiny", "tiny-similarity"):
+        Path(f"results/rank/{name}.json").write_text(json.dumps({"tasks": tasks, "keys": tasks, "pairs": tasks}))
+    for more in ((), ("--similarity",)):
+        done = tlda("rank", path, "--render", *more)
+        assert done.code == 0, done.err
+
+
+def test_features_that_are_not_finite_are_one_sentence() -> None:
+    from tlda.metrics.distances import proxy_a_distance
+    from tlda.metrics.validators.importance import density_ratio
+
+    rows, bad = torch.rand(8, 2), torch.full((8, 2), math.nan)
+    for pair in ((rows, bad), (bad, rows), (rows, bad.fill_(math.inf))):
+        with pytest.raises(UserError, match="not finite"):
+            proxy_a_distance(*pair)
+        assert density_ratio(*pair).isnan().all()
 
 
 def test_other_mistakes(tlda: Tlda, declared: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def table_of(subject: Path) -> Path | None:
     Raises:
         UserError: it is neither.
     """
-    if subject.is_file() and subject.suffix in (".yaml", ".yml") and {"methods", "tasks"} <= set(read_yaml(subject) or ()):
+    if subject.is_file() and subject.suffix in (".yaml", ".yml") and _declares_table(subject):
         return subject
     if (subject / "checkpoints").is_dir() or (subject / "config.yaml").is_file():
         return None
@@ -73,6 +73,11 @@ def table_of(subject: Path) -> Path | None:
         f"{subject} is neither a run nor a table: name the folder RUN that `tlda fit` made (it has RUN/checkpoints), a table's YAML, "
         "or the folder of its results"
     )
+
+
+def _declares_table(path: Path) -> bool:
+    declared = read_yaml(path)
+    return isinstance(declared, dict) and {"methods", "tasks"} <= declared.keys()
 
 
 def log_to_wandb(path: Path, folder: Path, **new: str) -> None:

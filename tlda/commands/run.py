@@ -35,7 +35,7 @@ from tlda.method import Method
 from tlda.nn import computes_in_bfloat16
 from tlda.report.pictures import Pictures
 from tlda.training.last import LastCheckpoint, WholeFiles
-from tlda.training.lightning import Progress, Unprofiled
+from tlda.training.lightning import Progress, Unprofiled, print_whole_names
 from tlda.training.predictions import Predictions
 from tlda.training.quiet import hush
 from tlda.training.tracking import closed, flat_keys, loggers
@@ -64,6 +64,7 @@ class Run(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         hush()
+        print_whole_names()
         self.new: list[Path] = []  # the folders that the run makes, the innermost first
         self.checkpoint = last_checkpoint(args)
         self.command = args

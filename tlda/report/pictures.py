@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class Pictures(Callback):
             measured = data.test_dataloader()[:2]  # of several data sets, the first
             loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
         source, target = (collect(pl_module, data, loader) for loader in loaders)
+        if not all(bool(features.isfinite().all()) for features, *_ in (source, target)):
+            print(
+                "tlda: the features are not finite (NaN or infinite), so that there are no pictures: the training diverged", file=sys.stderr
+            )
+            return
         figures = {"features": features_figure([source[0], target[0]], [source[2], target[2]], data.task.classes)}
         if len(measured) > 1:
             figures["confusion"] = confusion_figure(target[1], target[2], data.task.classes)

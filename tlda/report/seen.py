@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 from torch import Tensor
 
-from tlda.batch import Sample
+from tlda.batch import Output, Sample
 from tlda.config import build
 from tlda.config.overlays import read_yaml
 from tlda.data.pair import DomainPair
@@ -78,7 +78,9 @@ class Look(LightningModule):
         self.method.on_test_end()
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        output = self.method.answer(batch.x, self.method.measures.places[dataloader_idx].role)
+        place = self.method.measures.places[dataloader_idx]
+        output = self.method.answer(batch.x, place.role)
+        _require_finite(output, place.role)
         self.method.measures.validate(self.method, batch, output, dataloader_idx)
         self.parts[dataloader_idx].append(Seen(output.features.float().cpu(), output.logits.float().cpu(), batch.y.cpu()))
 
@@ -87,6 +89,16 @@ class Look(LightningModule):
         values = self.method.measures.validated()
         source, target = (Seen(*map(torch.cat, zip(*parts, strict=True))) for parts in self.parts)
         return Outcome(source, target, {name.rsplit("/", 1)[1]: float(value) for name, value in values.items()})
+
+
+def _require_finite(output: Output, role: str) -> None:
+    """Raise :class:`UserError` where the network's ``output`` on a batch of the domain ``role`` has no finite numbers."""
+    for what, values in output._asdict().items():
+        if not bool(values.isfinite().all()):
+            raise UserError(
+                f"the network's {what} on the {role} are not finite (NaN or infinite): its training diverged; name another run, "
+                "or train it anew with a lower rate"
+            )
 
 
 @dataclass
@@ -115,11 +127,7 @@ class FinishedRun:
     @cached_property
     def curves(self) -> dict[str, list[tuple[float, float]]]:
         """By name, the logged values: those of training by step, those of an epoch by the number of epochs done."""
-        path = self.folder / "metrics.csv"
-        if not path.is_file():
-            return {}
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_metrics(self.folder / "metrics.csv")
         return {name: _curve(rows, name) for name in (rows[0] if rows else ()) if name not in ("epoch", "step")}
 
     def look(self, data: DomainPair, batch_type: type) -> Outcome:
@@ -130,37 +138,86 @@ class FinishedRun:
         return look.outcome()
 
 
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of the file of metrics at ``path``; none where it is not there, or, which is said, nothing that a run wrote."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{name: value for name, value in row.items() if name and value} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        print(f"tlda: {path} cannot be read ({getattr(error, 'strerror', None) or error}) and is left out: the page has no curves")
+        return []
+    names = dict.fromkeys(name for row in rows for name in row)
+    if lost := [name for name in ("epoch", "step") if rows and name not in names]:
+        print(f"tlda: {path} has no '{lost[0]}', by which curves are drawn: those that need it are left out")
+    return [dict.fromkeys(names, "") | row for row in rows]
+
+
 def _curve(rows: Sequence[dict[str, str]], name: str) -> list[tuple[float, float]]:
-    by_step = name.startswith(("train/", "lr/"))
-    points = [(float(row["step"]) + 1 if by_step else float(row["epoch"]) + 1, float(row[name])) for row in rows if row[name]]
-    return [(x, y if math.isfinite(y) else math.nan) for x, y in points]
+    """The points of the metric ``name``; a row whose place or value is no number has none."""
+    by = "step" if name.startswith(("train/", "lr/")) else "epoch"
+    points = [(_number(row.get(by, "")), _number(row[name])) for row in rows if row[name]]
+    return [(x + 1, y if math.isfinite(y) else math.nan) for x, y in points if x is not None and y is not None and math.isfinite(x)]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def load_run(folder: Path) -> FinishedRun:
     """The run in ``folder``, built from its last checkpoint and the configuration beside it.
 
     Raises:
-        UserError: the folder has no checkpoint or no configuration, or its checkpoint does not say what it was made from.
+        UserError: the folder has no checkpoint or no configuration, they are not what a run writes, or do not belong together.
     """
     path, config = folder / "checkpoints" / "last.ckpt", folder / "config.yaml"
     for needed in (path, config):
         if not needed.is_file():
             raise UserError(f"{folder} has no {needed.relative_to(folder)}: name the folder of a run that `tlda fit` has finished")
-    made, found = checkpoint.recipe(path), read_yaml(config)
-    if not {"model", "data"} <= set(made):
-        raise UserError(f"{path} does not say which data it was trained on: train it with `tlda fit`")
-    made["model"] = checkpoint.without_files(made["model"])
+    made, found = _recipe(path), _configuration(config)
     seed = found.get("seed_everything")
     # The rows that the source holds out are those of the run's seed.
     seed_everything(seed if isinstance(seed, int) else 0, verbose=False)
-    parts = {"model": made["model"], "data": made["data"], "trainer": {"precision": found["trainer"]["precision"]}}
+    parts = {
+        "model": checkpoint.without_files(made["model"]),
+        "data": made["data"],
+        "trainer": {"precision": found["trainer"]["precision"]},
+    }
     method, data, trainer = build.build(parts, **QUIET, devices=1, use_distributed_sampler=False)
     if not isinstance(data.task, Classification):
         raise UserError(
             f"{folder} is a run of {type(data.task).__name__}, and a report is of rows with one class each: `tlda test` measures it"
         )
-    method.load_state_dict(checkpoint.read(path)["state_dict"])
+    try:
+        method.load_state_dict(checkpoint.read(path)["state_dict"])
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} has other weights than the network that it names: name the folder of another run") from error
     return FinishedRun(folder, method.eval(), data, trainer, data.seed, found)
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    """What the checkpoint at ``path`` was made from: a model and data."""
+    made: Any = checkpoint.recipe(path)
+    if not isinstance(made, dict) or not all(_is_class(made.get(part)) for part in ("model", "data")):
+        raise UserError(f"{path} does not say which data it was trained on: train it with `tlda fit`")
+    return made
+
+
+def _is_class(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("class_path"), str) and isinstance(value.get("init_args"), dict)
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    """The configuration that a run wrote at ``path``."""
+    found = read_yaml(path)
+    trainer = found.get("trainer") if isinstance(found, dict) else None
+    if not isinstance(trainer, dict) or trainer.get("precision") is None:
+        raise UserError(f"{path} is not the configuration that `tlda fit` wrote there: it has no trainer with a precision; restore it")
+    return dict(found)
 
 
 def require_same_task(run: FinishedRun, before: FinishedRun) -> None:

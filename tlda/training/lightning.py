@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loops.evaluation_loop import RestartStage as EvaluationStage
+from pytorch_lightning.loops.evaluation_loop import _EvaluationLoop
 from pytorch_lightning.loops.fit_loop import RestartStage
 from pytorch_lightning.loops.loop import _Loop
 from pytorch_lightning.profilers import PassThroughProfiler
@@ -52,6 +54,21 @@ class Unprofiled(PassThroughProfiler):
     def profile(self, action_name: str) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
         """The context that does nothing."""
         return self.nothing
+
+
+# What was measured
+
+
+def print_whole_names() -> None:
+    """Let validation and test print what they measured a line each. Lightning's table cuts names off where a terminal is narrow."""
+    _EvaluationLoop._print_results = staticmethod(_print_results)  # type: ignore[assignment]
+
+
+def _print_results(results: Sequence[Mapping[str, Any]], stage: str) -> None:
+    values = {name.split("/dataloader_idx_")[0]: float(value) for result in results for name, value in result.items()}
+    width = max(map(len, values), default=0)
+    for name in sorted(values):
+        print(f"{name:<{width}}  {values[name]:.6g}")
 
 
 # A run that goes on from a checkpoint
