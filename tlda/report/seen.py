@@ -179,9 +179,9 @@ def load_run(folder: Path) -> FinishedRun:
         if not needed.is_file():
             raise UserError(f"{folder} has no {needed.relative_to(folder)}: name the folder of a run that `tlda fit` has finished")
     made, found = _recipe(path), _configuration(config)
-    seed = found.get("seed_everything")
     # The rows that the source holds out are those of the run's seed.
-    seed_everything(seed if isinstance(seed, int) else 0, verbose=False)
+    seeds = (seed for seed in (made.get("seed"), found.get("seed_everything")) if type(seed) is int and 0 <= seed < 2**32)
+    seed_everything(next(seeds, 0), verbose=False)
     parts = {
         "model": checkpoint.without_files(made["model"]),
         "data": made["data"],
