@@ -19,7 +19,7 @@ from tlda.errors import UserError
 from tlda.report.seen import FinishedRun, _configuration, _recipe, _require_finite, load_run, read_metrics
 from tlda.training.lightning import _print_results
 
-CLASS: dict[str, Any] = {"class_path": "x.Y", "init_args": {}}
+CLASS: dict[str, Any] = {"class_path": "tlda.methods.DANN", "init_args": {}}
 
 
 def curves_of(folder: Path, content: str | bytes) -> dict[str, list[tuple[float, float]]]:
@@ -87,7 +87,7 @@ def test_a_configuration_that_no_run_wrote(text: str, tmp_path: Path) -> None:
         {},
         {"model": CLASS},
         {"model": CLASS, "data": None},
-        {"model": CLASS, "data": {"class_path": "x.Y"}},
+        {"model": CLASS, "data": {"class_path": "tlda.data.Digits"}},
         {"model": {"class_path": 3, "init_args": {}}, "data": CLASS},
     ],
 )
