@@ -61,7 +61,7 @@ class Unprofiled(PassThroughProfiler):
 
 def print_whole_names() -> None:
     """Let validation and test print what they measured a line each. Lightning's table cuts names off where a terminal is narrow."""
-    _EvaluationLoop._print_results = staticmethod(_print_results)  # type: ignore[assignment]
+    _EvaluationLoop._print_results = staticmethod(_print_results)  # type: ignore[method-assign]
 
 
 def _print_results(results: Sequence[Mapping[str, Any]], stage: str) -> None:
