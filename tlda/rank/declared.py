@@ -14,11 +14,19 @@ from tlda.config.classes import options
 from tlda.config.overlays import read_yaml, require_config
 from tlda.errors import UserError, near, subclasses
 
-ENTRIES = dict.fromkeys(("title", "protocol"), str) | dict.fromkeys(("data", "tasks", "candidates", "labelled", "fine_tune"), dict)
-ENTRIES |= {"domains": list}
+ENTRIES: dict[str, type] = {
+    "title": str,
+    "protocol": str,
+    "data": dict,
+    "tasks": dict,
+    "candidates": dict,
+    "labelled": dict,
+    "fine_tune": dict,
+    "domains": list,
+}
 """What each entry of a ranking is."""
 
-WORDS = {str: "a text", dict: "a mapping", list: "a list, as in [amazon, webcam]"}
+WORDS: dict[type, str] = {str: "a text", dict: "a mapping", list: "a list, as in [amazon, webcam]"}
 
 LABELLED = ("shots", "holdout", "seed")
 """The options of the part of the target whose labels are seen."""
