@@ -23,7 +23,7 @@ def marked(document: str, mark: str) -> str:
     return match[1].strip()
 
 
-@pytest.mark.parametrize("name", ["my_method.py", "my_table.yaml"])
+@pytest.mark.parametrize("name", ["my_method.py", "my_table.yaml", "my_task.py", "my_task_table.yaml"])
 def test_contributing_shows_the_tested_example(name: str) -> None:
     path = ROOT / "tests/examples" / name
     language = "python" if path.suffix == ".py" else "yaml"

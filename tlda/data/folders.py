@@ -248,7 +248,7 @@ class Folders(DomainPair):
         return self._files([part.train for part in found]), self._files(tests) if len(tests) == len(found) else None
 
     def _files(self, parts: Sequence[Classes]) -> Files:
-        classes = list(enumerate(self.task.classes))
+        classes = list(enumerate(self.task.label_names))
         found = [(path, label, n) for n, part in enumerate(parts) for label, c in classes for path in part.get(c, ())]
         labels, domains = (torch.tensor([line[column] for line in found], dtype=torch.long) for column in (1, 2))
         return Files([path for path, *_ in found], labels, self.size, self.layout.turned, domains if len(parts) > 1 else None)

@@ -144,7 +144,7 @@ class DomainPair(LightningDataModule):
         """Warn of the classes that have no row whose label the method sees."""
         source, target = self.domains or self.loaded
         for name, rows in ((source.name, source.train), *([(target.name, self._few(target.train))] if sees_target else [])):
-            warn_of_absent(name, len(rows), self._classes_of(rows), self.task.classes)
+            warn_of_absent(name, len(rows), self._classes_of(rows), self.task.label_names)
 
     @cached_property
     def _training_source(self) -> Domain:
@@ -173,11 +173,11 @@ class DomainPair(LightningDataModule):
     def _few(self, data: Rows) -> Rows:
         if self.shots is None:
             return data
-        return Subset(data, shots(len(data), self._classes_of(data), self.shots, len(self.task.classes), self.seed))
+        return Subset(data, shots(len(data), self._classes_of(data), self.shots, len(self.task.label_names), self.seed))
 
     def _classes_of(self, data: Rows) -> Tensor:
         """The class of each row, (n,); empty where a row has no one class."""
-        return data.labels if self.task.classes and self.task.one_row else torch.empty(0, dtype=torch.long)
+        return data.labels if self.task.label_names and self.task.one_row else torch.empty(0, dtype=torch.long)
 
     def labelled_part(self) -> tuple[Rows, Rows]:
         """The rows of the target whose labels a supervised setting sees (``shots`` a class), and those that then measure it."""

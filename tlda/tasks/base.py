@@ -34,9 +34,14 @@ class Task(ABC):
     """The names of the classes of a row; empty where a row has none."""
 
     @property
-    def outputs(self) -> Sequence[str]:
-        """The names of the head's outputs: by default the classes."""
+    def label_names(self) -> Sequence[str]:
+        """The names of whole numbers as labels, from 0: by default the classes. Levels in an order have names, and no classes."""
         return self.classes
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """The names of what the head tells: by default those of the labels."""
+        return self.label_names
 
     @property
     def parts(self) -> Mapping[str, Task]:

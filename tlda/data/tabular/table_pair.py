@@ -199,7 +199,7 @@ class Tabular(DomainPair):
         if not needed and self.label not in sheet.columns:
             return torch.full((len(sheet),), -1)
         names = class_labels(sheet, sheet.require(self.label, "--data.label"), self.class_of, needed, self._label_marks)
-        return torch.tensor([-1 if name is None else list(self.task.classes).index(name) for name in names])
+        return torch.tensor([-1 if name is None else list(self.task.label_names).index(name) for name in names])
 
     def describe_row(self, row: int) -> str:
         target = self.sheets[1]

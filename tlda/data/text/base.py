@@ -85,8 +85,8 @@ class Labelled(TextPair):
     def _label(self, record: Record) -> int:
         if record.label is None:
             return -1
-        if record.label not in self.task.classes:
+        if record.label not in self.task.label_names:
             raise UserError(
-                f"{record.place} has the label '{record.label}', which the source has not{near(record.label, self.task.classes)}"
+                f"{record.place} has the label '{record.label}', which the source has not{near(record.label, self.task.label_names)}"
             )
-        return list(self.task.classes).index(record.label)
+        return list(self.task.label_names).index(record.label)

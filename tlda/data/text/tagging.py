@@ -110,8 +110,8 @@ class Tagging(TextPair):
 
     def _label(self, sentence: Sentence, word: int) -> int:
         tag = sentence.tags[word]
-        if tag in self.task.classes:
-            return list(self.task.classes).index(tag)
+        if tag in self.task.label_names:
+            return list(self.task.label_names).index(tag)
         if self.has_genres:
             raise UserError(f"{sentence.place} word {word + 1}, '{sentence.words[word]}', has the tag '{tag}'{near(tag, UPOS)}")
         return 0
