@@ -36,7 +36,8 @@ def _main(table: Table, rows: list[Row]) -> Grid:
     gain = f"gain over {table.label(table.baseline)}"
     # A gain over another baseline is no better or worse than one over the table's.
     alike = [row for row in rows if row.reference == table.baseline]
-    best = [_best(alike if name == gain else rows, entry) for name, entry in columns.items()]
+    lower = {name for name in columns if table.is_error and name != gain}
+    best = [_best(alike if name == gain else rows, entry, name in lower) for name, entry in columns.items()]
     text = [[_name(table, row), *(str(entry(row)) for entry in columns.values())] for row in rows]
     header = ["method", *columns]
     if not table.select_by:
@@ -64,10 +65,10 @@ def _columns(table: Table) -> dict[str, Callable[[Row], Entry]]:
     return columns | {f"gain over {table.label(table.baseline)}": lambda row: row.gain}
 
 
-def _best(rows: list[Row], entry: Callable[[Row], Entry]) -> Row | None:
+def _best(rows: list[Row], entry: Callable[[Row], Entry], lower: bool = False) -> Row | None:
     """The best finished row that no target label made."""
     honest = [row for row in rows if not row.oracle and entry(row).values and entry(row).complete and math.isfinite(entry(row).mean)]
-    return max(honest, key=lambda row: entry(row).mean) if len(honest) > 1 else None
+    return (min if lower else max)(honest, key=lambda row: entry(row).mean) if len(honest) > 1 else None
 
 
 def capital(text: str) -> str:
@@ -78,11 +79,16 @@ def capital(text: str) -> str:
 def _protocol(table: Table, results: Results) -> list[str]:
     versions = sorted({f"torch {r['versions']['torch'].split('+')[0]}" for r in results.values()})
     return [
-        f"{capital(table.metric_name)} on the target in percent, mean ± standard deviation over seeds {', '.join(map(str, table.seeds))}; "
+        f"{capital(table.metric_name)} on the target{_unit(table)}, mean ± standard deviation over seeds "
+        f"{', '.join(map(str, table.seeds))}; "
         "after the last epoch, nothing selected. (k/n): only k of n seeds are done. An oracle has seen target labels and is never bold.",
         f"{table.protocol} Protocol `{table.path.stem}` {digest(table.measured_under(table.baseline))}. "
         f"Measured with {', '.join(versions) or 'nothing yet'}{_on(results)}.".strip(),
     ]
+
+
+def _unit(table: Table) -> str:
+    return " (lower is better; a gain is what it falls by)" if table.is_error else " in percent"
 
 
 def _on(results: Results) -> str:
@@ -124,7 +130,7 @@ def _tested(table: Table, tests: int) -> str:
         units = f"over the {len(table.tasks)} tasks (each the mean over its seeds, which are alike)"
     return (
         f"p: of a two-sided paired t-test of the gain {units}, after Holm's correction for {tests} rows; the 95 % confidence interval (CI) "
-        "of the gain, in points, is of the same test, not corrected. ± is over seeds."
+        f"of the gain{'' if table.is_error else ', in points,'} is of the same test, not corrected. ± is over seeds."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tlda.bench.results import Results, shown
 from tlda.bench.summary import Entry, average_over_tasks
-from tlda.bench.table import METRIC, Table
+from tlda.bench.table import METRIC, Table, is_error, scale_of
 from tlda.documents.grid import Grid
 
 ORACLE = "oracle/target/accuracy"
@@ -24,6 +24,8 @@ class Rule(NamedTuple):
 
 
 LAST, BEST = Rule("last epoch"), Rule("oracle", ORACLE)
+SOURCE = Rule("source accuracy", "val/source/accuracy")
+"""The held-out rows of the source; of an error, its error."""
 
 TRANSLATION = [
     Rule("Fréchet distance", "val/translation/frechet", higher_is_better=False),
@@ -40,7 +42,7 @@ def rules() -> list[Rule]:
     from tlda.metrics import VALIDATORS  # which imports torch
 
     validators = [Rule(v.label, f"val/target/{name}", bool(v.higher_is_better)) for name, v in VALIDATORS.items()]
-    return [LAST, Rule("source accuracy", "val/source/accuracy"), *validators, BEST]
+    return [LAST, SOURCE, *validators, BEST]
 
 
 def chosen(history: list[dict[str, float | None]], rule: Rule) -> int:
@@ -53,14 +55,19 @@ def chosen(history: list[dict[str, float | None]], rule: Rule) -> int:
 def selected(result: dict[str, Any], rule: Rule) -> float:
     """What the table shows of the target, in percent, at the epoch that ``rule`` chooses."""
     if rule is LAST:
-        return 100 * shown(result)
+        return scale_of(result.get("metric", METRIC)) * shown(result)
     history = result["history"]
-    return 100 * float(history[chosen(history, _of(rule, result))][_of(BEST, result).metric])
+    return scale_of(result.get("metric", METRIC)) * float(history[chosen(history, _of(rule, result))][_of(BEST, result).metric])
 
 
 def _of(rule: Rule, result: dict[str, Any]) -> Rule:
-    """The ``rule`` for a result: the oracle looks at what the table shows."""
-    return rule._replace(metric=result.get("metric", METRIC).replace("test/", "oracle/", 1)) if rule is BEST else rule
+    """The ``rule`` for a result: the oracle looks at what the table shows, and so does the rule of the source where that is an error."""
+    metric = result.get("metric", METRIC)
+    if rule is BEST:
+        return rule._replace(metric=metric.replace("test/", "oracle/", 1), higher_is_better=not is_error(metric))
+    if rule is SOURCE and is_error(metric):
+        return rule._replace(metric=metric.replace("test/target/", "val/source/", 1), higher_is_better=False)
+    return rule
 
 
 def measured_rules(results: Results, candidates: list[Rule] | None = None) -> list[Rule]:
@@ -81,7 +88,8 @@ class Regret(NamedTuple):
 
 def regret(results: Results, rule: Rule) -> Regret:
     """The mean regret of ``rule`` over all ``results``, with its standard error."""
-    gaps = [selected(result, BEST) - selected(result, rule) for result in results.values()]
+    signs = [-1 if is_error(result.get("metric", METRIC)) else 1 for result in results.values()]
+    gaps = [sign * (selected(result, BEST) - selected(result, rule)) for sign, result in zip(signs, results.values(), strict=True)]
     return Regret(statistics.fmean(gaps), statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else 0.0)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tlda.bench.results import Results
-from tlda.bench.table import Table
+from tlda.bench.table import Table, scale_of
 from tlda.config.protocol import Lines, decisive, differing, digest, lines, protocol
 from tlda.errors import UserError, near
 
@@ -99,8 +99,9 @@ def _row(table: Table, results: Results, method: str, entries: dict[str, dict[st
     gain, test = Entry({}, len(table.seeds)), None
     if base and base != method:
         below = average_over_tasks(table, entries[base]).values
-        gain = replace(gain, values={seed: value - below[seed] for seed, value in average.values.items() if seed in below})
-        test = paired_test(entries[method], entries[base])
+        sign = -1 if table.is_error else 1  # a gain is what an error loses
+        gain = replace(gain, values={seed: sign * (value - below[seed]) for seed, value in average.values.items() if seed in below})
+        test = paired_test(entries[method], entries[base], sign)
     measured = {t: _entry(table, results, method, t, table.select_by or table.shows(t), 1) for t in table.tasks}
     selection = replace(average_over_tasks(table, measured), decimals=3)
     return Row(method, _is_oracle(table, method, results), entries[method], average, gain, selection, differs(table, method), test, base)
@@ -126,7 +127,7 @@ def differs(table: Table, method: str) -> str:
     return next((text for task in table.tasks if (text := differing(found[task], base[task]))), "")
 
 
-def paired_test(entries: dict[str, Entry], base: dict[str, Entry]) -> Test | None:
+def paired_test(entries: dict[str, Entry], base: dict[str, Entry], sign: int = 1) -> Test | None:
     """The two-sided paired t-test of the gain of ``entries`` over ``base``, and its interval; None for fewer than three units.
 
     A unit is a task: its gain is the mean over the seeds that both have. The seeds of one task share images and domains, so that their
@@ -136,7 +137,9 @@ def paired_test(entries: dict[str, Entry], base: dict[str, Entry]) -> Test | Non
     """
     from scipy.stats import t, ttest_1samp
 
-    gains = {task: {s: v - base[task].values[s] for s, v in e.values.items() if s in base[task].values} for task, e in entries.items()}
+    gains = {
+        task: {s: sign * (v - base[task].values[s]) for s, v in e.values.items() if s in base[task].values} for task, e in entries.items()
+    }
     if len(entries) < FEW_TASKS:
         seeds = set.intersection(*(set(of_task) for of_task in gains.values()))
         units = [statistics.fmean(of_task[seed] for of_task in gains.values()) for seed in sorted(seeds)]
@@ -158,8 +161,9 @@ def holm(p: dict[str, float]) -> dict[str, float]:
     return corrected
 
 
-def _entry(table: Table, results: Results, method: str, task: str, metric: str | None = None, scale: float = 100) -> Entry:
+def _entry(table: Table, results: Results, method: str, task: str, metric: str | None = None, scale: float | None = None) -> Entry:
     metric = metric or table.shows(task)
+    scale = scale_of(metric) if scale is None else scale
     found = {s: results[method, task, s]["metrics"] for s in table.seeds if (method, task, s) in results}
     for metrics in found.values():
         if metric not in metrics:

@@ -15,8 +15,31 @@ from tlda.errors import UserError, near
 METRIC = "test/target/accuracy"
 """What a table shows, unless it says something else."""
 
-METRICS = {"accuracy": "accuracy", "auc": "AUC", "f1": "F1", "macro_f1": "macro-F1", "exact_match": "exact match"}
+ERRORS = ("rmse", "mae")
+"""The metrics that are errors in the unit of the labels: lower is better, and they are no percentages."""
+
+METRICS = {
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "mean_average_precision": "mean average precision",
+    "accuracy": "accuracy",
+    "auc": "AUC",
+    "f1": "F1",
+    "macro_f1": "macro-F1",
+    "exact_match": "exact match",
+}
 """What a metric is called in print."""
+
+
+def is_error(metric: str) -> bool:
+    """Whether a metric, such as ``test/target/rmse``, is an error."""
+    return metric.rsplit("/", 1)[-1].startswith(ERRORS)
+
+
+def scale_of(metric: str) -> float:
+    """What a value of a metric is multiplied by in print: 100 for a fraction, 1 for a number with a unit."""
+    return 1.0 if is_error(metric) or metric.endswith("/r2") else 100.0
 
 
 @dataclass(frozen=True)
@@ -95,6 +118,11 @@ class Table:
         """What the metric of ``task`` is called in print."""
         name = self.shows(task).rsplit("/", 1)[-1]
         return METRICS.get(name, name)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether what the table shows is an error, see :data:`ERRORS`."""
+        return is_error(self.shows(next(iter(self.tasks))))
 
     @property
     def metric_name(self) -> str:

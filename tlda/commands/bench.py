@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tlda.bench.render import place
 from tlda.bench.results import Results, left_out, read_results, shown
-from tlda.bench.table import Cell, Table, load_table
+from tlda.bench.table import Cell, Table, load_table, scale_of
 from tlda.documents.grid import Document, Grid
 from tlda.errors import Arguments, UserError, positive
 from tlda.writing import require_writable, write_text
@@ -136,7 +136,7 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
         bar = progress.add_task("cells", total=len(missing))
 
         def done(cell: Cell, result: dict[str, Any] | None) -> None:
-            accuracy = f"{100 * shown(result):.1f}" if result else "failed"
+            accuracy = f"{scale_of(result['metric']) * shown(result):.1f}" if result else "failed"
             progress.update(bar, advance=1, description=f"{cell.name}: {accuracy}")
 
         if len(missing) < total:
