@@ -35,7 +35,7 @@ def sample(y: Tensor) -> Sample:
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
 def test_a_task_is_made_again_from_what_a_checkpoint_keeps(task: Task) -> None:
     again = task_from(task.description())
-    assert again == task
+    assert again.description() == task.description()
     task.refuse(again)
 
 
