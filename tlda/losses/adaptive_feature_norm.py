@@ -23,6 +23,11 @@ def adaptive_feature_norm(features: Tensor, variant: Variant = "stepwise", delta
             the features are, only its gradient says something. ``hard`` (HAFN) asks the mean norm to be ``radius``.
         delta: the step of ``stepwise``.
         radius: the norm of ``hard``.
+
+    Example:
+        >>> features = torch.tensor([[3.0, 4.0], [0.0, 5.0]])
+        >>> round(adaptive_feature_norm(features, "hard", radius=7.0).item(), 4)
+        4.0
     """
     # At a zero row the norm has no direction, and torch's gradient there is 0, not NaN.
     norms: Tensor = torch.linalg.vector_norm(full_precision(features), dim=1)

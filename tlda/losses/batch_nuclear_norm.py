@@ -17,6 +17,11 @@ def batch_nuclear_norm(logits: Tensor) -> Tensor:
 
     Args:
         logits: (n, c).
+
+    Example:
+        >>> logits = torch.tensor([[99.0, 0.0], [0.0, 99.0]])
+        >>> round(batch_nuclear_norm(logits).item(), 4)
+        -1.0
     """
     return -spectrum(torch.linalg.svdvals, log_probabilities(logits).exp()).sum() / len(logits)
 

@@ -19,6 +19,11 @@ def batch_spectral_penalty(source: Tensor, target: Tensor, k: int = 1) -> Tensor
         source: features, (n, d).
         target: features, (m, d).
         k: the number of singular values; all, where there are fewer.
+
+    Example:
+        >>> source, target = torch.tensor([[0.0, 0.0], [2.0, 0.0]]), torch.tensor([[1.0, 1.0], [3.0, 1.0]])
+        >>> round(batch_spectral_penalty(source, target).item(), 4)
+        15.6569
     """
     return torch.stack([_largest(rows, k) for rows in feature_pair("batch_spectral_penalty", source, target)]).sum()
 

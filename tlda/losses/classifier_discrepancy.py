@@ -13,6 +13,11 @@ def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:
     Args:
         first: logits of one classifier, (n, c).
         second: logits of the other on the same rows, (n, c).
+
+    Example:
+        >>> first, second = torch.tensor([[99.0, 0.0]]), torch.tensor([[0.0, 0.0]])
+        >>> round(classifier_discrepancy(first, second).item(), 4)
+        0.5
     """
     first, second = feature_pair("classifier_discrepancy", first, second)
     return (first.softmax(1) - second.softmax(1)).abs().mean()

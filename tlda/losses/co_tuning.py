@@ -20,6 +20,11 @@ def co_tuning(logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         logits: of the classes of pretraining, (n, s).
         labels: their probabilities, (n, s): the rows of :func:`category_relationship` of each row's class.
+
+    Example:
+        >>> logits, labels = torch.zeros(1, 4), torch.tensor([[0.5, 0.5, 0.0, 0.0]])
+        >>> round(co_tuning(logits, labels).item(), 4)
+        1.3863
     """
     return -(full_precision(labels) * log_probabilities(logits)).sum(1).mean()
 

@@ -25,6 +25,11 @@ def coral(source: Tensor, target: Tensor, variant: Variant = "paper") -> Tensor:
 
     Raises:
         UserError: the widths differ, or a domain has one row, hence no covariance.
+
+    Example:
+        >>> source, target = torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [4.0]])
+        >>> round(coral(source, target).item(), 4)
+        9.0
     """
     source, target = feature_pair("coral", source, target, least=2)
     second = (covariance(source) - covariance(target)).square().mean()
@@ -52,6 +57,11 @@ def coral_align(source: Tensor, target: Tensor, ridge: float = 1.0) -> Tensor:
 
     Raises:
         UserError: the widths differ, or a domain has one row.
+
+    Example:
+        >>> source, target = torch.tensor([[-1.0], [1.0]]), torch.tensor([[-2.0], [2.0]])
+        >>> coral_align(source, target, ridge=0.0).flatten().round(decimals=4).tolist()
+        [-2.0, 2.0]
     """
     source, target = feature_pair("coral_align", source.double(), target.double(), least=2)
     eye = ridge * torch.eye(source.shape[1], dtype=source.dtype, device=source.device)

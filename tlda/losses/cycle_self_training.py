@@ -34,6 +34,11 @@ def cycle_self_training(source: Tensor, target: Tensor, source_labels: Tensor, t
 
     Raises:
         UserError: the widths differ, or ``ridge`` is not positive.
+
+    Example:
+        >>> features, labels = torch.eye(2), torch.tensor([0, 1])
+        >>> round(cycle_self_training(features, features, labels, target_logits=99 * torch.eye(2)).item(), 4)
+        0.0
     """
     if ridge <= 0.0:
         raise UserError(f"cycle_self_training has the ridge {ridge}: it must be positive, since a batch has fewer rows than features")

@@ -40,6 +40,11 @@ def deep_jdot(
 
     Raises:
         UserError: the widths differ, or n is not m under ``emd``.
+
+    Example:
+        >>> source, target, labels = torch.eye(2), torch.eye(2), torch.tensor([0, 1])
+        >>> round(deep_jdot(source, target, labels, torch.zeros(2, 2), label_weight=1.0).item(), 4)
+        0.6931
     """
     source, target = feature_pair("deep_jdot", source, target)
     cross_entropies = -log_probabilities(target_logits).T[source_labels]

@@ -23,6 +23,11 @@ def delta(maps: Sequence[Tensor], start: Sequence[Tensor]) -> Tensor:
     Args:
         maps: features (n, d), images (n, channels, h, w) or tokens (n, places, d) of the network that learns, a layer each.
         start: those of the network that it started from.
+
+    Example:
+        >>> maps, start = [torch.ones(2, 3)], [torch.zeros(2, 3)]
+        >>> round(delta(maps, start).item(), 4)
+        1.5
     """
     terms = []
     for now, before in zip(maps, start, strict=True):

@@ -22,6 +22,11 @@ def domain_adversarial(source: Tensor, target: Tensor, source_weight: Tensor | N
         target: the same on target features, (m,) or (m, 1).
         source_weight: a weight per source example, (n,); normalised to a mean of 1 (Long et al., NeurIPS 2018, eq. 8).
         target_weight: a weight per target example, (m,); the same.
+
+    Example:
+        >>> source, target = torch.zeros(4), torch.zeros(4)
+        >>> round(domain_adversarial(source, target).item(), 4)
+        0.6931
     """
     losses = []
     for logits, label, weight in ((source, 1.0, source_weight), (target, 0.0, target_weight)):
@@ -32,7 +37,13 @@ def domain_adversarial(source: Tensor, target: Tensor, source_weight: Tensor | N
 
 
 def entropy_weight(logits: Tensor) -> Tensor:
-    """``1 + exp(-H(p))`` of each row's prediction, (n, c) to (n,), without gradient (Long et al., NeurIPS 2018, sec. 3.3)."""
+    """``1 + exp(-H(p))`` of each row's prediction, (n, c) to (n,), without gradient (Long et al., NeurIPS 2018, sec. 3.3).
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 0.0], [99.0, 0.0]])
+        >>> entropy_weight(logits).tolist()
+        [1.5, 2.0]
+    """
     log_p = logits.detach().float().log_softmax(1)
     return 1.0 + (log_p.exp() * log_p).sum(1).exp()
 

@@ -20,6 +20,11 @@ def domain_confusion(logits: Tensor) -> Tensor:
 
     Args:
         logits: the critic's logits of each domain, (n, domains), or of one of two, (n,) or (n, 1).
+
+    Example:
+        >>> logits = torch.zeros(3, 2)
+        >>> round(domain_confusion(logits).item(), 4)
+        0.6931
     """
     if logits.ndim == 1 or logits.shape[1] == 1:
         logits = torch.stack((logits.flatten(), torch.zeros_like(logits.flatten())), 1)

@@ -20,7 +20,13 @@ def entropy_of(log_p: Tensor) -> Tensor:
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """The mean entropy of the predictions, in nats, (n, c) to a scalar (Grandvalet & Bengio, NeurIPS 2004, sec. 2)."""
+    """The mean entropy of the predictions, in nats, (n, c) to a scalar (Grandvalet & Bengio, NeurIPS 2004, sec. 2).
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 0.0], [99.0, 0.0]])
+        >>> round(entropy(logits).item(), 4)
+        0.3466
+    """
     return entropy_of(log_probabilities(logits)).mean()
 
 
@@ -31,6 +37,11 @@ def information_maximization(logits: Tensor) -> Tensor:
 
     Args:
         logits: (n, c).
+
+    Example:
+        >>> logits = torch.tensor([[99.0, 0.0], [0.0, 99.0]])
+        >>> round(information_maximization(logits).item(), 4)
+        -0.6931
     """
     log_p = log_probabilities(logits)
     # The mean in the log domain: a class that nobody predicts has a finite gradient.
@@ -52,6 +63,11 @@ def tsallis_entropy(logits: Tensor, alpha: float = 1.9, balanced: bool = False) 
 
     Raises:
         UserError: alpha is below 1, where the gradient at a certain prediction has no bound.
+
+    Example:
+        >>> logits = torch.zeros(3, 2)
+        >>> round(tsallis_entropy(logits, alpha=2.0).item(), 4)
+        0.5
     """
     if alpha < 1.0:
         raise UserError(f"tsallis_entropy has the alpha {alpha}: it is at least 1, where it is Shannon's entropy")

@@ -22,6 +22,11 @@ def gan_generator(fake: Tensor, adversary: Adversary = "lsgan") -> Tensor:
 
     Raises:
         UserError: an unknown adversary.
+
+    Example:
+        >>> fake = torch.tensor([0.0, 1.0])
+        >>> round(gan_generator(fake).item(), 4)
+        0.5
     """
     fake = full_precision(fake)
     losses = {"lsgan": (fake - 1).square().mean(), "hinge": -fake.mean()}
@@ -38,6 +43,11 @@ def gan_critic(real: Tensor, fake: Tensor, adversary: Adversary = "lsgan") -> Te
 
     Raises:
         UserError: an unknown adversary.
+
+    Example:
+        >>> real, fake = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 0.0])
+        >>> round(gan_critic(real, fake).item(), 4)
+        0.25
     """
     real, fake = full_precision(real), full_precision(fake)
     losses = {
@@ -53,5 +63,10 @@ def semantic_consistency(after: Tensor, before: Tensor) -> Tensor:
     Args:
         after: its logits of the translated images, (n, c).
         before: its logits of the images, (n, c), of which no gradient comes.
+
+    Example:
+        >>> after, before = torch.zeros(1, 2), torch.tensor([[3.0, 0.0]])
+        >>> round(semantic_consistency(after, before).item(), 4)
+        0.6931
     """
     return cross_entropy(full_precision(after), before.argmax(1))

@@ -34,6 +34,11 @@ def gradient_penalty(
 
     Raises:
         UserError: the shapes differ.
+
+    Example:
+        >>> source, target = torch.zeros(2, 3), torch.ones(2, 3)
+        >>> round(gradient_penalty(lambda x: 3.0 * x[:, 0], source, target).item(), 4)
+        4.0
     """
     if source.shape != target.shape:
         raise UserError(f"gradient_penalty interpolates between inputs of one shape, got {tuple(source.shape)} and {tuple(target.shape)}")

@@ -37,6 +37,11 @@ def inverse_gram_discrepancy(source: Tensor, target: Tensor, threshold: float = 
 
     Raises:
         UserError: the widths differ.
+
+    Example:
+        >>> features = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+        >>> [round(part.item(), 4) for part in inverse_gram_discrepancy(features, 2 * features)]
+        [0.0487, 15.707]
     """
     source, target = feature_pair("inverse_gram_discrepancy", source, target)
     values, vectors = zip(*(thin_svd(pad(x, (1, 0), value=1.0))[1:] for x in (source, target)), strict=True)

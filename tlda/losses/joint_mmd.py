@@ -38,6 +38,11 @@ def joint_mmd(
 
     Raises:
         UserError: the numbers of layers, multipliers and bandwidths differ, or widths or rows do not fit.
+
+    Example:
+        >>> features, predictions = torch.tensor([[0.0], [1.0], [3.0]]), torch.full((3, 2), 0.5)
+        >>> round(joint_mmd([features, predictions], [features + 1.0, predictions], bandwidths=(1.0, 1.0)).item(), 4)
+        1.3965
     """
     counts = [len(part) for part in (source_layers, target_layers, multipliers, bandwidths)]
     if len(set(counts)) > 1:

@@ -22,6 +22,11 @@ def l2_sp(weights: Iterable[Tensor], start: Iterable[Tensor], new: Iterable[Tens
         start: tensors of the same shapes, in the same order.
         new: the weights of layers that were not pretrained.
         decay: the weight of the part of ``new``; the paper's beta over alpha.
+
+    Example:
+        >>> weights, start = [torch.ones(3)], [torch.zeros(3)]
+        >>> round(l2_sp(weights, start).item(), 4)
+        1.5
     """
     moved = [full_precision(weight) - full_precision(origin) for weight, origin in zip(weights, start, strict=True)]
     terms = [0.5 * difference.square().sum() for difference in moved]

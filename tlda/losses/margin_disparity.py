@@ -27,6 +27,11 @@ def margin_disparity(source: Tensor, source_adversary: Tensor, target: Tensor, t
         target: the classifier's logits on the target, (m, c); the same.
         target_adversary: the adversary's logits on the target, (m, c).
         margin: the weight of the source, exp of the margin; the paper's gamma.
+
+    Example:
+        >>> certain, undecided = torch.tensor([[99.0, 0.0]]), torch.zeros(1, 2)
+        >>> round(margin_disparity(certain, certain, certain, undecided).item(), 4)
+        -0.6931
     """
     follows = -cross_entropy(full_precision(source_adversary), source.argmax(1))
     return _log_of_others(full_precision(target_adversary), target.argmax(1)).mean() + margin * follows

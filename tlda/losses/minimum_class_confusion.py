@@ -21,6 +21,11 @@ def minimum_class_confusion(logits: Tensor, temperature: float = 2.5) -> Tensor:
     Args:
         logits: (n, c).
         temperature: divides the logits.
+
+    Example:
+        >>> logits = torch.zeros(4, 2)
+        >>> round(minimum_class_confusion(logits).item(), 4)
+        0.5
     """
     log_p = log_probabilities(full_precision(logits) / temperature)
     # The weights carry no gradient, as in the authors' code: they say which examples count, they are not to be trained.

@@ -43,6 +43,11 @@ def mmd(
 
     Raises:
         UserError: the widths differ, or a domain has too few rows.
+
+    Example:
+        >>> source, target = torch.tensor([[0.0, 0.0], [2.0, 0.0]]), torch.tensor([[1.0, 1.0], [3.0, 1.0]])
+        >>> round(mmd(source, target, kernel="linear").item(), 4)
+        2.0
     """
     source, target = feature_pair("mmd", source, target, least=1 if biased else 2)
     gaussian = partial(gaussian_kernel, multipliers=multipliers, bandwidth=bandwidth)

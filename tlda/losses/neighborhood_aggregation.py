@@ -33,6 +33,11 @@ def neighborhood_aggregation(
 
     Raises:
         UserError: the bank has no more rows than ``neighbours``.
+
+    Example:
+        >>> bank, predictions = torch.eye(2), torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+        >>> round(neighborhood_aggregation(torch.zeros(1, 2), bank[:1], torch.tensor([0]), bank, predictions, neighbours=1).item(), 4)
+        0.6931
     """
     weight, label = neighbour_predictions(features, rows, bank_features, bank_predictions, neighbours).max(1)
     losses = cross_entropy(full_precision(logits), label, reduction="none")

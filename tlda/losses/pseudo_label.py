@@ -27,6 +27,11 @@ def pseudo_label(logits: Tensor, threshold: float = 0.0, labels_from: Tensor | N
 
     Raises:
         UserError: the threshold is no probability, or the two logits differ in shape.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
+        >>> round(pseudo_label(logits, threshold=0.8).item(), 4)
+        0.0635
     """
     if not 0 <= threshold <= 1:
         raise UserError(f"pseudo_label has threshold {threshold}: it is a probability, 0 to 1")

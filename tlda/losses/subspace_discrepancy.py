@@ -27,6 +27,11 @@ def subspace_discrepancy(source: Tensor, target: Tensor, mismatch: float = 0.1) 
 
     Raises:
         UserError: the widths differ.
+
+    Example:
+        >>> source, target = torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0, 0.0]])
+        >>> round(subspace_discrepancy(source, target, mismatch=0.0).item(), 4)
+        1.0
     """
     source, target = feature_pair("subspace_discrepancy", source, target)
     (_, source_values, source_vectors), (_, target_values, target_vectors) = thin_svd(source), thin_svd(target)
