@@ -16,7 +16,8 @@ from tests.conftest import EXPERIMENTS, QUICK, TASK, TINY, Tlda
 from tests.folders import FOLDERS, write_folders
 from tlda import __version__, backbones
 from tlda.cli import COMMANDS
-from tlda.commands.run import Run, run_stamp
+from tlda.commands.run import Run
+from tlda.commands.running import run_stamp
 from tlda.config import build
 from tlda.config.build import load
 from tlda.config.going_on import with_checkpoint

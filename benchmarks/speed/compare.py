@@ -27,7 +27,8 @@ from page import page
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from tlda.commands.run import Run, default_precision
+from tlda.commands.run import Run
+from tlda.commands.running import default_precision
 from tlda.data import Domain, DomainPair, Images, Steps
 from tlda.tasks import Classification
 from tlda.training.quiet import silence

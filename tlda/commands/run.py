@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import signal
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
+from tlda.commands.running import (
+    companions,
+    folder_of,
+    logged,
+    no_trainer,
+    refusals,
+    remove_empty,
+    run_stamp,
+    trainer_defaults,
+    whole_files,
+)
 from tlda.config.given import configurations, values
 from tlda.config.going_on import last_checkpoint, require_same_run, require_unfinished, with_checkpoint
 from tlda.config.overlays import require_config
@@ -32,20 +35,11 @@ from tlda.config.sentences import explained
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
-from tlda.nn import computes_in_bfloat16
-from tlda.report.pictures import Pictures
-from tlda.training.last import LastCheckpoint, WholeFiles
-from tlda.training.lightning import Progress, Unprofiled, print_whole_names
+from tlda.training.lightning import Unprofiled, print_whole_names
 from tlda.training.predictions import Predictions
 from tlda.training.quiet import hush
-from tlda.training.tracking import closed, flat_keys, loggers
+from tlda.training.tracking import closed, flat_keys
 from tlda.writing import require_writable, write_text
-
-
-def default_precision() -> str:
-    """``bf16-mixed`` where the hardware computes in bfloat16, else ``32-true``."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return "bf16-mixed" if computes_in_bfloat16(device) else "32-true"
 
 
 class SaveConfig(SaveConfigCallback):
@@ -75,12 +69,7 @@ class Run(LightningCLI):
             DomainPair,
             save_config_callback=SaveConfig,
             save_config_kwargs={"save_to_log_dir": False},
-            trainer_defaults={
-                "precision": default_precision(),
-                "enable_model_summary": False,
-                "use_distributed_sampler": False,  # Steps and Once shard by themselves
-                "max_epochs": 10,
-            },
+            trainer_defaults=trainer_defaults(),
             seed_everything_default=0,
             parser_kwargs=strict | dict.fromkeys(self.subcommands(), strict),
             subclass_mode_model=True,
@@ -94,13 +83,11 @@ class Run(LightningCLI):
     def from_command_line(cls, args: list[str]) -> Run:
         """Parse ``args``, whose first is the subcommand, and run it."""
         try:
-            with closed():
+            with closed(), refusals():
                 return cls(args)
         except SIGTERMException as told:
             print("tlda: told to stop; --ckpt_path with the run's checkpoints/last.ckpt goes on", file=sys.stderr)
             raise SystemExit(128 + signal.SIGTERM) from told
-        except MisconfigurationException as error:
-            raise UserError(f"the trainer refuses: {' '.join(str(error).split())}") from error
 
     # Parsing
 
@@ -186,29 +173,20 @@ class Run(LightningCLI):
             kwargs |= self._kept(folder)
         if options.profiler is None:
             kwargs["profiler"] = Unprofiled()
-        try:
+        with no_trainer():
             trainer: Trainer = super().instantiate_trainer(**kwargs)
-        except UserError:
-            raise
-        except Exception as error:  # Lightning checks its options by whatever fails
-            raise UserError(f"the --trainer options make no trainer: {' '.join(str(error).split())}") from error
         return trainer
 
     def _kept(self, folder: Path) -> dict[str, Any]:
         """The trainer's options that keep a run in ``folder``."""
         options = self.options.trainer
-        kept: dict[str, Any] = {"default_root_dir": str(folder)}
-        if options.logger in (None, True):
-            kept["logger"] = loggers(folder, self.datamodule.transfer, [type(self.model).__name__, self.datamodule.transfer])
+        kept = logged(folder, self.model, self.datamodule) if options.logger in (None, True) else {}
+        kept |= {"default_root_dir": str(folder)}
         if self.subcommand != "fit" or options.enable_checkpointing is False:
             return kept | {"enable_checkpointing": False}
         made = self._get(self.config_init, "trainer")
-        given, plugins = (one_or_more(made.get(name)) for name in ("callbacks", "plugins"))
-        own_bar = options.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in given)
-        self.trainer_defaults["callbacks"] = [LastCheckpoint(folder), Pictures(folder), *([] if own_bar else [Progress()])]
-        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            kept["plugins"] = [*plugins, WholeFiles()]
-        return kept
+        self.trainer_defaults["callbacks"] = companions(folder, made.get("callbacks"), options.enable_progress_bar)
+        return kept | whole_files(made.get("plugins"))
 
     # Around the subcommands
 
@@ -241,11 +219,6 @@ class Run(LightningCLI):
             print(f"tlda: wrote {self.options.output}")
 
 
-def one_or_more(value: Any) -> list[Any]:
-    """An option that takes one thing or a list of them, as a list."""
-    return [] if value is None else [*value] if isinstance(value, (list, tuple)) else [value]
-
-
 def require_trained(args: list[str], model: Any) -> None:
     """Raise :class:`UserError` where the command of ``args`` would measure a ``model`` whose weights are random."""
     if model.init_args.get("init_from"):
@@ -255,32 +228,3 @@ def require_trained(args: list[str], model: Any) -> None:
     raise UserError(
         f"`tlda {args[0]}` needs a network that was trained, and no checkpoint is named: add --ckpt_path {known}, the folder of a run"
     )
-
-
-def run_stamp(command: list[str]) -> str:
-    """What the processes of one run share, and no other run has: a time, or the id of the job that started them."""
-    env = os.environ
-    unlike = hashlib.blake2b("\0".join(command).encode(), digest_size=3).hexdigest()  # a job may run several commands
-    if run := env.get("TORCHELASTIC_RUN_ID"):
-        nodes = int(env.get("GROUP_WORLD_SIZE", 1))
-        if nodes > 1 and run == "none":
-            raise UserError("processes on several machines have no name in common for their run's folder: give torchrun an --rdzv-id")
-        return f"{run}-{unlike}" if nodes > 1 else f"{run}-{os.getppid()}-{unlike}"
-    if (job := env.get("SLURM_JOB_ID")) and (int(env.get("SLURM_NTASKS", 1)) > 1 or ("SLURM_NTASKS" not in env and "SLURM_PROCID" in env)):
-        return f"{job}.{env.get('SLURM_STEP_ID', 0)}-{unlike}"
-    if "LOCAL_RANK" not in env:
-        # The processes that Lightning starts beside this one inherit it, and so write into the same folder.
-        env["TLDA_RUN"] = f"{datetime.now():%Y%m%d-%H%M%S-%f}"
-    return env.get("TLDA_RUN") or f"{datetime.now():%Y%m%d-%H%M}"
-
-
-def folder_of(root: str | None, method: Method, data: DomainPair, seed: Any, stamp: str) -> Path:
-    """The folder of a run, ``ROOT/TASK/METHOD/SEED-STAMP``, where ROOT is ``runs`` by default."""
-    return Path(root or "runs") / data.transfer / type(method).__name__ / f"{seed}-{stamp}"
-
-
-def remove_empty(folders: list[Path]) -> None:
-    """Remove those of ``folders`` that are empty, the innermost first."""
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            folder.rmdir()

@@ -61,12 +61,13 @@ def require_seed(seed: Any) -> None:
 
 def require_trainer_ranges(trainer: Any) -> None:
     """Raise :class:`UserError` where an option of the parsed ``trainer`` is out of its range."""
-    if isinstance(trainer["devices"], str) and not re.fullmatch(r"auto|-1|\d+(, ?\d+)*,?", trainer["devices"]):
-        raise UserError(f"--trainer.devices is {trainer['devices']}: it must be auto, a number of devices, or their numbers, as in [0,1]")
+    devices, precision = trainer.get("devices"), trainer.get("precision")
+    if isinstance(devices, str) and not re.fullmatch(r"auto|-1|\d+(, ?\d+)*,?", devices):
+        raise UserError(f"--trainer.devices is {devices}: it must be auto, a number of devices, or their numbers, as in [0,1]")
     for name in TRAINER_RANGES:
-        require_range(f"trainer.{name}", trainer[name], {f"trainer.{name}": TRAINER_RANGES[name]})
-    if trainer["precision"] is not None and str(trainer["precision"]) not in PRECISIONS:
-        raise UserError(f"--trainer.precision is {trainer['precision']}: it must be one of {', '.join(PRECISIONS)}")
+        require_range(f"trainer.{name}", trainer.get(name), {f"trainer.{name}": TRAINER_RANGES[name]})
+    if precision is not None and str(precision) not in PRECISIONS:
+        raise UserError(f"--trainer.precision is {precision}: it must be one of {', '.join(PRECISIONS)}")
 
 
 def require_range(name: str, value: Any, ranges: Mapping[str, Range]) -> None:

@@ -15,13 +15,17 @@ from tlda.data.pair import DomainPair
 from tlda.training.processes import of_all
 from tlda.writing import write_text
 
+Columns = dict[str, list[Any]]
+"""Predictions by column: ``file`` (or the row's number), and the answers of the task, such as ``class`` and ``confidence``."""
+
 
 class Predictions(Callback):
-    """Writes the rows that all processes predict into one file at ``path``, by the first of them."""
+    """Collects the rows that all processes predict into :attr:`columns`, and lets the first process write them to ``path``, if given."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path | None = None) -> None:
         self.path = path
         self.own: list[Prediction] = []
+        self.columns: Columns = {}
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *args: Any) -> None:
         self.own.append(Prediction(outputs.row.cpu(), outputs.answers))
@@ -29,19 +33,24 @@ class Predictions(Callback):
     def on_predict_end(self, trainer: Trainer, *args: Any) -> None:
         run: Any = trainer
         parts, self.own = of_all(self.own), []
-        if trainer.is_global_zero:
-            write_predictions(self.path, [prediction for part in parts for prediction in part], run.datamodule)
+        self.columns = columns_of([prediction for part in parts for prediction in part], run.datamodule)
+        if self.path is not None and trainer.is_global_zero:
+            write_predictions(self.path, self.columns)
 
 
-def write_predictions(path: str | Path, predictions: Iterable[Prediction], data: DomainPair) -> None:
-    """Write ``file`` (or row number), and the columns of the task's answers, such as ``class`` and ``confidence``, for each target row."""
+def columns_of(predictions: Iterable[Prediction], data: DomainPair) -> Columns:
+    """The columns of ``predictions``, sorted by the target's rows."""
     lines = sorted(rows_of(predictions), key=lambda line: line[0])
-    columns = list(lines[0][1]) if lines else []
+    names = list(lines[0][1]) if lines else []
+    return {"file": [data.describe_row(row) for row, _ in lines], **{name: [answers[name] for _, answers in lines] for name in names}}
+
+
+def write_predictions(path: str | Path, columns: Columns) -> None:
+    """Write ``columns`` as CSV, one line per row of the target."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(("file", *columns))
-    for row, answers in lines:
-        writer.writerow((data.describe_row(row), *(_printed(answers[name]) for name in columns)))
+    writer.writerow(columns)
+    writer.writerows([_printed(value) for value in line] for line in zip(*columns.values(), strict=True))
     write_text(Path(path), text.getvalue())
 
 

@@ -1,0 +1,159 @@
+"""The front door for Python: fit, test and predict as the command line does them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Trainer, seed_everything
+
+from tlda.commands.running import (
+    companions,
+    folder_of,
+    logged,
+    no_trainer,
+    one_or_more,
+    refusals,
+    remove_empty,
+    run_stamp,
+    trainer_defaults,
+    whole_files,
+)
+from tlda.config.build import load
+from tlda.config.ranges import require_seed, require_trainer_ranges
+from tlda.data.pair import DomainPair
+from tlda.data.seeds import run_seed
+from tlda.errors import UserError, near
+from tlda.method import Method
+from tlda.training import checkpoint
+from tlda.training.lightning import Unprofiled
+from tlda.training.predictions import Columns, Predictions
+from tlda.training.quiet import hush
+from tlda.training.tracking import closed
+from tlda.writing import require_writable
+
+
+def fit(
+    method: Method | Callable[[], Method],
+    data: DomainPair,
+    *,
+    max_epochs: int = 10,
+    seed: int = 0,
+    folder: str | Path = "runs",
+    logger: Any = None,
+    ckpt_path: str | Path | None = None,
+    **trainer: Any,
+) -> Path:
+    """Train ``method`` on ``data``, as ``tlda fit`` does, and return the run's folder, which :func:`test` and :func:`predict` take.
+
+    Args:
+        method: the method, or a function that makes it, such as ``lambda: DANN(backbone=LeNet(), task=10)``. A network draws its initial
+            weights when it is made: those that a function makes follow from ``seed``.
+        data: the pair of domains.
+        max_epochs: the length of the run.
+        seed: the seed of all that is drawn.
+        folder: where runs are kept, each in a folder of its own.
+        logger: as Lightning's; by default CSV in the run's folder, and W&B where it is installed. False for none.
+        ckpt_path: a checkpoint, or a run's folder, to go on from.
+        trainer: other options of Lightning's Trainer, such as ``accelerator="cpu"``.
+
+    Raises:
+        UserError: an option is unknown or out of its range, or the method does not go with the data.
+    """
+    require_seed(seed)
+    _require_options(trainer)
+    if isinstance(method, Method) and "PL_GLOBAL_SEED" not in os.environ:
+        print("tlda: the initial weights were drawn before the seed was set: give fit a function that makes the method, to repeat the run")
+    seed_everything(seed, workers=True, verbose=False)
+    made = method if isinstance(method, Method) else method()
+    place = folder_of(str(folder), made, data, seed, run_stamp(sys.argv))
+    new = [each for each in (place / "checkpoints", place, *place.parents) if not each.exists()]
+    require_writable(place, "folder")
+    kept = {"logger": logger} if logger not in (None, True) else logged(place, made, data)
+    if trainer.get("enable_checkpointing") is not False:
+        kept |= whole_files(trainer.get("plugins"))
+        own = one_or_more(trainer.get("callbacks"))
+        kept["callbacks"] = [*own, *companions(place, own, trainer.get("enable_progress_bar"))]
+    try:
+        with _run():
+            found = _trainer(**{"max_epochs": max_epochs, **trainer, **kept, "default_root_dir": str(place)})
+            found.fit(made, data, ckpt_path=None if ckpt_path is None else checkpoint.find(ckpt_path), weights_only=True)
+    except BaseException:
+        remove_empty(new)
+        raise
+    if found.is_global_zero:
+        print(f"tlda: the run is in {place}")
+    return place
+
+
+def test(method: Method | str | Path, data: DomainPair, **trainer: Any) -> dict[str, float]:
+    """Measure ``method`` on the test rows of ``data``, as ``tlda test`` does: metrics by name, such as ``test/target/accuracy``.
+
+    Args:
+        method: the method, a checkpoint's path, or a run's folder.
+        data: the pair of domains.
+        trainer: options of Lightning's Trainer.
+    """
+    _require_options(trainer)
+    with _run():
+        found, options = _trained(method, data)
+        rows = _trainer(**{**options, **trainer}).test(found, data, verbose=False)
+    return {name: value for row in rows for name, value in row.items()}
+
+
+def predict(method: Method | str | Path, data: DomainPair, **trainer: Any) -> Columns:
+    """Predict the target of ``data``, as ``tlda predict`` does: columns by name, sorted by row, which ``pandas.DataFrame`` takes.
+
+    Args:
+        method: the method, a checkpoint's path, or a run's folder.
+        data: the pair of domains.
+        trainer: options of Lightning's Trainer.
+    """
+    _require_options(trainer)
+    written = Predictions()
+    with _run():
+        found, options = _trained(method, data)
+        own = one_or_more(trainer.get("callbacks"))
+        _trainer(**{**options, **trainer, "callbacks": [*own, written]}).predict(found, data, return_predictions=False)
+    return written.columns
+
+
+@contextmanager
+def _run() -> Iterator[None]:
+    hush()
+    with closed(), refusals():
+        yield
+
+
+def _trained(method: Method | str | Path, data: DomainPair) -> tuple[Method, dict[str, Any]]:
+    """The method, and the trainer's options that measure it as it was trained; the seed is then that of its run."""
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    if isinstance(method, Method):
+        seed_everything(run_seed(), workers=True, verbose=False)
+        return method, quiet
+    found = checkpoint.recipe(method)
+    seed_everything(found.get("seed", 0), workers=True, verbose=False)
+    loaded = load(method)
+    data.task.refuse(loaded.task)
+    kept = found.get("trainer", {})
+    return loaded, quiet | {name: kept[name] for name in ("precision",) if name in kept}
+
+
+def _require_options(options: dict[str, Any]) -> None:
+    """Raise :class:`UserError` where one of ``options`` is not the trainer's, or is out of its range."""
+    known = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
+    for name in options:
+        if name not in known:
+            raise UserError(f"the trainer has no option '{name}'{near(name, known)}")
+    require_trainer_ranges(options)
+
+
+def _trainer(**options: Any) -> Trainer:
+    require_trainer_ranges(options)
+    with no_trainer():
+        return Trainer(**{**trainer_defaults(), "profiler": Unprofiled(), **options})
