@@ -16,8 +16,8 @@ from tests.conftest import QUICK, TASK, Outcome, Tlda
 from tests.folders import FOLDERS, write_folders
 from tlda.config.build import build
 from tlda.config.classes import BASES
-from tlda.config.ranges import RANGES
 from tlda.errors import UserError, subclasses
+from tlda.options.limits import RANGES
 
 FIT = ["fit", *TASK, *QUICK]
 FOLDER_FIT = ["fit", *FOLDERS, *QUICK, "--data.root", "data"]

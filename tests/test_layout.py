@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "tlda"
 
 FLOORS = [
     ["batch", "errors", "documents"],
+    ["options"],
     ["inputs", "writing", "optim", "nn"],
     ["backbones", "losses"],
     ["metrics"],

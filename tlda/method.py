@@ -69,7 +69,7 @@ class Method(Hooked):
         for loss in plus or ():
             self.add_loss(loss.short_name(), loss)
 
-    recipe: ClassVar[dict[str, Any]] = {}
+    recipe: dict[str, Any] = {}  # noqa: RUF012  (replaced, never changed)
     """The configuration that the method and its data were made from, where there was one; it rides in the checkpoint."""
 
     reads_classes: ClassVar[bool] = False

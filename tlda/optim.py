@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tlda.errors import UserError
+from tlda.options.recorded import Recorded
 
 
 def ramp(progress: float, gamma: float = 10.0) -> float:
@@ -19,7 +20,7 @@ def ramp(progress: float, gamma: float = 10.0) -> float:
     return 2.0 / (1.0 + math.exp(-gamma * progress)) - 1.0
 
 
-class Schedule:
+class Schedule(Recorded):
     """A learning-rate schedule: the factor on each group's initial rate at ``progress`` in 0..1."""
 
     def __call__(self, progress: float) -> float:
@@ -83,7 +84,7 @@ def named_groups(parts: Mapping[str, nn.Module], multipliers: Mapping[str, float
     return [group for group in groups if group["params"]]
 
 
-class Optim:
+class Optim(Recorded):
     """Makes an optimizer from named groups of parameters. Subclass it for an optimizer that is not here.
 
     Args:

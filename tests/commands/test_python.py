@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas
 import pytest
 import torch
+from pytorch_lightning import Trainer
 
 import tlda as front
 from tests.conftest import Tlda
-from tlda.backbones import LeNet
+from tlda.backbones import Backbone, LeNet
 from tlda.data import Digits
 from tlda.errors import UserError
-from tlda.methods import DANN
+from tlda.losses import MMD
+from tlda.methods import DANN, MCC
+from tlda.network import Bottleneck
+from tlda.optim import SGD, Constant, Cosine
+from tlda.options.recorded import described
 
 QUIET: dict[str, Any] = {"max_epochs": 1, "logger": False, "enable_progress_bar": False, "precision": "32-true", "accelerator": "cpu"}
 
@@ -60,10 +68,7 @@ def test_a_run_is_in_its_folder(run: Path) -> None:
 
 
 def test_metrics_and_predictions_are_those_of_the_command_line(tlda: Tlda, run: Path) -> None:
-    method = dann()
-    method.load_state_dict(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
-    found = front.test(method, pair(), precision="32-true")
-    columns = front.predict(method, pair(), precision="32-true")
+    found, columns = front.test(run, pair()), front.predict(run, pair())
     options = ["--trainer.precision=32-true", "--trainer.enable_progress_bar=false"]
     fit = ["--data=Digits", "--data.source=fonts", "--data.target=handwritten", "--data.size=16", "--data.batch_size=8", "--data.steps=2"]
     model = ["--model=DANN", "--model.hidden=8", "--model.backbone=LeNet", "--model.backbone.channels=1", "--model.backbone.size=16"]
@@ -103,3 +108,84 @@ def test_what_cannot_be_is_one_sentence(tlda: Tlda, options: dict[str, Any], sen
     with pytest.raises(UserError, match=sentence):
         front.fit(dann, pair(), **{**QUIET, **options})
     assert not Path("runs").exists()
+
+
+def test_a_checkpoint_needs_nothing_else(tlda: Tlda, run: Path) -> None:
+    x = torch.rand(3, 1, 16, 16)
+    method = DANN.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
+    assert torch.equal(method(x).logits, front.load(run)(x).logits)
+    assert method.task.classes == pair().task.classes
+    assert isinstance(front.Method.load_from_checkpoint(run), DANN)
+    with pytest.raises(UserError, match="holds DANN, not MCC"):
+        MCC.load_from_checkpoint(run)
+    assert tlda("predict", "--ckpt_path=runs/latest", "--trainer.enable_progress_bar=false").code == 0
+
+
+def test_a_trainer_of_ones_own_writes_it_too(tlda: Tlda, tmp_path: Path) -> None:
+    method = DANN(backbone=LeNet(1, size=16), task=10, hidden=8, bottleneck=Bottleneck(12), plus=[MMD(0.5)], optimizer=SGD(0.1))
+    trainer = Trainer(max_epochs=1, logger=False, enable_progress_bar=False, use_distributed_sampler=False, accelerator="cpu")
+    trainer.fit(method, pair())
+    trainer.save_checkpoint(tmp_path / "own.ckpt")
+    loaded, x = front.load(tmp_path / "own.ckpt"), torch.rand(3, 1, 16, 16)
+    assert torch.equal(loaded(x).logits, method.eval()(x).logits)
+    assert (loaded.num_features, loaded.losses["mmd"].trade_off, loaded.optimizer.lr) == (12, 0.5, 0.1)
+
+
+def test_what_no_checkpoint_can_carry_is_said(tlda: Tlda) -> None:
+    run = front.fit(DANN(backbone=Odd(torch.nn.Linear(256, 4)), task=10, hidden=8), pair(), **QUIET)
+    with pytest.raises(UserError, match=r"how its network was made \(layer of Odd is an object \(Linear\)"):
+        front.load(run)
+    same = DANN.load_from_checkpoint(run / "checkpoints" / "last.ckpt", backbone=Odd(torch.nn.Linear(256, 4)), task=10, hidden=8)
+    assert front.test(same, pair())["test/target/accuracy"] >= 0
+
+
+class Odd(Backbone):
+    """A backbone made from an object."""
+
+    def __init__(self, layer: torch.nn.Linear) -> None:
+        super().__init__(4)
+        self.layer = layer
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x.flatten(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: DANN(backbone=LeNet(1, size=16), task=10, trade_off=-1.0), "trade_off of DANN is -1.0: it must be 0 or more"),
+        (lambda: MMD(-0.5), "trade_off of MMD is -0.5"),
+        (lambda: SGD(lr=-1), "lr of SGD is -1"),
+        (lambda: Cosine(0.0, 1.0), "warmup of Cosine is 1.0: it must be 0 or more, and below 1"),
+        (lambda: LeNet(channels=0), "channels of LeNet is 0"),
+    ],
+)
+def test_an_option_out_of_its_range_is_refused_in_python_too(make: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        make()
+
+
+def test_options_are_remembered_through_copies_and_pickles() -> None:
+    for made in (SGD(0.2, momentum=0.5), copy.deepcopy(SGD(0.2, momentum=0.5)), pickle.loads(pickle.dumps(SGD(0.2, momentum=0.5)))):
+        assert described(made) == {"class_path": "tlda.optim.SGD", "init_args": {"lr": 0.2, "momentum": 0.5}}
+    with pytest.raises(TypeError, match="takes no arguments"):
+        Constant(1)  # type: ignore[call-arg]
+
+
+def test_the_network_is_exported(tlda: Tlda, run: Path) -> None:
+    network, x = front.load(run).network, torch.rand(2, 1, 16, 16)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(network, (x,), dynamic_shapes=({0: batch},))
+    for each in (x, torch.rand(5, 1, 16, 16)):
+        torch.testing.assert_close(exported.module()(each).logits, network(each).logits)
+
+
+def test_the_network_goes_to_onnx(tlda: Tlda, run: Path) -> None:
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    network, x = front.load(run).network, torch.rand(2, 1, 16, 16)
+    torch.onnx.export(network, (x,), "network.onnx", dynamo=True)
+    session = runtime.InferenceSession("network.onnx")
+    features, logits = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(logits), network(x).logits, atol=1e-4, rtol=1e-4)
+    assert features.shape == (2, network.num_features)

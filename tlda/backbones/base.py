@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from tlda.backbones.blocks import cut
 from tlda.errors import UserError
+from tlda.options.recorded import Recorded
 
 
-class Backbone(nn.Module):
+class Backbone(Recorded, nn.Module):
     """The base of every feature extractor. It normalises its own input, so that a checkpoint carries its statistics.
 
     Args:

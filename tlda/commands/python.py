@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pytorch_lightning import Trainer, seed_everything
 
 from tlda.commands.running import (
@@ -24,7 +25,7 @@ from tlda.commands.running import (
     trainer_defaults,
     whole_files,
 )
-from tlda.config.build import load
+from tlda.config.build import load, recipe_of
 from tlda.config.ranges import require_seed, require_trainer_ranges
 from tlda.data.pair import DomainPair
 from tlda.data.seeds import run_seed
@@ -34,8 +35,8 @@ from tlda.training import checkpoint
 from tlda.training.lightning import Unprofiled
 from tlda.training.predictions import Columns, Predictions
 from tlda.training.quiet import hush
-from tlda.training.tracking import closed
-from tlda.writing import require_writable
+from tlda.training.tracking import closed, flat_keys
+from tlda.writing import require_writable, write_text
 
 
 def fit(
@@ -67,6 +68,7 @@ def fit(
     """
     require_seed(seed)
     _require_options(trainer)
+    start = None if ckpt_path is None else checkpoint.find(ckpt_path)
     if isinstance(method, Method) and "PL_GLOBAL_SEED" not in os.environ:
         print("tlda: the initial weights were drawn before the seed was set: give fit a function that makes the method, to repeat the run")
     seed_everything(seed, workers=True, verbose=False)
@@ -82,7 +84,8 @@ def fit(
     try:
         with _run():
             found = _trainer(**{"max_epochs": max_epochs, **trainer, **kept, "default_root_dir": str(place)})
-            found.fit(made, data, ckpt_path=None if ckpt_path is None else checkpoint.find(ckpt_path), weights_only=True)
+            _keep_recipe(made, data, found, {"max_epochs": max_epochs, **trainer}, seed)
+            found.fit(made, data, ckpt_path=start, weights_only=True)
     except BaseException:
         remove_empty(new)
         raise
@@ -121,6 +124,19 @@ def predict(method: Method | str | Path, data: DomainPair, **trainer: Any) -> Co
         own = one_or_more(trainer.get("callbacks"))
         _trainer(**{**options, **trainer, "callbacks": [*own, written]}).predict(found, data, return_predictions=False)
     return written.columns
+
+
+def _keep_recipe(method: Method, data: DomainPair, trainer: Trainer, options: dict[str, Any], seed: int) -> None:
+    """Give ``method`` its recipe, and write the configuration into the run's folder and to the loggers, as far as plain data say it."""
+    named = {"precision": trainer.precision, **options}
+    plain = {name: value for name, value in named.items() if value is None or isinstance(value, (bool, int, float, str))}
+    method.recipe = method.recipe or recipe_of(method, data, plain)
+    if not {"model", "data"} <= method.recipe.keys() or not trainer.is_global_zero:
+        return
+    config = {"seed_everything": seed, "trainer": plain, **{part: method.recipe[part] for part in ("model", "data")}}
+    write_text(Path(trainer.default_root_dir) / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    for logger in trainer.loggers:
+        logger.log_hyperparams(flat_keys(config))
 
 
 @contextmanager

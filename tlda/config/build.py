@@ -15,10 +15,11 @@ from pytorch_lightning.cli import LightningArgumentParser
 import tlda.data
 import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
+from tlda.config.classes import options
 from tlda.config.overlays import require_config
 from tlda.config.protocol import with_protocol
 from tlda.config.ranges import require_ranges, require_trainer_ranges
-from tlda.config.sentences import explained
+from tlda.config.sentences import explained, import_class
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
@@ -76,6 +77,20 @@ def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, T
     return made.model, made.data, Trainer(**{**options, "profiler": options["profiler"] or Unprofiled()})
 
 
+def recipe_of(method: Method, data: DomainPair, trainer: dict[str, Any]) -> dict[str, Any]:
+    """What :attr:`tlda.method.Method.recipe` is of a method and data made in Python, as far as plain data describe them.
+
+    ``trainer`` has the options of its trainer.
+    """
+    found = checkpoint.parts_of(method, data)
+    if not {"model", "data"} <= found.keys():
+        return found
+    try:
+        return with_protocol(resolve({part: found[part] for part in ("model", "data")}), trainer)
+    except UserError:  # a class of one's own that no configuration could make
+        return found
+
+
 def load(path: str | Path) -> Method:
     """The method of the checkpoint at ``path``, built from the checkpoint alone and ready to use, in evaluation mode.
 
@@ -83,17 +98,26 @@ def load(path: str | Path) -> Method:
         UserError: the file is no checkpoint of tlda's, or does not say how its network was made.
     """
     found = checkpoint.read(path)
-    if "model" not in found.get(checkpoint.KEY, {}):
-        raise UserError(f"{path} does not say how its network was made: build the method and use its load_from_checkpoint")
-    checkpoint.refuse_foreign(path, found[checkpoint.KEY])
+    held = found.get(checkpoint.KEY, {})
+    if "model" not in held:
+        why = f" ({held['unknown']['model']})" if "model" in held.get("unknown", {}) else ""
+        raise UserError(
+            f"{path} does not say how its network was made{why}: make it, and use load_from_checkpoint of its class with the same options"
+        )
+    checkpoint.refuse_foreign(path, held)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Method, "model")
-    model = checkpoint.without_files(found[checkpoint.KEY]["model"])
-    model["init_args"]["task"] = 2  # some number, until the options are parsed
+    model, task = checkpoint.without_files(held["model"]), checkpoint.task_from(held["task"])
     with explained():
+        takes_task = "task" in options(import_class(model["class_path"]))  # a method of one's own may name its task itself
+        if takes_task:
+            model["init_args"]["task"] = 2  # some number, until the options are parsed
         parsed = parser.parse_object({"model": model})
-        parsed.model.init_args.task = checkpoint.task_from(found[checkpoint.KEY]["task"])
+        if takes_task:
+            parsed.model.init_args.task = task
         method: Method = parser.instantiate_classes(parsed).model
+    if not takes_task:
+        method.task = method.network.task = task
     method.load_state_dict(found["state_dict"], strict=method.strict_loading)
     return method.eval()
 

@@ -1,33 +1,13 @@
-"""The range of each option that is a number."""
+"""The ranges of a configuration's options, and of the trainer's."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tlda.errors import UserError
-
-Range = tuple[Callable[[float], bool], str]
-NOT_NEGATIVE: Range = (lambda value: value >= 0, "0 or more")
-AT_LEAST_ONE: Range = (lambda value: value >= 1, "1 or more")
-ABOVE_ZERO: Range = (lambda value: value > 0, "above 0")
-SHARE: Range = (lambda value: 0 <= value <= 1, "from 0 to 1")
-PROPER_SHARE: Range = (lambda value: 0 <= value < 1, "0 or more, and below 1")
-
-RANGES: dict[str, Range] = {
-    **dict.fromkeys(("trade_off", "source_trade_off", "target_trade_off", "feature_weight", "label_weight", "penalty"), NOT_NEGATIVE),
-    **dict.fromkeys(
-        ("semantic", "pixel", "rho", "ridge", "lr", "tent_lr", "weight_decay", "alpha", "bottleneck", "mismatch", "angle"), NOT_NEGATIVE
-    ),
-    **dict.fromkeys(("hidden", "k", "neighbours", "feature_steps", "critic_steps", "num_features", "num_inputs", "channels"), AT_LEAST_ONE),
-    **dict.fromkeys(("temperature", "margin", "perturbation", "radius"), ABOVE_ZERO),
-    **dict.fromkeys(("pretrain", "threshold", "floor"), SHARE),
-    "seed": (lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295"),
-    **dict.fromkeys(("warmup", "momentum", "dropout"), PROPER_SHARE),
-}
-"""The range of an option by its name, which is that of one concept; out of it a method would do nothing, or the reverse, without a word."""
+from tlda.options.limits import AT_LEAST_ONE, NOT_NEGATIVE, RANGES, Range, in_range
 
 
 def _whole(value: Any) -> bool:
@@ -72,9 +52,8 @@ def require_trainer_ranges(trainer: Any) -> None:
 
 def require_range(name: str, value: Any, ranges: Mapping[str, Range]) -> None:
     """Raise :class:`UserError` where ``value``, of the option ``name``, is a number out of its range in ``ranges``."""
-    holds, words = ranges.get(name, (bool, ""))
-    if words and isinstance(value, (int, float)) and not isinstance(value, bool) and not (math.isfinite(value) and holds(value)):
-        raise UserError(f"--{name} is {value}: it must be {words}")
+    if not in_range(name, value, ranges):
+        raise UserError(f"--{name} is {value}: it must be {ranges[name][1]}")
 
 
 def require_ranges(parsed: Any) -> None:

@@ -22,13 +22,14 @@ from tlda.data.samplers import ALONE, Buckets, Once, Steps
 from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
+from tlda.options.recorded import Recorded
 from tlda.tasks import Place, Task
 
 ROLES: tuple[Literal["source", "target"], ...] = ("source", "target")
 """The roles of the two domains, in their order."""
 
 
-class Augment(torch.nn.Module):
+class Augment(Recorded, torch.nn.Module):
     """The base of augmentations: a batch of images in 0..1, (n, c, h, w), to another, on its device."""
 
     def domains(self, images: Sequence[Tensor]) -> list[Tensor]:
@@ -36,7 +37,7 @@ class Augment(torch.nn.Module):
         return [self(x) for x in images]
 
 
-class DomainPair(LightningDataModule):
+class DomainPair(Recorded, LightningDataModule):
     """A source and a target domain. A subclass says what they are in :meth:`load`, and what is learnt in :attr:`task`.
 
     The target's test rows measure; where its distributor keeps none apart, all its rows do, as is usual, unless the

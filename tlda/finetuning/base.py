@@ -9,12 +9,13 @@ from torch import nn
 
 from tlda.batch import Learner
 from tlda.errors import UserError
+from tlda.options.recorded import Recorded
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone
 
 
-class Tuning:
+class Tuning(Recorded):
     """How far the backbone is fine-tuned: all of it, at one rate, unless a subclass says otherwise.
 
     Every parameter is in the optimizer from the start. What is frozen is so by ``requires_grad``, and is as in evaluation: its

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tlda.batch import Learner, Output
+from tlda.options.recorded import Recorded
 
 
-class Loss(nn.Module):
+class Loss(Recorded, nn.Module):
     """A term that any method can add to its objective, and that works in anyone's own loop.
 
     ``forward(batch, source, target, progress)`` gives a scalar; :meth:`term` is what is minimised: ``trade_off``

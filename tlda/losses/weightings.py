@@ -11,8 +11,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from tlda.options.recorded import Recorded
 
-class Weighting(nn.Module):
+
+class Weighting(Recorded, nn.Module):
     """The base of every weighting: equal weights, unless a subclass says otherwise.
 
     :meth:`build` tells it the number of tasks; :meth:`forward` gives the losses (t,), weighted, whose sum is minimised. Where

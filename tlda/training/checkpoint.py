@@ -13,6 +13,7 @@ import torch
 from tlda.backbones.weights import PACKAGE, SUFFIXES
 from tlda.data.seeds import run_seed
 from tlda.errors import UserError
+from tlda.options.recorded import NotPlainError, described
 from tlda.tasks import Task
 
 KEY = "tlda"
@@ -20,7 +21,19 @@ KEY = "tlda"
 
 def describe(method: Any, checkpoint: dict[str, Any]) -> None:
     """Write into ``checkpoint`` what it holds: method, task, seed, and the plain configuration that they were made from."""
-    checkpoint[KEY] = {"method": type(method).__name__, "task": method.task.description(), "seed": run_seed(), **method.recipe}
+    made = method.recipe or parts_of(method, getattr(method.trainer, "datamodule", None))
+    checkpoint[KEY] = {"method": type(method).__name__, "task": method.task.description(), "seed": run_seed(), **made}
+
+
+def parts_of(method: Any, data: Any) -> dict[str, Any]:
+    """The plain configuration of a ``method`` and its ``data`` that were made in Python; of what has none, ``unknown`` says why."""
+    found: dict[str, Any] = {"unknown": {}}
+    for name, part in (("model", method), ("data", data)):
+        try:
+            found[name] = described(part)
+        except NotPlainError as error:
+            found["unknown"][name] = str(error)
+    return {name: value for name, value in found.items() if value}
 
 
 def task_from(description: dict[str, Any]) -> Task:

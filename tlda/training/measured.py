@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from tlda.batch import Output, Prediction, Sample
+from tlda.errors import UserError
+from tlda.options.recorded import Recorded
 from tlda.tasks import Task
 from tlda.tasks.measures import Measures
 from tlda.training.companions import refuse_unmeasured
 from tlda.training.lightning import QuickNotes
 
 
-class Measured(QuickNotes, LightningModule):
+class Measured(QuickNotes, Recorded, LightningModule):
     """A module whose answers are measured: one hook, :meth:`answer`, gives the output in validation, test, prediction and report."""
 
     task: Task
     measures: Measures
     head: Any
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Self:
+        """The method of a checkpoint, as ``tlda.load`` makes it from the checkpoint alone, on the device ``map_location``.
+
+        Options in ``kwargs`` are those of the class, for a method whose own options no checkpoint can carry; see Lightning's.
+
+        Raises:
+            UserError: the checkpoint holds another method.
+        """
+        if args or kwargs:
+            return super().load_from_checkpoint(checkpoint_path, map_location, *args, **kwargs)
+        import tlda  # the front door, which stands above: whoever calls this expects what it gives
+
+        method = tlda.load(checkpoint_path)
+        if not isinstance(method, cls):
+            raise UserError(f"{checkpoint_path} holds {type(method).__name__}, not {cls.__name__}: load it as that, or by tlda.load")
+        return method.to(map_location)
 
     @property
     def is_fitting(self) -> bool:

@@ -18,6 +18,7 @@ from tlda.errors import UserError
 from tlda.losses.gan import Adversary, gan_critic, gan_generator
 from tlda.metrics.translation import MEASURES, Translation
 from tlda.nn import Snapshot, without_gradients
+from tlda.options.recorded import Recorded
 from tlda.translation.generators import Generator, PatchCritic, UNetGenerator
 
 PIXELS = 2**20
@@ -100,7 +101,7 @@ class Judge(Snapshot):
         return Output(features, head(features))
 
 
-class Translator(nn.Module):
+class Translator(Recorded, nn.Module):
     """Cycle-consistent adversarial networks (Zhu et al., ICCV 2017): images of each domain to images that pass for the other's.
 
     It translates once the classifier of the source that judges it is there, and gives images as they are until then. The

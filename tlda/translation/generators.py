@@ -11,6 +11,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from torch.utils.checkpoint import checkpoint
 
 from tlda.errors import UserError
+from tlda.options.recorded import Recorded
 
 
 def _block(layer: nn.Module, width: int) -> nn.Sequential:
@@ -48,7 +49,7 @@ class Residual(nn.Module):
         return output
 
 
-class Generator(nn.Module):
+class Generator(Recorded, nn.Module):
     """The base of generators: images in 0..1 (n, c, h, w) to images of the same shape, in 0..1 and float32.
 
     The parameters are made in :meth:`build`, once it is known what images there are.

@@ -131,6 +131,7 @@ class Tabular(DomainPair):
         """Take the rows of two pandas DataFrames, called ``names``; ``options`` are those of the class."""
         pair = cls(*names, **options)
         pair.frames = source, target
+        pair._options["frames"] = source, target  # so that no checkpoint names files that are none
         return pair
 
     @property
