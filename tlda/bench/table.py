@@ -10,6 +10,8 @@ from typing import Any
 
 from tlda.bench.checks import MAPPINGS, named, require_entries, require_published
 from tlda.config.protocol import decisive, digest, own_code, protocol, without_nulls
+from tlda.config.shipped import named as named_file
+from tlda.config.shipped import shipped
 from tlda.errors import UserError, near
 
 METRIC = "test/target/accuracy"
@@ -226,11 +228,22 @@ def _overlay(value: Any, place: Path) -> dict[str, Any]:
 
     if isinstance(value, str):
         path = place.parent / value
+        path = path if path.is_file() else shipped("overlays").get(value, path)
         return _overlay(read_yaml(path), path)
     if isinstance(value, list):
         return merge(*(_overlay(item, place) for item in value))
     require_config(place, value or {}, known_options())
     return value or {}
+
+
+def find_table(name: Path, results: Path | None) -> tuple[Path, Path | None]:
+    """The file of the table ``name``, the user's own or tlda's, and the folder of its results, None for that which the table says itself.
+
+    Those of a table of tlda's, named without a path, are in the working folder, unless that has the table in it.
+    """
+    path = named_file(name, "tables")
+    away = path.stem == str(name) and not path.resolve().is_relative_to(Path.cwd())
+    return path, results or (Path("results") / path.stem if away else None)
 
 
 def load_table(path: str | Path, results: Path | None = None) -> Table:

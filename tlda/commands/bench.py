@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tlda.bench.render import place
 from tlda.bench.results import Results, left_out, read_results, shown
-from tlda.bench.table import Cell, Table, load_table, scale_of
+from tlda.bench.table import Cell, Table, find_table, load_table, scale_of
 from tlda.documents.grid import Document, Grid
 from tlda.errors import Arguments, UserError, positive
 from tlda.writing import require_writable, write_text
@@ -20,7 +20,7 @@ from tlda.writing import require_writable, write_text
 
 def _arguments(args: list[str]) -> argparse.Namespace:
     parser = Arguments(prog="tlda bench", description="Run what is missing of a table, and render it as markdown, CSV, LaTeX and HTML.")
-    parser.add_argument("table", type=Path, help="the table's YAML, such as benchmarks/tables/quickstart.yaml")
+    parser.add_argument("table", type=Path, help="the table's YAML, or the name of one of tlda's, such as quickstart (`tlda list tables`)")
     parser.add_argument("--methods", help="only these methods, comma-separated")
     parser.add_argument("--tasks", help="only these tasks, comma-separated")
     parser.add_argument("--seeds", help="only these seeds, comma-separated")
@@ -47,6 +47,7 @@ def bench(args: list[str]) -> None:
 
     options = _arguments(args)
     _require_together(options)
+    options.table, options.results = find_table(options.table, options.results)
     declared = load_table(options.table, options.results)
     if declared.plot:
         from tlda.bench.plot import groups

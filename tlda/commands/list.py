@@ -30,11 +30,16 @@ def first_sentence(cls: Source) -> str:
 def show(args: list[str]) -> None:
     """Print the classes of the kinds in ``args``, or of all kinds, with the first line of their docstrings."""
     if set(args) & {"-h", "--help"}:
-        print(f"usage: tlda list [KIND]...\n\nName what there is, with what it is.\n\nkinds: {', '.join(KINDS)}; by default all")
+        print(
+            f"usage: tlda list [KIND]...\n\nName what there is, with what it is.\n\nkinds: {', '.join([*KINDS, *FOLDERS])}; by default all classes"
+        )
         return
     for kind in args or KINDS:
+        if kind in ("overlays", "tables"):
+            print(f"{kind}:", *shipped(kind), sep="\n  ")
+            continue
         if kind not in KINDS:
-            raise UserError(f"there is no list of '{kind}'{near(kind, KINDS)}")
+            raise UserError(f"there is no list of '{kind}'{near(kind, [*KINDS, *FOLDERS])}")
         print(f"{kind}:")
         for name, cls in sorted(subclasses(BASES[KINDS[kind]]).items()):
             print(f"  {name:<24} {first_sentence(cls)}")

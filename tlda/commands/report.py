@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tlda.bench.table import load_table
+from tlda.bench.table import find_table, load_table
 from tlda.config.overlays import read_yaml
+from tlda.config.shipped import shipped
 from tlda.errors import Arguments, UserError
 from tlda.writing import require_writable, write_text
 
@@ -27,6 +28,8 @@ def report(args: list[str]) -> None:
     """Run the command ``tlda report`` with ``args``."""
     options = _arguments(args)
     require_writable(options.out.parent, "--out")
+    if not options.subject.exists() and str(options.subject) in shipped("tables"):
+        options.subject, options.results = find_table(options.subject, options.results)
     path = table_of(options.subject)
     table = load_table(path, options.results) if path else None
     if table and options.before:

@@ -57,7 +57,7 @@ def sentence(message: str, known: Iterable[str]) -> str:
         missing = ", ".join(
             f"--{place + '.' if place else ''}{re.sub('^[a-z]+[.](?=model|data)', '', name)}" for name in match[1].split(", ")
         )
-        return f"missing {missing}: name it, or add a configuration such as -c experiments/base/digits.yaml"
+        return f"missing {missing}: name it, or add a configuration such as -c base/digits"
     return _bad_class(message, place) or _bad_value(message, place)
 
 

@@ -1,0 +1,58 @@
+"""The overlays and tables that come with tlda, which are named without a path: ``base/digits``, ``quickstart``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from tlda.config.given import FILES
+from tlda.errors import UserError, near
+
+Kind = Literal["overlays", "tables"]
+FOLDERS: dict[Kind, str] = {"overlays": "experiments", "tables": "benchmarks/tables"}
+"""Where they are, below :func:`root`."""
+
+
+def root() -> Path:
+    """Where they lie: in the package that a wheel installed, or in the checkout that the package stands in."""
+    package = Path(__file__).parents[1]
+    return package / "shipped" if (package / "shipped").is_dir() else package.parent
+
+
+def shipped(kind: Kind) -> dict[str, Path]:
+    """The overlays or tables that come with tlda, by name."""
+    folder = root() / FOLDERS[kind]
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def named(name: str | Path, kind: Kind) -> Path:
+    """The file that ``name`` is: one of the user's own, or else what comes with tlda under that name.
+
+    Raises:
+        UserError: there is neither.
+    """
+    path, known = Path(name), shipped(kind)
+    own = path if path.is_file() or not path.with_name(f"{path.name}.yaml").is_file() else path.with_name(f"{path.name}.yaml")
+    found = known.get(path.as_posix())
+    if own.is_file():
+        if found and found.resolve() != own.resolve():
+            print(f"tlda: {own} is your own file, and takes the place of tlda's {path.as_posix()}")
+        return own
+    if found is None and not path.suffix:
+        raise UserError(f"there is no file {path}, and none of tlda's {kind} is called so{near(path.as_posix(), known)}")
+    return found or path
+
+
+def with_files(args: Sequence[str]) -> list[str]:
+    """``args`` with the path of each configuration file that they name."""
+    found, before = [], ""
+    for arg in args:
+        option, given, value = arg.partition("=")
+        if before in [f"-{'-' * (len(name) > 1)}{name}" for name in FILES] and not arg.startswith("-"):
+            arg = str(named(arg, "overlays"))
+        elif given and option.startswith("-") and option.lstrip("-") in FILES:
+            arg = f"{option}={named(value, 'overlays')}"
+        before = arg
+        found.append(arg)
+    return found
