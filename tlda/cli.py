@@ -15,7 +15,7 @@ COMMANDS = {
     "rank": "which pretrained network, and which source, before training",
     "translate": "write a source in the look of a target, to train on",
     "data": "look through a data set, or through what the cache keeps",
-    "list": "name what there is: methods, losses, backbones, data",
+    "list": "name what there is: methods, losses, backbones, data, overlays, tables",
 }
 
 HELP = (

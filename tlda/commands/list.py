@@ -6,6 +6,7 @@ import re
 
 from tlda.config.index import Source, doc, subclasses
 from tlda.config.names import BASES
+from tlda.config.shipped import FOLDERS, shipped
 from tlda.errors import UserError, near
 
 KINDS = {
@@ -30,9 +31,8 @@ def first_sentence(cls: Source) -> str:
 def show(args: list[str]) -> None:
     """Print the classes of the kinds in ``args``, or of all kinds, with the first line of their docstrings."""
     if set(args) & {"-h", "--help"}:
-        print(
-            f"usage: tlda list [KIND]...\n\nName what there is, with what it is.\n\nkinds: {', '.join([*KINDS, *FOLDERS])}; by default all classes"
-        )
+        kinds = ", ".join([*KINDS, *FOLDERS])
+        print(f"usage: tlda list [KIND]...\n\nName what there is, with what it is.\n\nkinds: {kinds}; by default all but the last two")
         return
     for kind in args or KINDS:
         if kind in ("overlays", "tables"):
