@@ -104,10 +104,12 @@ def _dispatch(command: str, args: list[str]) -> None:
         show(args)
     else:
         from tlda.config.names import help_of, require_names
+        from tlda.config.shipped import with_files
 
         if set(args) & {"-h", "--help"}:
             print(help_of(command))
             return
+        args = with_files(args)
         require_names([command, *args])  # before what takes seconds to import
         from tlda.commands.run import Run
 

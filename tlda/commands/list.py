@@ -35,7 +35,7 @@ def show(args: list[str]) -> None:
         print(f"usage: tlda list [KIND]...\n\nName what there is, with what it is.\n\nkinds: {kinds}; by default all but the last two")
         return
     for kind in args or KINDS:
-        if kind in ("overlays", "tables"):
+        if kind in FOLDERS:
             print(f"{kind}:", *shipped(kind), sep="\n  ")
             continue
         if kind not in KINDS:

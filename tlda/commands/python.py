@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.loggers import Logger
 
 from tlda.commands.running import (
     companions,
@@ -46,7 +47,7 @@ def fit(
     max_epochs: int = 10,
     seed: int = 0,
     folder: str | Path = "runs",
-    logger: Any = None,
+    logger: Logger | list[Logger] | bool | None = None,
     ckpt_path: str | Path | None = None,
     **trainer: Any,
 ) -> Path:
@@ -76,7 +77,7 @@ def fit(
     place = folder_of(str(folder), made, data, seed, run_stamp(sys.argv))
     new = [each for each in (place / "checkpoints", place, *place.parents) if not each.exists()]
     require_writable(place, "folder")
-    kept = {"logger": logger} if logger not in (None, True) else logged(place, made, data)
+    kept: dict[str, Any] = {"logger": logger} if logger not in (None, True) else logged(place, made, data)
     if trainer.get("enable_checkpointing") is not False:
         kept |= whole_files(trainer.get("plugins"))
         own = one_or_more(trainer.get("callbacks"))

@@ -32,7 +32,6 @@ from tlda.config.overlays import require_config
 from tlda.config.protocol import with_protocol
 from tlda.config.ranges import require_ranges, require_seed, require_trainer_ranges
 from tlda.config.sentences import explained
-from tlda.config.shipped import with_files
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
@@ -85,7 +84,7 @@ class Run(LightningCLI):
         """Parse ``args``, whose first is the subcommand, and run it."""
         try:
             with closed(), refusals():
-                return cls(with_files(args))
+                return cls(args)
         except SIGTERMException as told:
             print("tlda: told to stop; --ckpt_path with the run's checkpoints/last.ckpt goes on", file=sys.stderr)
             raise SystemExit(128 + signal.SIGTERM) from told

@@ -67,19 +67,19 @@ def logged(folder: Path, method: Method, data: DomainPair) -> dict[str, Any]:
     return {"logger": loggers(folder, data.transfer, [type(method).__name__, data.transfer])}
 
 
-def companions(folder: Path, callbacks: Any, progress_bar: bool | None) -> list[Callback]:
+def companions(folder: Path, callbacks: object, progress_bar: bool | None) -> list[Callback]:
     """The callbacks of a fit in ``folder`` beside the user's own ``callbacks``: last checkpoint, pictures, and a bar if none is there."""
     own_bar = progress_bar is False or any(isinstance(callback, ProgressBar) for callback in one_or_more(callbacks))
     return [LastCheckpoint(folder), Pictures(folder), *([] if own_bar else [Progress()])]
 
 
-def whole_files(plugins: Any) -> dict[str, Any]:
+def whole_files(plugins: object) -> dict[str, Any]:
     """The trainer's option by which no checkpoint is ever half written, unless one of the user's ``plugins`` writes them."""
     given = one_or_more(plugins)
     return {} if any(isinstance(plugin, CheckpointIO) for plugin in given) else {"plugins": [*given, WholeFiles()]}
 
 
-def one_or_more(value: Any) -> list[Any]:
+def one_or_more(value: object) -> list[Any]:
     """An option that takes one thing or a list of them, as a list."""
     return [] if value is None else [*value] if isinstance(value, (list, tuple)) else [value]
 
@@ -101,7 +101,7 @@ def run_stamp(command: list[str]) -> str:
     return env.get("TLDA_RUN") or f"{datetime.now():%Y%m%d-%H%M}"
 
 
-def folder_of(root: str | None, method: Method, data: DomainPair, seed: Any, stamp: str) -> Path:
+def folder_of(root: str | None, method: Method, data: DomainPair, seed: object, stamp: str) -> Path:
     """The folder of a run, ``ROOT/TASK/METHOD/SEED-STAMP``, where ROOT is ``runs`` by default."""
     return Path(root or "runs") / data.transfer / type(method).__name__ / f"{seed}-{stamp}"
 

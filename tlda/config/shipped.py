@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from tlda.config.given import FILES
 from tlda.errors import UserError, near
 
-Kind = Literal["overlays", "tables"]
-FOLDERS: dict[Kind, str] = {"overlays": "experiments", "tables": "benchmarks/tables"}
+FOLDERS: dict[str, str] = {"overlays": "experiments", "tables": "benchmarks/tables"}
 """Where they are, below :func:`root`."""
 
 
@@ -20,13 +18,13 @@ def root() -> Path:
     return package / "shipped" if (package / "shipped").is_dir() else package.parent
 
 
-def shipped(kind: Kind) -> dict[str, Path]:
+def shipped(kind: str) -> dict[str, Path]:
     """The overlays or tables that come with tlda, by name."""
     folder = root() / FOLDERS[kind]
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
 
 
-def named(name: str | Path, kind: Kind) -> Path:
+def named(name: str | Path, kind: str) -> Path:
     """The file that ``name`` is: one of the user's own, or else what comes with tlda under that name.
 
     Raises:

@@ -36,7 +36,7 @@ def require_limits(owner: str, options: Mapping[str, Any]) -> None:
             raise UserError(f"{name} of {owner} is {value}: it must be {RANGES[name][1]}")
 
 
-def in_range(name: str, value: Any, ranges: Mapping[str, Range] = RANGES) -> bool:
+def in_range(name: str, value: object, ranges: Mapping[str, Range] = RANGES) -> bool:
     """Whether ``value``, of the option ``name``, is in its range; what is no number, or has no range, is."""
     if name not in ranges or not isinstance(value, (int, float)) or isinstance(value, bool):
         return True

@@ -10,6 +10,9 @@ from typing import Any
 
 from tlda.options.limits import require_limits
 
+Plain = dict[str, Any] | list[Any] | str | float | None
+"""What JSON can hold."""
+
 
 class NotPlainError(ValueError):
     """An option that no plain data describe."""
@@ -35,7 +38,7 @@ class Recorded:
         return made
 
 
-def described(value: Any, place: str = "it") -> Any:
+def described(value: object, place: str = "it") -> Plain:
     """``value`` as plain data: of an object its class and the options that it was made with.
 
     Args:
@@ -57,7 +60,7 @@ def described(value: Any, place: str = "it") -> Any:
         return {str(name): described(item, f"{name} of {place}") for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [described(item, place) for item in value]
-    if value is None or type(value) in (bool, int, float, str):
+    if value is None or (isinstance(value, (bool, int, float, str)) and type(value).__module__ == "builtins"):
         return value
     if isinstance(value, Path):
         return str(value)

@@ -25,7 +25,7 @@ def describe(method: Any, checkpoint: dict[str, Any]) -> None:
     checkpoint[KEY] = {"method": type(method).__name__, "task": method.task.description(), "seed": run_seed(), **made}
 
 
-def parts_of(method: Any, data: Any) -> dict[str, Any]:
+def parts_of(method: object, data: object) -> dict[str, Any]:
     """The plain configuration of a ``method`` and its ``data`` that were made in Python; of what has none, ``unknown`` says why."""
     found: dict[str, Any] = {"unknown": {}}
     for name, part in (("model", method), ("data", data)):
