@@ -87,8 +87,11 @@ def page() -> str:
     rows = summarize(table, results)
     models = {row.method: table.methods[row.method]["model"] for row in rows}
     named = {method: model["class_path"] for method, model in models.items() if "plus" not in model.get("init_args", {})}
-    kinds = ("takes_no_loss", "one_domain")
-    refusing = {kind: " and ".join(sorted(name for name, cls in classes.items() if getattr(cls, kind))) for kind in kinds}
+    kinds: dict[str, Callable[[type[Method]], bool]] = {
+        "takes_no_loss": lambda cls: cls.add_loss is not Method.add_loss,
+        "one_domain": lambda cls: cls.one_domain,
+    }
+    refusing = {kind: " and ".join(sorted(name for name, cls in classes.items() if holds(cls))) for kind, holds in kinds.items()}
     lines = [INTRODUCTION.format(**refusing)]
     for family, names in [*FAMILIES.items(), *([("Others", sorted(others))] if others else [])]:
         members = [described(classes[name], [row for row in rows if named.get(row.method) == name]) for name in names]
