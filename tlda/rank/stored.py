@@ -22,7 +22,7 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
-def mapping(value: Any) -> dict[str, Any]:
+def mapping(value: object) -> dict[str, Any]:
     """``value`` where it is a mapping, else nothing."""
     return value if isinstance(value, dict) else {}
 
@@ -35,7 +35,7 @@ def _is_accuracy(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= 1
 
 
-def is_entry(value: Any) -> bool:
+def is_entry(value: object) -> bool:
     """Whether ``value`` is what is measured of a candidate on a task, fine-tuning apart."""
     if not isinstance(value, dict) or not isinstance(value.get("key"), str) or not isinstance(value.get("scores"), dict):
         return False
@@ -46,12 +46,12 @@ def is_entry(value: Any) -> bool:
     return whole and _is_accuracy(value.get("probe"))
 
 
-def is_tuned(value: Any, key: str) -> bool:
+def is_tuned(value: object, key: str) -> bool:
     """Whether ``value`` is the result of fine-tuning with the settings of ``key``."""
     return isinstance(value, dict) and value.get("key") == key and _is_accuracy(value.get("accuracy"))
 
 
-def are_pairs(value: Any) -> bool:
+def are_pairs(value: object) -> bool:
     """Whether ``value`` is the distances of pairs of domains."""
     return isinstance(value, list) and bool(value) and all(_is_pair(pair) for pair in value)
 
