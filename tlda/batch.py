@@ -1,4 +1,4 @@
-"""What flows through the system: the typed batches, in one place.
+"""The typed batches, in one place.
 
 The type of its training batch is a method's statement of what it may see. In unsupervised adaptation it is
 :class:`Pair`, which has no field that could hold a target label.

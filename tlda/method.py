@@ -28,7 +28,7 @@ class Method(Hooked):
     """A network and losses: source only, until a loss is added.
 
     Override, in rising need: :meth:`add_loss` in ``__init__``, :meth:`objective`, :meth:`forward_pair`,
-    :meth:`parameter_groups`, or :meth:`training_step` with manual optimization. What a method answers at test time is :meth:`answer`.
+    :meth:`parameter_groups`, or :meth:`training_step` with manual optimization. Override :meth:`answer` for what adapts at test time.
 
     Args:
         backbone: the feature extractor.

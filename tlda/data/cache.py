@@ -27,7 +27,7 @@ from tlda.data.arrays import Images, Splits
 from tlda.errors import UserError
 
 LIMIT = "20GB"
-"""How much the cache holds where ``TLDA_CACHE_LIMIT`` does not say."""
+"""The size limit of the cache where ``TLDA_CACHE_LIMIT`` gives none."""
 
 UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 PARTIAL, USED = ".part", ".used"

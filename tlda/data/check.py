@@ -26,7 +26,7 @@ SHOWN = 3
 """The images of a class and domain on the sheet."""
 
 PICTURES = (".png", ".jpg", ".webp")
-"""What the sheet can end in."""
+"""The endings of a sheet's file."""
 
 DARK = 16
 """An image whose brightest value is below it is all but black."""
@@ -50,7 +50,7 @@ class Image(NamedTuple):
 
 @dataclass
 class Checked:
-    """What a domain has: its images by class (all of them under no name where there is no class), and the files left alone."""
+    """The images of a domain by class (all of them under no name where there is no class), and the files left alone."""
 
     domain: str
     classes: dict[str, list[Image]]
@@ -180,7 +180,7 @@ def _odd(paths: list[Path]) -> Iterator[Path]:
 
 
 def report(home: Path, checked: list[Checked]) -> Iterator[str]:
-    """What was found in ``home``, line by line."""
+    """Describe the data in ``home``, line by line."""
     yield f"{home}: {', '.join(f'{c.domain} {len(c.images)} images' for c in checked)}"
     yield from _counts(checked)
     for domain in checked:

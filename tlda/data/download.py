@@ -1,4 +1,4 @@
-"""Where the files of a data set are found, and how they are fetched."""
+"""Find the files of a data set, or download them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Store:
 
     @property
     def folder(self) -> Path:
-        """Where a download goes."""
+        """The folder of downloads."""
         return self.root / "digits"
 
     def find(self, domain: str, *paths: str) -> Path:

@@ -33,7 +33,7 @@ DAMAGED = (
     *(OSError, EOFError, ValueError, LookupError, SyntaxError, TypeError, ArithmeticError, MemoryError, RuntimeError),
     *(struct.error, zlib.error, tarfile.TarError),
 )
-"""What readers raise where a file is damaged."""
+"""The errors that readers raise where a file is damaged."""
 
 TURNS = {
     2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90",

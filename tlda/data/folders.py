@@ -54,7 +54,7 @@ class Files:
     size: int
     turned: bool = True
     domains: Tensor | None = None
-    """Which of the pooled domains each file is of, (n,); None where there is one."""
+    """The number of the pooled domain of each file, (n,); None where there is one domain."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -63,7 +63,7 @@ class Files:
         return Sample(torch.stack([self.read(self.paths[row]) for row in rows.tolist()]), self.labels[rows], rows, self.domain(rows))
 
     def domain(self, rows: Tensor) -> Tensor:
-        """Which of the pooled domains ``rows`` are of."""
+        """The numbers of the pooled domains of ``rows``."""
         return ONE_DOMAIN if self.domains is None else self.domains[rows]
 
     def read(self, path: Path) -> Tensor:
@@ -152,7 +152,7 @@ class Folders(DomainPair):
     """
 
     layout: ClassVar[Layout] = Layout("Folders", places=("{}",))
-    """Where the images lie."""
+    """The folder of the images."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Which rows are held out, and which labels a method with few of them sees: drawn by the seed, and never a whole class."""
+"""Draw, by the seed, the rows to hold out and the few labels that a method sees; never a whole class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where sets of images keep their files: a folder a domain and a folder a class, or a list a domain with lines of ``PATH LABEL``."""
+"""Layouts of image files: one folder per domain and class, or one list per domain with lines of ``PATH LABEL``."""
 
 from __future__ import annotations
 

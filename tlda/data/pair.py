@@ -38,7 +38,7 @@ class Augment(Recorded, torch.nn.Module):
 
 
 class DomainPair(Recorded, LightningDataModule):
-    """A source and a target domain. A subclass says what they are in :meth:`load`, and what is learnt in :attr:`task`.
+    """A source and a target domain. A subclass gives them in :meth:`load`, and what is learnt in :attr:`task`.
 
     The target's test rows measure; where its distributor keeps none apart, all its rows do, as is usual, unless the
     method sees their labels: then a part held out of them does. The source's test rows, or a part held out of its training
@@ -48,9 +48,9 @@ class DomainPair(Recorded, LightningDataModule):
         batch_size: the rows of each domain in a batch of one process.
         steps: the batches of an epoch; by default one pass over the first domain of the batch.
         eval_batch_size: the rows of a batch where nothing is trained.
-        shots: the labels a class that a supervised setting may see of the target; null for all.
-        holdout: the share kept of the source for validation, and of a target whose labels are seen, where there are no test rows; of each
-            class at least one row stays to train on.
+        shots: the labels per class of the target that a supervised setting may see; null for all.
+        holdout: the fraction kept of the source for validation, and of a target whose labels are seen, where there are no test rows; at
+            least one row of each class stays to train on.
         augment: augmentations of the training batches, in order.
         num_workers: processes that read data from disk.
         translated: translations of the source that take the place of its images, or of a share of them.
@@ -94,7 +94,7 @@ class DomainPair(Recorded, LightningDataModule):
 
     @property
     def task(self) -> Task:
-        """What is learnt of a row, such as :class:`tlda.tasks.Classification` with the names of the classes; the same in both domains."""
+        """The task of both domains, such as :class:`tlda.tasks.Classification` with the names of the classes."""
         raise NotImplementedError
 
     def load(self) -> tuple[Domain, Domain]:
@@ -102,7 +102,7 @@ class DomainPair(Recorded, LightningDataModule):
         raise NotImplementedError
 
     def describe_row(self, row: int) -> str:
-        """What ``predict`` calls a row of the target: its file, or its number."""
+        """The name of a row of the target in the file of ``predict``: its path, or its number."""
         return str(row)
 
     @cached_property
@@ -153,7 +153,7 @@ class DomainPair(Recorded, LightningDataModule):
         return self._hold_out(mixed(self.loaded[0], self.translated, self.batch_size))
 
     def _lacking(self, domain: Domain) -> str:
-        """Which of the labels of the training rows are missing."""
+        """Name the training rows whose labels are missing."""
         unknown = (~self.task.known(domain.train.labels)).nonzero().flatten().tolist()
         if len(unknown) in (0, len(domain.train)):
             return "none"
@@ -181,7 +181,7 @@ class DomainPair(Recorded, LightningDataModule):
         return data.labels if self.task.label_names and self.task.one_row else torch.empty(0, dtype=torch.long)
 
     def labelled_part(self) -> tuple[Rows, Rows]:
-        """The rows of the target whose labels a supervised setting sees (``shots`` a class), and those that then measure it."""
+        """The rows of the target whose labels a supervised setting sees (``shots`` per class), and those that measure it."""
         target = self._hold_out(self.loaded[1])
         assert target.test is not None
         return self._few(target.train), target.test
@@ -210,7 +210,7 @@ class DomainPair(Recorded, LightningDataModule):
         return CombinedLoader(batch_type(*loaders), "min_size")
 
     def sampler(self, data: Any, steps: int, seed: int, rank: int, world_size: int) -> Steps:
-        """What chooses the rows of each training batch of ``data``."""
+        """Make the sampler that chooses the rows of each training batch of ``data``."""
         lengths = lengths_of(data)
         if lengths is None:
             return Steps(len(data), self.batch_size, steps, seed, rank, world_size)
@@ -248,7 +248,7 @@ class DomainPair(Recorded, LightningDataModule):
 
     @property
     def evaluation_rows(self) -> tuple[Rows, Rows]:
-        """What is measured: the source's held-out rows, and the target's test rows or all of them."""
+        """The measured rows: the source's held-out rows, and the target's test rows or all of them."""
         assert self.domains is not None
         source, target = self.domains
         assert source.test is not None
@@ -256,7 +256,7 @@ class DomainPair(Recorded, LightningDataModule):
 
     @property
     def places(self) -> list[Place]:
-        """What is measured, in the order of the evaluation loaders."""
+        """The measured places, in the order of the evaluation loaders."""
         names = (domain.name for domain in self.loaded)
         return [Place(n, role, rows) for n, role, rows in zip(names, ROLES, self.evaluation_rows, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Which rows make up each batch: a function of the seed and the epoch alone."""
+"""Samplers: the rows of each batch are a function of seed and epoch alone."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tlda.errors import UserError
 from tlda.tasks import Classification, Task
 
 PLACES = ("features/surf/{}.mat", "surf/{}.mat", "{}.mat", "{}_SURF_L10.mat")
-"""Where the file of a domain lies within the folder of the data set."""
+"""The file of each domain within the folder of the data set."""
 
 
 class OfficeCaltech10SURF(DomainPair):

@@ -15,7 +15,7 @@ Variant = Literal["stepwise", "hard"]
 
 
 def adaptive_feature_norm(features: Tensor, variant: Variant = "stepwise", delta: float = 1.0, radius: float = 25.0) -> Tensor:
-    """Features of larger norm transfer better, so their norms are made to grow (Xu et al., ICCV 2019, sec. 3).
+    """Make the norms of features grow, as features of larger norm transfer better (Xu et al., ICCV 2019, sec. 3).
 
     Args:
         features: (n, d).

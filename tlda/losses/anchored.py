@@ -1,4 +1,4 @@
-"""What holds a network near where a fit began."""
+"""The base of losses that keep a network near its initial weights."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Loss(Recorded, nn.Module):
         raise NotImplementedError
 
     def term(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
-        """What is added to the objective, at the precision that the loss asks for."""
+        """The term of the objective, at the precision that the loss asks for."""
         if self.mixed_precision:
             return self.weigh(self(batch, source, target, progress))
         with torch.autocast(source.features.device.type, enabled=False):

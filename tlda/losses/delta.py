@@ -15,13 +15,13 @@ from tlda.nn.numerics import full_precision
 
 
 def delta(maps: Sequence[Tensor], start: Sequence[Tensor]) -> Tensor:
-    """Half the squared distance of feature maps from those of the start network, a row (DELTA; Li et al., ICLR 2019).
+    """Half the squared distance per row of feature maps from those of the start network (DELTA; Li et al., ICLR 2019).
 
-    The mean over the rows and over the places of a map, the sum over its channels and over the maps. All channels count alike:
+    The mean over the rows and over the positions of a map, the sum over its channels and over the maps. All channels count alike:
     it is the paper's variant without attention.
 
     Args:
-        maps: features (n, d), images (n, channels, h, w) or tokens (n, places, d) of the network that learns, a layer each.
+        maps: features (n, d), images (n, channels, h, w) or tokens (n, positions, d) of the network that learns, a layer each.
         start: those of the network that it started from.
 
     Example:

@@ -15,10 +15,10 @@ from tlda.optim import ramp
 
 
 def domain_adversarial(source: Tensor, target: Tensor, source_weight: Tensor | None = None, target_weight: Tensor | None = None) -> Tensor:
-    """The critic's binary cross-entropy, the mean of both domains (Ganin et al., JMLR 2016, eq. 9).
+    """The domain discriminator's binary cross-entropy, the mean over both domains (Ganin et al., JMLR 2016, eq. 9).
 
     Args:
-        source: the critic's logits of "source" on source features, (n,) or (n, 1).
+        source: the discriminator's logits of "source" on source features, (n,) or (n, 1).
         target: the same on target features, (m,) or (m, 1).
         source_weight: a weight per source example, (n,); normalised to a mean of 1 (Long et al., NeurIPS 2018, eq. 8).
         target_weight: a weight per target example, (m,); the same.
@@ -49,15 +49,15 @@ def entropy_weight(logits: Tensor) -> Tensor:
 
 
 class DomainAdversarial(Loss):
-    """A critic tells the domains apart; the reversed gradient makes the features hide them (Ganin et al., JMLR 2016).
+    """Train a domain discriminator; its reversed gradient makes features that hide the domain (Ganin et al., JMLR 2016).
 
-    The reversed gradient is scaled by ``trade_off`` and by the ramp of the run's progress. The critic's own loss is
+    The reversed gradient is scaled by ``trade_off`` and by the ramp of the run's progress. The discriminator's own loss is
     scaled by neither, so that it learns from the first step on.
 
     Args:
         trade_off: the coefficient of the reversed gradient at full ramp.
-        hidden: the width of the critic's two hidden layers.
-        dropout: the critic's dropout.
+        hidden: the width of the domain discriminator's two hidden layers.
+        dropout: the domain discriminator's dropout.
         gamma: the steepness of the ramp.
     """
 
@@ -72,7 +72,7 @@ class DomainAdversarial(Loss):
         self.critic: nn.Module = critic(num_features, self.hidden, self.dropout)
 
     def critic_inputs(self, source: Output, target: Output) -> Tensor:
-        """What the critic sees, (n + m, inputs), source first."""
+        """The inputs of the domain discriminator, (n + m, inputs), source first."""
         return torch.cat((source.features, target.features))
 
     def weights(self, source: Output, target: Output) -> tuple[Tensor, Tensor] | tuple[None, None]:
@@ -89,12 +89,12 @@ class DomainAdversarial(Loss):
 
 
 class ConditionalAdversarial(DomainAdversarial):
-    """The critic sees features x predictions, so that it aligns the classes too (Long et al., NeurIPS 2018, eq. 4-8).
+    """Train a domain discriminator on features x predictions, so that classes are aligned too (Long et al., NeurIPS 2018, eq. 4-8).
 
     Args:
         trade_off: the coefficient of the reversed gradient at full ramp.
-        hidden: the width of the critic's two hidden layers.
-        dropout: the critic's dropout.
+        hidden: the width of the domain discriminator's two hidden layers.
+        dropout: the domain discriminator's dropout.
         gamma: the steepness of the ramp.
         entropy: weigh certain examples more (CDAN+E).
         max_features: above this many products, a random projection of that size takes their place.

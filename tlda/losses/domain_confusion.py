@@ -16,10 +16,10 @@ from tlda.nn.numerics import full_precision, log_probabilities
 
 
 def domain_confusion(logits: Tensor) -> Tensor:
-    """The cross-entropy of the critic's prediction to a uniform one, least where it cannot tell (Tzeng et al., ICCV 2015, eq. 4).
+    """The cross-entropy of the domain discriminator to a uniform prediction (Tzeng et al., ICCV 2015, eq. 4).
 
     Args:
-        logits: the critic's logits of each domain, (n, domains), or of one of two, (n,) or (n, 1).
+        logits: the discriminator's logits of each domain, (n, domains), or of one of two, (n,) or (n, 1).
 
     Example:
         >>> logits = torch.zeros(3, 2)
@@ -32,14 +32,14 @@ def domain_confusion(logits: Tensor) -> Tensor:
 
 
 class DomainConfusion(Loss):
-    """A critic learns to tell the domains apart; the features make its prediction uniform (Tzeng et al., ICCV 2015, eq. 3-6).
+    """Train a domain discriminator, and features that make its prediction uniform (Tzeng et al., ICCV 2015, eq. 3-6).
 
-    The critic learns by :func:`tlda.losses.domain_adversarial`, unscaled, on features that get no gradient from it; ``trade_off``
+    The discriminator learns by :func:`tlda.losses.domain_adversarial`, unscaled, on features that get no gradient from it; ``trade_off``
     times :func:`domain_confusion` reaches the features alone. Both take one step at a time, as in the paper's alternation.
 
     Args:
         trade_off: the weight of the confusion.
-        hidden: the width of the critic's two hidden layers.
+        hidden: the width of the domain discriminator's two hidden layers.
     """
 
     mixed_precision: ClassVar[bool] = True

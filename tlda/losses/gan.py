@@ -1,4 +1,4 @@
-"""What generators and their critics minimise."""
+"""Losses of generators and their critics."""
 
 from __future__ import annotations
 

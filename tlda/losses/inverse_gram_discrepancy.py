@@ -24,13 +24,13 @@ def inverse_gram_discrepancy(source: Tensor, target: Tensor, threshold: float = 
     """Compare the pseudo-inverses of the domains' Gram matrices, and their leading eigenvalues (Nejjar et al., CVPR 2023).
 
     A Gram matrix is that of the features with a column of ones for the intercept. ``k`` leading eigenvalues are kept in both domains, the
-    larger number of the two, counted as the authors' code does: one fewer than there are eigenvalues up to which the share of the sum is
+    larger number of the two, counted as the authors' code does: one fewer than there are eigenvalues up to which the fraction of the sum is
     at most the threshold, and at least one. Unlike there, the gradient is that of the kept part, also where the others are not zero.
 
     Args:
         source: features, (n, d).
         target: features, (m, d).
-        threshold: the share of the sum of the eigenvalues, 0 to 1.
+        threshold: the fraction of the sum of the eigenvalues, 0 to 1.
 
     Returns:
         the angle, ``mean(1 - cos)`` over the d + 1 columns, and the scale, the Euclidean distance of the ``k`` eigenvalues over ``k``.
@@ -61,7 +61,7 @@ def _inverse(values: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _count(values: Tensor, threshold: float) -> int:
-    """How many eigenvalues, the squares of descending singular ``values``, are kept at a ``threshold``."""
+    """Count the eigenvalues, squares of descending singular ``values``, that are kept at a ``threshold``."""
     eigenvalues = values.detach().square()
     shares = eigenvalues.cumsum(0) / eigenvalues.sum()
     return max(1, int((shares <= threshold).sum()) - 1)
@@ -74,7 +74,7 @@ class DAREGRAM(Loss):
         trade_off: the weight of the term.
         angle: the weight of the cosines of the inverse matrices within it.
         scale: the weight of the distance of the eigenvalues within it.
-        threshold: the share of the sum of the eigenvalues that decides how many are kept.
+        threshold: the fraction of the sum of the eigenvalues that decides how many are kept.
     """
 
     compares_domains: ClassVar[bool] = True

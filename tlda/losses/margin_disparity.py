@@ -16,7 +16,7 @@ from tlda.optim import ramp
 
 
 def margin_disparity(source: Tensor, source_adversary: Tensor, target: Tensor, target_adversary: Tensor, margin: float = 4.0) -> Tensor:
-    """How far an adversary can leave the classifier on the target while it follows it on the source (Zhang et al., ICML 2019, sec. 4).
+    """The disparity of classifier and adversary on the target, less that on the source (Zhang et al., ICML 2019, sec. 4).
 
     The adversary maximises it, the features minimise it: ``E_target log(1 - p') + margin * E_source log p'``, where p' is
     the adversary's probability of the class that the classifier predicts.

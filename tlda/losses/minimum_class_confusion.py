@@ -16,7 +16,7 @@ TINY = 1e-12
 
 
 def minimum_class_confusion(logits: Tensor, temperature: float = 2.5) -> Tensor:
-    """How often one prediction holds two classes at once, weighted by certainty (Jin et al., ECCV 2020, sec. 3).
+    """The confusion of pairs of classes within predictions, weighted by certainty (Jin et al., ECCV 2020, sec. 3).
 
     Args:
         logits: (n, c).

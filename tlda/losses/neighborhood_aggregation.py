@@ -70,7 +70,7 @@ def sharpened(logits: Tensor, temperature: float = 0.5) -> Tensor:
 
 
 class MemoryBank(nn.Module):
-    """What a network last said of each row of a data set; a part of the checkpoint, so that a resumed run goes on with it.
+    """The latest features and predictions of each row of a data set; part of the checkpoint, so that a resumed run continues.
 
     A new bank has no rows; it takes the number of rows of the checkpoint that is loaded into it. The features are in
     bfloat16: half the memory and a third of the time of float32, and unlike float16 it is fast on a processor.

@@ -17,7 +17,7 @@ def pseudo_label(logits: Tensor, threshold: float = 0.0, labels_from: Tensor | N
     """The cross-entropy, in nats, of predictions to the likeliest class of their own, or of another view's (Lee, 2013, eq. 15).
 
     The mean is over all rows, of which those below the threshold count 0 (Sohn et al., NeurIPS 2020, eq. 4): the term grows
-    with the share that passes. The labels carry no gradient.
+    with the fraction that passes. The labels carry no gradient.
 
     Args:
         logits: (n, c).
@@ -52,7 +52,7 @@ class PseudoLabel(Loss):
     Args:
         trade_off: the weight of the term at full ramp; the paper's alpha_f.
         threshold: the probability from which a row counts; the paper has none.
-        start: the share of the run at which the ramp leaves 0.
+        start: the fraction of the run at which the ramp leaves 0.
         end: the share of the run at which it is full.
     """
 

@@ -19,7 +19,7 @@ def vat(
     xi: float = 1e-2,
     power_iterations: int = 1,
 ) -> Tensor:
-    """How far the predictions change under the worst small perturbation, the mean KL in nats (Miyato et al., TPAMI 2018, sec. 3.2-3.3).
+    """The change of predictions under the worst small perturbation, as mean KL in nats (Miyato et al., TPAMI 2018, sec. 3.2-3.3).
 
     BatchNorm's running statistics are the caller's matter: ``model`` is called ``power_iterations + 1`` times on perturbed
     inputs, each of which they would count. Dropout is best off, so that only the perturbation makes a difference.

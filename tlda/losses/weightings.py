@@ -1,4 +1,4 @@
-"""How the losses of several tasks become one: each weighting is a small class.
+"""Weightings of the losses of several tasks, one small class each.
 
 Most weigh the losses. Those that look at the tasks' gradients on the shared parameters weigh these instead: every combined gradient of the
 field lies in the span of the tasks' own, so the table of their dot products is all that such a weighting needs.
@@ -39,7 +39,7 @@ class Weighting(Recorded, nn.Module):
         """See the losses (t,) of a step, without gradient, the same in every process, before they are weighted."""
 
     def coefficients(self, products: Tensor, losses: Tensor) -> Tensor:
-        """What multiplies each task's gradient on the shared parameters, (t,), given all dot products (t, t) and losses (t,)."""
+        """The factor of each task's gradient on the shared parameters, (t,), given all dot products (t, t) and losses (t,)."""
         return torch.ones_like(losses)
 
     def end_epoch(self) -> None:

@@ -14,12 +14,12 @@ from tlda.optim import GanAdam, Optim
 
 
 class ADDA(ManualMethod):
-    """Train on the source; then a target network learns to pass for it before a critic, under the same head (Tzeng et al., CVPR 2017).
+    """Train on the source; then train a target network to fool a domain discriminator, under the same head (Tzeng et al., CVPR 2017).
 
     Args:
-        pretrain: the share of the run spent on the source; 0 where ``init_from`` names a pretrained checkpoint.
-        gan: the optimizer of the target network and the critic after that share; :class:`GanAdam`, the authors', where none is given.
-        hidden: the width of the critic's hidden layers.
+        pretrain: the fraction of the run spent on the source; 0 where ``init_from`` names a pretrained checkpoint.
+        gan: the optimizer of the target network and the domain discriminator after it; :class:`GanAdam`, the authors', where none is given.
+        hidden: the width of the domain discriminator's hidden layers.
     """
 
     def __init__(self, *, pretrain: float = 0.5, gan: Optim | None = None, hidden: int = 500, **kwargs: Any) -> None:

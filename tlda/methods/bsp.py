@@ -9,7 +9,7 @@ from tlda.methods.cdan import CDAN
 class BSP(CDAN):
     """CDAN with a penalty on the largest singular values of the features (Chen et al., ICML 2019).
 
-    The authors add it to CDAN+E (``entropy: true``) with dropout in the critic.
+    The authors add it to CDAN+E (``entropy: true``) with dropout in the domain discriminator.
 
     Args:
         penalty: the weight of the penalty.

@@ -11,7 +11,7 @@ class CDAN(Method):
 
     Args:
         trade_off: the coefficient of the reversed gradient at full ramp.
-        hidden: the width of the critic's hidden layers (500 in the authors' digit experiments).
+        hidden: the width of the domain discriminator's hidden layers (500 in the authors' digit experiments).
         entropy: weigh certain examples more: CDAN+E.
     """
 

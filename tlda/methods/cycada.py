@@ -20,10 +20,10 @@ class CyCADA(CycleGAN):
 
     Args:
         semantic: the weight of the classes' consistency (eq. 4).
-        pixel: the share of the run at which the second stage begins; 1 for none.
+        pixel: the fraction of the run at which the second stage begins; 1 for none.
         trade_off: the coefficient of the reversed gradient in the second stage, at full ramp; the ramp is over the whole run, so that
             the second stage begins near it.
-        hidden: the width of the critic's hidden layers.
+        hidden: the width of the domain discriminator's hidden layers.
     """
 
     def __init__(self, *, semantic: float = 1.0, pixel: float = 0.6, trade_off: float = 1.0, hidden: int = 500, **kwargs: Any) -> None:

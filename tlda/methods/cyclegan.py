@@ -15,7 +15,7 @@ class CycleGAN(ManualMethod):
 
     Args:
         translator: generators, critics and their losses; :class:`Translator` where none is given.
-        pretrain: the share of the run in which the classifier learns the source as it is, before it judges; 0 where ``init_from`` did so.
+        pretrain: the fraction of the run in which the classifier learns the untranslated source; 0 where ``init_from`` did so.
         gan: the optimizer of generators and critics; :class:`GanAdam` where none is given.
     """
 
@@ -45,7 +45,7 @@ class CycleGAN(ManualMethod):
         self.step(self.objective(batch, *self.forward_pair(batch)), classifier)
 
     def translation_terms(self, made: Made) -> dict[str, Tensor]:
-        """What the generators minimise."""
+        """The loss of the generators."""
         return self.translator.generator_terms(made)
 
     def forward_pair(self, batch: Any) -> tuple[Output, Output]:

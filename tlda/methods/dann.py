@@ -11,7 +11,7 @@ class DANN(Method):
 
     Args:
         trade_off: the coefficient of the reversed gradient at full ramp.
-        hidden: the width of the critic's hidden layers.
+        hidden: the width of the domain discriminator's hidden layers.
     """
 
     def __init__(self, *, trade_off: float = 1.0, hidden: int = 1024, **kwargs: Any) -> None:

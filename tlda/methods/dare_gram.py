@@ -13,7 +13,7 @@ class DAREGRAM(Method):
         trade_off: the weight of both.
         angle: the weight of the cosines of the inverse matrices within it.
         scale: the weight of the distance of the eigenvalues within it.
-        threshold: the share of the sum of the eigenvalues that decides how many are kept.
+        threshold: the fraction of the sum of the eigenvalues that decides how many are kept.
     """
 
     def __init__(

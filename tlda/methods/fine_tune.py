@@ -9,10 +9,10 @@ from tlda.method import Method
 
 
 class FineTune(Method):
-    """Train on the source for a share of the run, then go on with the labelled part of the target (``--data.shots``).
+    """Train on the source for a fraction of the run, then on the labelled part of the target (``--data.shots``).
 
     Args:
-        pretrain: the share of the run spent on the source; with 0 there is none, for a backbone that is pretrained, or ``init_from``.
+        pretrain: the fraction of the run spent on the source; with 0 there is none, for a backbone that is pretrained, or ``init_from``.
     """
 
     one_domain: ClassVar[bool] = True

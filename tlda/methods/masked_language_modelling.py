@@ -15,11 +15,11 @@ from tlda.training.checkpoint import forget
 class MLM(Method):
     """Masked-language modelling on the target's texts, and the source's: a start for any other method, by its ``init_from``.
 
-    A share of the tokens is masked, and the encoder learns to tell them (Devlin et al., NAACL 2019), of the target's texts before the task
-    (Gururangan et al., ACL 2020). Neither head nor bottleneck is trained: a test measures chance, and other methods make their own.
+    A fraction of the tokens is masked, and the encoder learns to predict them (Devlin et al., NAACL 2019), on the target's texts before the
+    task (Gururangan et al., ACL 2020). Neither head nor bottleneck is trained: a test measures chance, and other methods make their own.
 
     Args:
-        share: the share of the tokens that are told.
+        share: the fraction of the tokens to predict.
         source: whether the source's texts are trained on too; no label is seen of either.
     """
 

@@ -54,5 +54,5 @@ class MCD(ManualMethod):
         return self.task_loss(first, batch.source.y) + self.task_loss(second, batch.source.y)
 
     def discrepancy(self, features: Tensor) -> Tensor:
-        """How far the heads disagree on the target's features (n, d)."""
+        """The disagreement of the heads on the target's features (n, d)."""
         return classifier_discrepancy(*self.head.both(features))

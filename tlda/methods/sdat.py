@@ -15,14 +15,14 @@ from tlda.optim import ascended
 class SDAT(ManualMethod):
     """CDAN+E at a smooth minimum of the task loss, by sharpness-aware steps on that loss alone (Rangwani et al., ICML 2022).
 
-    As in the authors' code, the weights of the network (not the critic's) are moved up the gradient of the task loss, the
+    As in the authors' code, the weights of the network (not the discriminator's) are moved up the gradient of the task loss, the
     gradients of task and domain loss are both taken there, and the step is made from where the weights were. As they do not,
     BatchNorm counts a batch once, at the weights themselves, and both gradients share their dropout.
 
     Args:
         rho: the length of the move up, in the L2 norm of all weights together; 0.02 in most of the authors' runs.
         trade_off: the coefficient of the reversed gradient at full ramp.
-        hidden: the width of the critic's hidden layers.
+        hidden: the width of the domain discriminator's hidden layers.
         entropy: weigh certain examples more, as in CDAN+E; the commands that the authors published do not.
     """
 

@@ -15,8 +15,8 @@ class SourceOnly(Method):
     With ``plus``, it becomes the method that those losses make.
 
     Args:
-        label_smoothing: the share of a label that goes to all classes alike (Szegedy et al., CVPR 2016, sec. 7), as SHOT's source stage
-            has it, with 0.1; None for none.
+        label_smoothing: the fraction of a label that is spread over all classes (Szegedy et al., CVPR 2016, sec. 7), 0.1 in SHOT's
+            source stage; None for no smoothing.
     """
 
     def __init__(self, *, label_smoothing: float | None = None, **kwargs: Any) -> None:

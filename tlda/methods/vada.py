@@ -54,7 +54,7 @@ class VADA(Method):
         return terms | vats | {"target_vat": self.target_trade_off * self.sensitivity(batch.target.x)}
 
     def sensitivity(self, x: Tensor) -> Tensor:
-        """How far the worst small perturbation of images (n, c, h, w) changes the predictions, in nats (eq. 7)."""
+        """The change of predictions under the worst small perturbation of images (n, c, h, w), in nats (eq. 7)."""
         # At single precision: in bf16 the step that finds the direction is lost, a cosine of 0.1 with the true one on LeNet.
         with without_noise(self), without_statistics(self), torch.autocast(x.device.type, enabled=False):
             return vat(lambda images: self(images).logits, x, radius=self.perturbation * x[0].numel() ** 0.5)

@@ -16,7 +16,9 @@ from tlda.tasks.place import Place
 
 
 class Task(ABC):
-    """What is learnt: the head, the loss, the metrics and the answers of a row. It owns no data, no optimizer, no trainer and no loop.
+    """A task declares what is learnt: the head, the loss, the metrics and the answers of a row.
+
+    It owns no data, no optimizer, no trainer and no loop.
 
     A subclass is a dataclass of plain options, so that a checkpoint carries it. The data make it (:attr:`tlda.data.DomainPair.task`).
     """
@@ -28,7 +30,7 @@ class Task(ABC):
     """Whether an input makes one row of features and logits; a text whose words or positions are asked makes many."""
 
     reads: ClassVar[Literal["rows", "maps"]] = "rows"
-    """What of the backbone the head takes."""
+    """The output of the backbone that the head takes."""
 
     classes: Sequence[str] = ()
     """The names of the classes of a row; empty where a row has none."""
@@ -40,7 +42,7 @@ class Task(ABC):
 
     @property
     def outputs(self) -> Sequence[str]:
-        """The names of what the head tells: by default those of the labels."""
+        """The names of the head's outputs: by default those of the labels."""
         return self.label_names
 
     @property
@@ -65,11 +67,11 @@ class Task(ABC):
         """The columns that ``predict`` writes, by name, with one value per row."""
 
     def known(self, y: Tensor) -> Tensor:
-        """Which rows have a label, a boolean per row."""
+        """Mark the rows that have a label, a boolean per row."""
         return y >= 0
 
     def risk(self, logits: Tensor, y: Tensor) -> Tensor:
-        """The loss of each row, (r,): what importance weighting weights."""
+        """The loss of each row, (r,), which importance weighting weights."""
         return torch.stack([self.loss(row[None], label[None]) for row, label in zip(logits, y, strict=True)])
 
     def arrange(self, logits: Tensor, x: Any) -> Tensor:

@@ -26,7 +26,7 @@ SCORES: Mapping[str, Callable[[Sequence[str]], Metric]] = {
 
 @dataclass
 class Classification(Task):
-    """One of ``classes`` per row; a label of -1 is none.
+    """One of ``classes`` per row; a label of -1 is missing.
 
     Args:
         classes: the names of the classes, at least two.

@@ -1,4 +1,4 @@
-"""Masked-language modelling: which tokens are masked, and the layer that tells them."""
+"""Masked-language modelling: which tokens are masked, and the layer that predicts them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Masking:
 
     Args:
         backbone: a Text, whose tokenizer has a mask.
-        share: the share of the tokens that are chosen, but for those that are marks and no words.
+        share: the fraction of the tokens to predict, special tokens apart.
 
     Raises:
-        UserError: another backbone; a share outside 0..1; a tokenizer without a mask.
+        UserError: another backbone; a fraction outside 0..1; a tokenizer without a mask.
     """
 
     def __init__(self, backbone: Backbone, share: float) -> None:
@@ -40,7 +40,7 @@ class Masking:
         self.marks = torch.tensor([PAD, *marks])
 
     def __call__(self, ids: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """The token ids (n, l) as the encoder sees them, and which of them it has to tell, (n, l)."""
+        """The token ids (n, l) as the encoder sees them, and a mask (n, l) of those to predict."""
         # Drawn on the processor, whose generator is the one that a resumed run sets anew.
         drawn, kind = (torch.rand(ids.shape, generator=generator).to(ids.device) for _ in range(2))
         others = torch.randint(self.size, ids.shape, generator=generator).to(ids.device)

@@ -1,4 +1,4 @@
-"""What every run measures: the metrics of the task at each place, the confusion on the target, and the label-free validators."""
+"""The metrics of every run: those of the task at each place, the confusion on the target, and the label-free validators."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Measures(nn.Module):
 
     @property
     def first(self) -> Part:
-        """The measures of the first task: the one that there is, unless there are several."""
+        """The metrics of the first task, or of the only one."""
         part: Part = self.parts[0]
         return part
 

@@ -1,4 +1,4 @@
-"""Where a run is measured."""
+"""Places: the sets of rows that a run measures."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tlda.tasks.place import Place
 
 @dataclass
 class Regression(Task):
-    """The numbers ``names`` per row; a label that is NaN is none, in each number by itself.
+    """The numbers ``names`` per row; NaN is a missing label, in each number by itself.
 
     Head and loss work in units of ``scales`` around ``centres``; metrics and answers are in the unit of the labels.
 

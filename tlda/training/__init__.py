@@ -1,1 +1,1 @@
-"""What a method asks of its trainer, and what surrounds a run: checkpoints, seeds, loggers, predictions."""
+"""Trainers and all around a run: checkpoints, seeds, loggers, predictions."""

@@ -1,4 +1,4 @@
-"""What may stand beside a method in a trainer: what would not do what it says is refused before anything is trained."""
+"""Refuse, before training, callbacks and trainer options that would not do what they say."""
 
 from __future__ import annotations
 

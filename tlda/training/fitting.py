@@ -1,4 +1,4 @@
-"""What must fit together before anything is trained: a method, its losses, its task and the data."""
+"""Checks before training: a method, its losses, its task and the data must fit together."""
 
 from __future__ import annotations
 

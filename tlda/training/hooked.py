@@ -1,4 +1,4 @@
-"""What a method does when Lightning calls: checks before a run, the schedule of each step, and what a checkpoint keeps."""
+"""The hooks that Lightning calls: checks before a run, the schedule of each step, and what a checkpoint keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a method is asked and measured: validation, test and prediction."""
+"""The steps of validation, test and prediction, which all methods share."""
 
 from __future__ import annotations
 

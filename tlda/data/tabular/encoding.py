@@ -16,7 +16,7 @@ from tlda.data.tabular.sheets import Sheet
 from tlda.errors import UserError, near
 
 MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
-"""What is no value in any column, in small letters."""
+"""The texts that mean a missing value in any column, in small letters."""
 
 Floats = NDArray[np.float64]
 Standardise = Literal["source", "each", "none"]

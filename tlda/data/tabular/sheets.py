@@ -13,7 +13,7 @@ from tlda.data.text.reading import read_bytes
 from tlda.errors import UserError, near
 
 SEPARATORS = (",", ";", "\t", "|")
-"""What may stand between the fields of a CSV: the one that its header has most of."""
+"""The possible separators of a CSV: the one that its header has most of is taken."""
 
 
 @dataclass(frozen=True)

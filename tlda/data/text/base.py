@@ -1,4 +1,4 @@
-"""What the data of texts share: whose tokenizer, how long a text may be, and which metrics."""
+"""The base of data sets of texts: tokenizer, maximal length and metrics."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Reviews(Labelled):
 
     @property
     def folder(self) -> Path:
-        """Where the files are."""
+        """The folder of the files."""
         return Path(self.root) if self.root else data_path(None, "fdu_mtl")
 
     def _records(self, names: str, part: str) -> list[Record]:

@@ -58,7 +58,7 @@ class Tagging(TextPair):
 
     @cached_property
     def folder(self) -> Path:
-        """Where the files are."""
+        """The folder of the files."""
         return data_path(None, self.root)
 
     @cached_property

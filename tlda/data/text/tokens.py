@@ -39,7 +39,7 @@ class Texts:
 
     @cached_property
     def starts(self) -> Tensor:
-        """Where each text starts, (n,)."""
+        """The position at which each text starts, (n,)."""
         return torch.cat((self.ends.new_zeros(1), self.ends[:-1]))
 
     @cached_property
