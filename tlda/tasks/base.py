@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,7 @@ from tlda.tasks.place import Place
 
 
 class Task(ABC):
-    """A task declares what is learnt: the head, the loss, the metrics and the answers of a row.
-
-    It owns no data, no optimizer, no trainer and no loop.
+    """A task declares the head, loss, metrics and answers of a row; it owns no data, no optimizer, no trainer and no loop.
 
     A subclass is a dataclass of plain options, so that a checkpoint carries it. The data make it (:attr:`tlda.data.DomainPair.task`).
     """
@@ -28,9 +26,6 @@ class Task(ABC):
 
     one_row: ClassVar[bool] = True
     """Whether an input makes one row of features and logits; a text whose words or positions are asked makes many."""
-
-    reads: ClassVar[Literal["rows", "maps"]] = "rows"
-    """The output of the backbone that the head takes."""
 
     classes: Sequence[str] = ()
     """The names of the classes of a row; empty where a row has none."""
