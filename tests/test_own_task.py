@@ -18,6 +18,7 @@ from tests.test_bench import Here
 from tlda.batch import Output, Sample
 from tlda.bench import launch
 from tlda.tasks import Place, Task
+from tlda.tasks.measures import counted
 
 EXAMPLES = Path(__file__).parent / "examples"
 SHORT = ["--trainer.precision=32", "--trainer.enable_progress_bar=false"]
@@ -59,8 +60,8 @@ def test_its_loss_and_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     assert task.loss(logits, labels).item() == pytest.approx((first + second) / 2)
     assert task.risk(logits, labels).tolist() == pytest.approx([first, second, 0.0])
     metric = task.metrics(Place("north", "source"))["mae"]
-    _, counted = task.counted(Output(logits, logits), Sample(logits, labels, torch.arange(3), torch.zeros(3)))
-    metric.update(logits[:2], counted)
+    _, known = counted(task, Output(logits, logits), Sample(logits, labels, torch.arange(3), torch.zeros(3)))
+    metric.update(logits[:2], known)
     assert metric.compute().item() == 0.5  # the second row is one level too low
     assert task.head(4)(torch.ones(5, 4)).shape == (5, 2)
 
