@@ -15,7 +15,8 @@ from tlda.errors import UserError
 from tlda.losses import MCC, CoTuning
 from tlda.methods import DANN, MCD, SHOT, DeepCORAL, SourceOnly
 from tlda.tasks import Classification, MultiLabel, Regression, Several, Spans, Task, Words
-from tlda.tasks.base import SOURCE_AND_TARGET
+from tlda.tasks.measures import counted
+from tlda.tasks.place import SOURCE_AND_TARGET
 from tlda.training.checkpoint import task_from
 
 TASKS: dict[str, Task] = {
@@ -73,7 +74,7 @@ def test_regression_works_in_units_of_the_labels() -> None:
     torch.testing.assert_close(gradient, torch.where(known, 2 * (logits - scaled) / known.sum(), 0.0).detach())
     assert task.known(y).tolist() == [True, True, True, True, False, True]
     assert task.loss(logits, torch.full((6, 2), math.nan)) == 0
-    output, rows = task.counted(Output(torch.zeros(6, 1), logits.detach()), sample(y))
+    output, rows = counted(task, Output(torch.zeros(6, 1), logits.detach()), sample(y))
     metrics = task.metrics(SOURCE_AND_TARGET[1])
     for part in (slice(0, 2), slice(2, 5)):
         for metric in metrics.values():

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 
-from tlda.batch import Output, Sample
+from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.inputs import arranged
 from tlda.metrics.answers import AnswerScore, exact_match, token_f1
@@ -43,8 +44,9 @@ class Spans(Task):
             raise UserError("answers are measured against texts, which loaders do not have: give the trainer the data, such as Questions")
         return {"exact_match": AnswerScore(exact_match, key), "f1": AnswerScore(token_f1, key)}
 
-    def counted(self, output: Output, batch: Sample) -> tuple[Output, Sample]:
-        return output, batch  # a question whose answer is cut off counts too, and none answers it
+    def known(self, y: Tensor) -> Tensor:
+        # A question whose answer is cut off, at -1, counts too, and nothing answers it.
+        return torch.ones_like(y, dtype=torch.bool)
 
     def answers(self, output: Output, x: Any) -> dict[str, Sequence[object]]:
         raise UserError("predict writes one answer per row, and an answer is a span of a text: measure answers with `tlda test`")
