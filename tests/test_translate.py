@@ -20,7 +20,7 @@ from tests.toy import Toy
 from tlda.bench.cell import run_cell
 from tlda.bench.results import left_out
 from tlda.bench.table import load_table
-from tlda.config.build import build, load
+from tlda.config.build import build, load, translate_checkpoint
 from tlda.data.translated import MANIFEST, PROTOCOL, Mixed, Translated, hash_of, read_splits
 from tlda.errors import UserError
 from tlda.report.of_translation import IMAGES, translation_grid, translator_of
@@ -67,7 +67,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def translated(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
     folder = tmp_path_factory.mktemp("translated")
-    assert tlda.translation.translate.translate_checkpoint(checkpoint, folder, {}) == 300
+    assert translate_checkpoint(checkpoint, folder, {}) == 300
     return folder
 
 
@@ -111,12 +111,12 @@ def test_a_killed_translation_goes_on(checkpoint: Path, translated: Path, tmp_pa
 
     monkeypatch.setattr(tlda.translation.translate, "png", killed)
     with pytest.raises(KeyboardInterrupt):
-        tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path, {})
+        translate_checkpoint(checkpoint, tmp_path, {})
     assert len(contents(tmp_path)) == 271
     with pytest.raises(UserError, match="unfinished"):
         train(tmp_path)
     monkeypatch.setattr(tlda.translation.translate, "png", lambda image: made.append(1) or whole(image))
-    tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path, {})
+    translate_checkpoint(checkpoint, tmp_path, {})
     assert made.count(1) == 30, "what is there is not made again"
     assert contents(tmp_path) == contents(translated)
 
@@ -138,11 +138,11 @@ def test_a_full_disk_leaves_no_half_of_a_manifest_or_an_image(checkpoint: Path, 
         if limit == 60:
             (tmp_path / PROTOCOL).write_bytes((translated / PROTOCOL).read_bytes())
         with files_of_at_most(limit), pytest.raises(UserError, match=r"cannot write .*free space there, and run the same command again"):
-            tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path, {})
+            translate_checkpoint(checkpoint, tmp_path, {})
         assert not (tmp_path / MANIFEST).exists()
         assert not list(tmp_path.rglob("*.partial"))
         assert all(wanted[name] == data for name, data in contents(tmp_path).items()), "what is there is whole"
-    tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path, {})
+    translate_checkpoint(checkpoint, tmp_path, {})
     assert contents(tmp_path) == wanted
 
 
@@ -227,7 +227,7 @@ def test_a_wrong_folder_or_a_damaged_image_is_named(translated: Path, checkpoint
     (tmp_path / "newer" / PROTOCOL).write_text('{"version": 2}')
     with pytest.raises(UserError, match="newer has version 2 of the layout, and this is version 1"):
         train(tmp_path / "newer")
-    tlda.translation.translate.translate_checkpoint(checkpoint, tmp_path / "copy", {})
+    translate_checkpoint(checkpoint, tmp_path / "copy", {})
     image = next((tmp_path / "copy" / "train").rglob("*7.png"))
     image.write_bytes(image.read_bytes()[:-5] + b"wrong")
     with pytest.raises(UserError, match=rf"{image.name} cannot be read \(its hash is not the manifest's\)"):
@@ -344,6 +344,8 @@ def test_a_result_of_another_stage_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     filled = {**cell.resolved, "data": {**cell.resolved["data"], "init_args": {**cell.resolved["data"]["init_args"]}}}
     filled["data"]["init_args"]["translated"] = {"folder": "cyclegan-hf-0", "share": 1.0}
-    (tmp_path / "results" / f"{cell.name}.json").write_text(json.dumps({"key": "old", "config": filled}))
+    named = {"method": cell.method, "task": cell.task, "seed": cell.seed, "sees": ["source"], "metrics": {"test/target/accuracy": 0.5}}
+    result = {**named, "key": "old", "config": filled, "data": "a", "versions": {"torch": "2"}}
+    (tmp_path / "results" / f"{cell.name}.json").write_text(json.dumps(result))
     (why,) = left_out(tmp_path / "results", [cell])
     assert why.endswith("left out: another seed, first stage or version of the code")

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from tlda.bench.results import Results, read_results
 from tlda.bench.selection import ORACLE, TRANSLATION
 from tlda.bench.table import Cell, Table, load_table
-from tlda.report.of_translation import translation_figure, translation_grid, translator_of
 from tlda.config.build import data_of, load
+from tlda.report.of_translation import translation_figure, translation_grid, translator_of
 from tlda.training.checkpoint import KEY, read
 
 SHOWN = {rule.metric: rule.label for rule in TRANSLATION} | {ORACLE: "accuracy on the target (oracle)"}

@@ -221,17 +221,22 @@ def _kept(key: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, A
     return {**below, "init_args": kept}
 
 
-def _overlay(value: Any, place: Path) -> dict[str, Any]:
-    """An overlay written in the file ``place``, the path of one (relative to that file), or a list of such."""
+def _overlay(value: Any, place: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """An overlay written in the file ``place``, the path of one (relative to that file), or a list of such.
+
+    ``above`` are the files that led here, of which none may be named again.
+    """
     from tlda.config.build import known_options
     from tlda.config.overlays import read_yaml, require_config
 
     if isinstance(value, str):
         path = place.parent / value
         path = path if path.is_file() else shipped("overlays").get(value, path)
-        return _overlay(read_yaml(path), path)
+        if path.resolve() in above:
+            raise UserError(f"{path}: an overlay names itself: write it out")
+        return _overlay(read_yaml(path), path, (*above, path.resolve()))
     if isinstance(value, list):
-        return merge(*(_overlay(item, place) for item in value))
+        return merge(*(_overlay(item, place, above) for item in value))
     require_config(place, value or {}, known_options())
     return value or {}
 
@@ -256,7 +261,7 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
         overlays: dict[str, Any] = {kind: {name: _overlay(v, path) for name, v in declared[kind].items()} for kind in ("methods", "tasks")}
         base = _overlay(declared.get("base"), path)
     except RecursionError as error:
-        raise UserError(f"{path}: an overlay names itself, or is nested without end: write it out") from error
+        raise UserError(f"{path}: an overlay is nested without end: write it out") from error
     published = declared.get("published")
     return Table(
         path=path,
