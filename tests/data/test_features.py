@@ -26,7 +26,6 @@ from tlda.data.datasets import Datasets
 from tlda.data.folding import folded
 from tlda.data.rows import Domain
 from tlda.errors import UserError
-from tlda.metrics.scores import MacroF1
 from tlda.nn import computes_in_bfloat16
 from tlda.tasks import Classification
 from tlda.tasks.measures import Measures
@@ -512,10 +511,10 @@ def test_a_convolution_that_is_used_otherwise_is_not_folded(again: bool) -> None
 
 def test_features_are_measured_as_their_data_are(root: Path) -> None:
     class Counted(Split):
-        def measures(self) -> Measures:
-            return Measures(2, {"macro_f1": lambda _: MacroF1(2)})
+        task = Classification(["cat", "dog"], ["macro_f1"])
 
-    assert "macro_f1" in Features(Counted(), Net).measures().scores["test"][1]
+    data = Features(Counted(), Net)
+    assert "macro_f1" in Measures(data.task, data.places).first.scores["test"][1]
 
 
 def test_data_that_features_would_lose_a_part_of_are_refused() -> None:
