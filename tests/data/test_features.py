@@ -514,7 +514,7 @@ def test_features_are_measured_as_their_data_are(root: Path) -> None:
         task = Classification(["cat", "dog"], ["macro_f1"])
 
     data = Features(Counted(), Net)
-    assert "macro_f1" in Measures(data.task, data.places).first.scores["test"][1]
+    assert "macro_f1" in Measures(data.task).first.scores["test"][1]
 
 
 def test_data_that_features_would_lose_a_part_of_are_refused() -> None:
