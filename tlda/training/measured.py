@@ -45,8 +45,8 @@ class Measured(QuickNotes, Recorded, LightningModule):
 
     @property
     def is_fitting(self) -> bool:
-        """Whether the trainer trains, or validates between epochs: what adapts at test time does not do so then."""
-        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
+        """Whether the trainer trains, or validates between epochs: what adapts at test time does not do so then, and does after it."""
+        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING and not self._trainer.state.finished
 
     @property
     def is_validated(self) -> bool:
