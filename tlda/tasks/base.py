@@ -81,15 +81,6 @@ class Task(ABC):
         """The name of each of :attr:`parts` that ``place`` measures, with the output and the batch with labels of that part."""
         yield "", output, batch
 
-    def counted(self, output: Output, batch: Sample) -> tuple[Output, Sample]:
-        """The rows of a batch that have a label: those that the metrics count."""
-        known = self.known(batch.y)
-        if known.all():
-            return output, batch
-        x = batch.x[known] if self.one_row else batch.x
-        rows = Sample(x, batch.y[known], batch.row[known], batch.domain[known] if batch.domain.ndim else batch.domain)
-        return Output(output.features[known], output.logits[known]), rows
-
     def refuse(self, other: Task) -> None:
         """Raise :class:`UserError` where ``other``, of a checkpoint, is another task than this, which is that of the data."""
         refuse_other_task(self, other)

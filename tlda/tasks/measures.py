@@ -94,7 +94,7 @@ class Part(nn.Module):
 
     def score(self, stage: str, output: Output, batch: Sample, index: int) -> dict[str, Metric]:
         """Count the rows of a batch that have a label in every metric of the place ``index``."""
-        output, batch = self.task.counted(output, batch)
+        output, batch = counted(self.task, output, batch)
         if not len(batch.y):
             return {}
         metrics = self.scores[stage][index]
@@ -106,7 +106,7 @@ class Part(nn.Module):
         """Count a batch of the target in its confusion, where its rows have labels, and in what needs none."""
         if self.confusion is None or self.certainty is None:
             return {}
-        known, rows = self.task.counted(output, batch)
+        known, rows = counted(self.task, output, batch)
         if len(rows.y):
             self.confusion.update(known.logits, rows.y)
         self.certainty.update(output.logits)
@@ -140,3 +140,13 @@ class Part(nn.Module):
         self.validators.reset()
         self.mixval.reset()
         return {f"val/target/{name}": value for name, value in values.items()}
+
+
+def counted(task: Task, output: Output, batch: Sample) -> tuple[Output, Sample]:
+    """The rows of a batch that have a label: those that the metrics count."""
+    known = task.known(batch.y)
+    if known.all():
+        return output, batch
+    x = batch.x[known] if task.one_row else batch.x
+    rows = Sample(x, batch.y[known], batch.row[known], batch.domain[known] if batch.domain.ndim else batch.domain)
+    return Output(output.features[known], output.logits[known]), rows
