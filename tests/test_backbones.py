@@ -68,7 +68,7 @@ def test_a_backbone_normalises_its_own_input() -> None:
         (lambda: MLP(5)(torch.rand(2, 1, 4, 4)), "--data Tabular"),
         (lambda: MLP(5, hidden=[]), "hidden is"),
         (lambda: MLP(5, hidden=[8, 0]), "hidden is"),
-        (lambda: MLP(5, dropout=1.0), "dropout is 1.0"),
+        (lambda: MLP(5, dropout=1.0), "dropout of MLP is 1.0"),
         (lambda: Timm("resnet18z", weights=None), "did you mean"),
         (lambda: Torchvision("resnet19"), "did you mean"),
         (lambda: Torchvision("resnet18", weights="IMAGENET9"), "IMAGENET9"),

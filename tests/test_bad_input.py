@@ -52,7 +52,7 @@ def refused(done: Outcome, *words: str) -> None:
 
 COMMANDS = {
     "no such command": (["fitt"], ["'fitt'", "did you mean 'fit'?"]),
-    "nothing is said": (["fit"], ["--model", "--data", "-c experiments/"]),
+    "nothing is said": (["fit"], ["--model", "--data", "-c base/"]),
     "unknown option": ([*FIT, "--trainer.max_epoch", "2"], ["--trainer.max_epoch'", "did you mean 'trainer.max_epochs'?"]),
     "unknown option of a far name": ([*FIT, "--bogus"], ["'--bogus'", "known: ", "ckpt_path", "trainer"]),
     "unknown option of a method": ([*FIT, "--model.trade_of", "2"], ["DANN", "'trade_of'", "did you mean 'trade_off'?"]),

@@ -113,7 +113,7 @@ METRIC = "test/target/accuracy"
 
 # What takes texts alone has a test of its own among those of texts.
 METHODS = {
-    name for name, cls in subclasses(Method).items() if cls.__module__.startswith("tlda.methods") and "values" in getattr(cls, "inputs", ())
+    name for name, cls in subclasses(Method).items() if cls.__module__.startswith("tlda.methods") and getattr(cls, "takes", "") != "tokens"
 }
 FAMILY = {name: family for family, (_, methods, _) in FAMILIES.items() for name in methods}
 OPTIONS = {name: options for _, methods, _ in FAMILIES.values() for name, options in methods.items()}

@@ -88,7 +88,7 @@ def page() -> str:
     models = {row.method: table.methods[row.method]["model"] for row in rows}
     named = {method: model["class_path"] for method, model in models.items() if "plus" not in model.get("init_args", {})}
     kinds: dict[str, Callable[[type[Method]], bool]] = {
-        "takes_no_loss": lambda cls: cls.add_loss is not Method.add_loss,
+        "takes_no_loss": lambda cls: bool(cls.takes_no_loss),
         "one_domain": lambda cls: cls.one_domain,
     }
     refusing = {kind: " and ".join(sorted(name for name, cls in classes.items() if holds(cls))) for kind, holds in kinds.items()}

@@ -359,7 +359,7 @@ def test_a_label_free_measure_chooses_the_checkpoint_and_stops(tmp_path: Path) -
 def test_a_stage_that_never_comes_is_refused() -> None:
     with pytest.raises(UserError, match=r"pixel is 0.1 and --model.pretrain 0.1: the second stage begins once the classifier is trained"):
         method_of(CyCADA, pixel=0.1)
-    with pytest.raises(UserError, match=r"pretrain is 1.5: it is a share of the run"):
+    with pytest.raises(UserError, match=r"pretrain of CycleGAN is 1.5: it must be from 0 to 1"):
         trainer().fit(method_of(pretrain=1.5), Toy())
 
 

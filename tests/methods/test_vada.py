@@ -123,7 +123,8 @@ def test_what_is_switched_off_comes_back_after_an_error_and_no_more_than_that() 
 
 def test_without_a_perturbation_nothing_changes_under_noise_of_normalisation_either() -> None:
     torch.manual_seed(0)
-    method = VADA(backbone=Tiny(dropout=0.5), task=CLASSES, perturbation=0.0, tuning=StochNorm()).train()
+    method = VADA(backbone=Tiny(dropout=0.5), task=CLASSES, tuning=StochNorm()).train()
+    method.perturbation = 0.0
     x = torch.rand(16, 1, 4, 4)
     method(x)  # the running statistics are then not those of the batch
     assert method.sensitivity(x).item() == 0.0

@@ -182,7 +182,7 @@ def load_weights(method: Any, path: str) -> None:
     for key in sorted(unfit):
         if key.startswith("backbone."):
             state = "missing" if names[key] not in found else f"{tuple(found[names[key]].shape)}, not {tuple(shapes[key])}"
-            raise UserError(f"{path} does not fit this network: '{key}' is {state}; set --model.backbone as it was trained")
+            raise UserError(f"{path} does not fit this network: '{names[key]}' is {state}; set --model.backbone as it was trained")
     if "head" not in anew and len(anew) == 1:
         anew.append("head")  # a head reads the features of its own bottleneck
     if anew:
