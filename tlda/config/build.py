@@ -21,7 +21,7 @@ from tlda.config.protocol import with_protocol
 from tlda.config.ranges import require_ranges, require_trainer_ranges
 from tlda.config.sentences import explained, import_class
 from tlda.data.pair import DomainPair
-from tlda.errors import UserError
+from tlda.errors import UserError, subclasses
 from tlda.method import Method
 from tlda.training import checkpoint
 from tlda.training.lightning import Unprofiled
@@ -109,7 +109,8 @@ def load(path: str | Path) -> Method:
     parser.add_subclass_arguments(Method, "model")
     model, task = checkpoint.without_files(held["model"]), checkpoint.task_from(held["task"])
     with explained():
-        takes_task = "task" in options(import_class(model["class_path"]))  # a method of one's own may name its task itself
+        cls = subclasses(Method).get(model["class_path"]) or import_class(model["class_path"])
+        takes_task = "task" in options(cls)  # a method of one's own may name its task itself
         if takes_task:
             model["init_args"]["task"] = 2  # some number, until the options are parsed
         parsed = parser.parse_object({"model": model})
