@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from tests.results import result_of
 from tests.test_bench import FAILING, RESULTS, write
 from tlda.bench import launch
 from tlda.bench.cell import Failed, try_cell
+from tlda.bench.clusters import Ray
 from tlda.bench.results import claim, read_result, write_result
 from tlda.bench.table import METRIC, Cell
 from tlda.errors import UserError
@@ -160,12 +164,24 @@ def test_an_unknown_launcher_is_named_with_the_near_one(tlda: Tlda) -> None:
 
 
 def test_a_launcher_that_is_not_installed_names_its_extra(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "ray", None)
     done = tlda("bench", write(), "--launcher", "ray")
     assert done.code == 1
     assert "this launcher needs ray: pip install 'tlda[ray]'" in done.err
+
+
+def test_the_process_is_told_to_stop_after_ray_as_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(number: int, frame: Any) -> None:
+        raise SystemExit(number)
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=lambda **_: signal.signal(signal.SIGTERM, ends), remote=lambda **_: repr)
+    ray.cluster_resources, ray.shutdown = lambda: {"CPU": 2.0}, lambda: None
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    before = signal.getsignal(signal.SIGTERM)
+    launcher = Ray(launch.Options(), 1)
+    assert signal.getsignal(signal.SIGTERM) is ends, "while cells run, Ray's own handler ends its processes"
+    launcher.close()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_ray_gives_the_table_that_local_workers_give_though_a_worker_dies(
@@ -173,6 +189,7 @@ def test_ray_gives_the_table_that_local_workers_give_though_a_worker_dies(
 ) -> None:
     pytest.importorskip("ray")
     narrow = ["--methods", "source_only,shaky", "--tasks", "fh", "--seeds", "0"]
+    before = signal.getsignal(signal.SIGTERM)
     tables = {}
     for name in ("ray", "local"):
         (tmp_path / name).mkdir()
@@ -184,6 +201,7 @@ def test_ray_gives_the_table_that_local_workers_give_though_a_worker_dies(
         assert Path("died").exists()
         tables[name] = {file.name: file.read_bytes() for file in RESULTS.glob("table.*")}
     assert tables["ray"] == tables["local"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_slurm_is_asked_for_a_job_a_cell(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:

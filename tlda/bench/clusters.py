@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ def _needs(package: str) -> Any:
 
 
 class Ray:
-    """Tasks on a Ray cluster: the running one (``RAY_ADDRESS``), or one that starts here. Ray retries a cell whose worker died."""
+    """Tasks on a Ray cluster: the running one (``RAY_ADDRESS``), or one that starts here. Ray retries a cell whose worker died.
+
+    While it runs, Ray's handler of SIGTERM ends its processes. :meth:`close` puts back the one that was there before.
+    """
 
     def __init__(self, options: Options, cells: int) -> None:
-        self.ray, self.options = _needs("ray"), options
+        self.ray, self.options, self.before = _needs("ray"), options, signal.getsignal(signal.SIGTERM)
         if not self.ray.is_initialized():
             self.ray.init(log_to_driver=False, include_dashboard=False)
         self.slots = min(cells, options.workers or self._fit())
@@ -48,6 +52,8 @@ class Ray:
 
     def close(self) -> None:
         self.ray.shutdown()
+        if signal.getsignal(signal.SIGTERM) is not self.before:  # Ray leaves its own, which ends whatever this process does next
+            signal.signal(signal.SIGTERM, self.before)
 
 
 def _on_node(folder: Path, cell: Cell, wandb_group: str | None) -> Outcome:
