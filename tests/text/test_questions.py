@@ -177,6 +177,24 @@ def test_answers_that_are_cut_off_are_not_trained_on(tmp_path: Path, model: str)
     assert (source.train[torch.arange(len(source.train))].y >= 0).all()
 
 
+def test_no_answer_decides_which_unlabelled_questions_are_seen(tmp_path: Path, model: str) -> None:
+    context = "bo ran the a b c d e f g h was awful ."
+    seen, trained = [], []
+    for word in ("bo", "awful"):  # the second is cut off
+        content = squad()
+        for article in content["data"][:5]:
+            article["paragraphs"][0]["context"] = context
+            article["paragraphs"][0]["qas"][0]["answers"] = [{"text": word, "answer_start": context.index(word)}]
+        data = questions(tmp_path, model, max_length=16)
+        write(tmp_path / "es.json", content)
+        with pytest.warns(UserWarning, match="are cut"):
+            target = data.load()[1]
+        seen.append(target.without_labels[torch.arange(8)].x)
+        trained.append(len(target.train))
+    assert torch.equal(*seen)
+    assert trained[0] == 8 > trained[1]  # what trains on answers leaves them out
+
+
 @pytest.mark.parametrize("content", [squad(1), {"data": [*squad(1)["data"], {"paragraphs": []}]}])
 def test_a_file_without_articles_to_train_and_to_measure_on_is_named(tmp_path: Path, model: str, content: Any) -> None:
     data = questions(tmp_path, model)

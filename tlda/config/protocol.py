@@ -10,6 +10,9 @@ from typing import Any
 PROTOCOL = 1
 """The version of the code that decides results. Raise it when a change of the code changes numbers."""
 
+REVISIONS = {"Questions": 2}
+"""By name, the version of a class. Raise it, instead of :data:`PROTOCOL`, when a change of the code changes the numbers of that class alone."""
+
 NOT_DECISIVE = ("root", "download", "num_workers", "in_memory")
 """Options of the data that say where it lies or how it is read, and so decide no result."""
 
@@ -45,7 +48,14 @@ def decisive(config: dict[str, Any]) -> dict[str, Any]:
 
 def _decisive(config: dict[str, Any]) -> dict[str, Any]:
     trainer = decisive_trainer(config["trainer"])
-    return {"model": config["model"], "data": _decisive_data(config["data"]), "trainer": trainer, "protocol": PROTOCOL}
+    lines = {"model": config["model"], "data": _decisive_data(config["data"]), "trainer": trainer, "protocol": PROTOCOL}
+    return {**lines, "revisions": _revisions(lines)}
+
+
+def _revisions(config: dict[str, Any]) -> dict[str, int] | None:
+    """The :data:`REVISIONS` of the classes that ``config`` names; None where it names none of these."""
+    names = {path.rpartition(".")[2] for path in class_paths(config)}
+    return {name: REVISIONS[name] for name in sorted(names & REVISIONS.keys())} or None
 
 
 def decisive_trainer(trainer: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Domain:
     """One domain: its training rows, its test rows where its distributor keeps some apart, and whether all training rows have labels.
 
     A label of -1 is none. Rows without labels beside those with them are ``unlabelled``: adaptation to the domain trains on both.
+    Where labels choose the rows of ``train``, ``every`` has all of them: adaptation, which sees no label, trains on those instead.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Domain:
     test: Rows | None = None
     labelled: bool = True
     unlabelled: Rows | None = None
+    every: Rows | None = None
 
     @property
     def splits(self) -> list[Rows]:
@@ -35,14 +37,15 @@ class Domain:
 
     def map(self, change: Callable[[Any], Rows]) -> Domain:
         """The domain with each of its sets of rows changed."""
-        parts = {"train": self.train, "test": self.test, "unlabelled": self.unlabelled}
+        parts = {"train": self.train, "test": self.test, "unlabelled": self.unlabelled, "every": self.every}
         changed: dict[str, Any] = {name: change(rows) for name, rows in parts.items() if rows is not None}
         return replace(self, **changed)
 
     @property
     def without_labels(self) -> WithoutLabels:
         """The training rows, none of whose labels can be reached."""
-        return WithoutLabels(self.train if self.unlabelled is None else Joined([self.train, self.unlabelled]))
+        rows = self.train if self.every is None else self.every
+        return WithoutLabels(rows if self.unlabelled is None else Joined([rows, self.unlabelled]))
 
 
 @dataclass

@@ -56,7 +56,8 @@ class Questions(TextPair):
     Args:
         source: the file of the source, found where the command runs or in ``TLDA_DATA``.
         target: the file of the target.
-        max_length: the most tokens of a question and its text together; training leaves out what has its answer beyond.
+        max_length: the most tokens of a question and its text together; training on answers leaves out those that lie
+            beyond, while adaptation, which sees none, takes all questions.
         shots: the labelled questions that a supervised setting may see of the target; null for all.
         **kwargs: see :class:`TextPair`.
 
@@ -95,7 +96,8 @@ class Questions(TextPair):
         answered = (train.labels >= 0).all(1).nonzero().flatten()
         if not len(answered):
             raise UserError(f"no question of '{name}' has its answer within {self.max_length} tokens: raise --data.max_length")
-        return Domain(name, Subset(train, answered), replace(test, labels=test.labels.clamp_min(0), answers=_key(questions["test"], test)))
+        measured = replace(test, labels=test.labels.clamp_min(0), answers=_key(questions["test"], test))
+        return Domain(name, Subset(train, answered), measured, every=train)
 
     def _spans(self, questions: list[Question], what: str) -> AskedTexts:
         found = encode([(q.question, q.context) for q in questions], self.tokenizer, self.max_length, what, "spans")
