@@ -11,7 +11,7 @@ PROTOCOL = 1
 """The version of the code that decides results. Raise it when a change of the code changes numbers."""
 
 REVISIONS = {"Questions": 2}
-"""By name, the version of a class. Raise it, instead of :data:`PROTOCOL`, when a change of the code changes the numbers of that class alone."""
+"""By name, the version of a class: raised instead of :data:`PROTOCOL` when a change of the code changes that class's numbers alone."""
 
 NOT_DECISIVE = ("root", "download", "num_workers", "in_memory")
 """Options of the data that say where it lies or how it is read, and so decide no result."""
