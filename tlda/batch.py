@@ -92,7 +92,14 @@ class OracleBatch(NamedTuple):
     oracle: Sample
 
 
-Batch = SourceBatch | Pair | TargetBatch | LabelledPair | LabelledBatch | OracleBatch
+Supervised = SourceBatch | Pair | LabelledPair | LabelledBatch | OracleBatch
+"""A training batch whose first domain has labels."""
+
+Batch = Supervised | TargetBatch
+"""Any training batch of one task."""
+
+Inputs = Tensor | tuple[Tensor, ...]
+"""The inputs of a network: a tensor, or a NamedTuple of tensors."""
 
 
 class Prediction(NamedTuple):

@@ -9,22 +9,24 @@ the head of all three, and every loss sees rows of features and logits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tlda.batch import PAD, Output
+from tlda.batch import PAD, Inputs, Output
 
 WORDS, SPANS = 2, 3
 """The number of channels of texts whose words have classes, and of those in which an answer is looked for."""
+
+Same = TypeVar("Same", bound=Inputs)
 
 NOWHERE = -1e4
 """The logit of a place where no answer may be: finite, so that entropies are, and small in half precision too."""
 
 
-def channels(x: Tensor) -> int:
+def channels(x: Inputs) -> int:
     """:data:`WORDS`, :data:`SPANS`, or 1 where a whole input makes one row."""
     return x.shape[2] if isinstance(x, Tensor) and x.ndim == 3 and not x.is_floating_point() else 1
 
@@ -34,18 +36,23 @@ def places(x: Tensor) -> Tensor:
     return x[..., 1] == 1
 
 
-def joined(inputs: Sequence[Tensor]) -> Tensor:
+def joined(inputs: Sequence[Same]) -> Same:
     """Join the inputs of several domains into one batch; token ids are padded to the longest text, and a NamedTuple is joined by field."""
-    if isinstance(inputs[0], tuple):
-        kind: Any = type(inputs[0])
-        return kind(*map(joined, zip(*inputs, strict=True)))
-    if inputs[0].dtype != torch.long:
-        return torch.cat(list(inputs))
-    longest = max(x.shape[1] for x in inputs)
-    return torch.cat([pad(x, (*(0, 0) * (x.ndim - 2), 0, longest - x.shape[1]), value=PAD) for x in inputs])
+    whole: Same = _joined(inputs)
+    return whole
 
 
-def size(x: Tensor) -> int:
+def _joined(tensors: Sequence[Any]) -> Any:
+    if isinstance(tensors[0], tuple):
+        kind = type(tensors[0])
+        return kind(*map(_joined, zip(*tensors, strict=True)))
+    if tensors[0].dtype != torch.long:
+        return torch.cat(list(tensors))
+    longest = max(x.shape[1] for x in tensors)
+    return torch.cat([pad(x, (*(0, 0) * (x.ndim - 2), 0, longest - x.shape[1]), value=PAD) for x in tensors])
+
+
+def size(x: Inputs) -> int:
     """The number of inputs in ``x``, a tensor or a NamedTuple of tensors."""
     return size(x[0]) if isinstance(x, tuple) else len(x)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tlda.backbones import Backbone
-from tlda.batch import Output, Pair, SourceBatch, Takes
+from tlda.batch import Batch, Inputs, Output, Pair, SourceBatch, Supervised, Takes
 from tlda.finetuning import Full, Tuning
 from tlda.inputs import joined, split
 from tlda.losses import Loss
@@ -19,9 +19,7 @@ from tlda.tasks import Task
 from tlda.training.fitting import refuse_loss, task_of
 from tlda.training.hooked import Hooked
 from tlda.training.target import training_batches
-from tlda.training.trainers import (
-    logs_this_step,
-)
+from tlda.training.trainers import logs_this_step
 
 
 class Method(Hooked):
@@ -93,21 +91,6 @@ class Method(Hooked):
     # What a method's author uses and overrides
 
     @property
-    def backbone(self) -> Backbone:
-        """The feature extractor."""
-        return self.network.backbone
-
-    @property
-    def bottleneck(self) -> nn.Module:
-        """The layer between backbone and head."""
-        return self.network.bottleneck
-
-    @property
-    def head(self) -> Any:
-        """The last layer."""
-        return self.network.head
-
-    @property
     def batch_type(self) -> type:
         """The type of the training batch, whose fields are all that the method may see."""
         return Pair if any(loss.sees_target for loss in self.losses.values()) else SourceBatch
@@ -119,11 +102,11 @@ class Method(Hooked):
         loss.attach(self)
         self.losses[name] = loss
 
-    def forward(self, x: Any) -> Output:
+    def forward(self, x: Inputs) -> Output:
         output: Output = self.network(x)
         return output
 
-    def features(self, x: Any) -> Tensor:
+    def features(self, x: Inputs) -> Tensor:
         """The features (r, d) that the head sees of inputs."""
         return self.network.features(x)
 
@@ -137,7 +120,7 @@ class Method(Hooked):
         """The terms by name, whose sum is minimised: the task loss on the first domain's labels, and every added loss."""
         return {"task": self.task_loss(source.logits, batch[0].y), **self.added(batch, source, target)}
 
-    def source_objective(self, batch: Any, source: Output) -> dict[str, Tensor]:
+    def source_objective(self, batch: Supervised, source: Output) -> dict[str, Tensor]:
         """The terms of a step that sees no target: the task loss, and every added loss that does not look at one."""
         return {"task": self.task_loss(source.logits, batch[0].y), **self.added(batch, source, None)}
 
@@ -145,7 +128,7 @@ class Method(Hooked):
         """The task's loss of logits to labels, a scalar."""
         return self.task.loss(logits, labels)
 
-    def added(self, batch: Any, source: Output, target: Output | None) -> dict[str, Tensor]:
+    def added(self, batch: Batch, source: Output, target: Output | None) -> dict[str, Tensor]:
         """The terms of the added losses by name; without a ``target``, of those that do not look at it."""
         losses: Any = self.losses.items()
         seen = {name: loss for name, loss in losses if target or not loss.sees_target}
@@ -162,7 +145,7 @@ class Method(Hooked):
 
     # What Lightning calls
 
-    def configure_optimizers(self) -> Optimizer:
+    def configure_optimizers(self) -> Optimizer | Sequence[Optimizer]:
         return self.optimizer(self.parameter_groups())
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:

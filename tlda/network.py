@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tlda.backbones import Backbone
-from tlda.batch import Output
+from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.nn import train_depthwise_in_float32
 from tlda.tasks import Task
@@ -70,12 +70,12 @@ class Network(nn.Module):
         self.bottleneck = layer.build(backbone.num_features) if isinstance(layer, Bottleneck) else nn.Identity()
         self.head: nn.Module = task.head(self.num_features)
 
-    def features(self, x: Any) -> Tensor:
+    def features(self, x: Inputs) -> Tensor:
         """The features (r, d) that the head sees of inputs."""
         features: Tensor = self.bottleneck(self.backbone(x))
         return features
 
-    def forward(self, x: Any) -> Output:
+    def forward(self, x: Inputs) -> Output:
         features = self.features(x)
         return Output(features, self.task.arrange(self.head(features), x))
 

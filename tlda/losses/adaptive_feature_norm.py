@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.nn.numerics import full_precision, option
 
@@ -50,6 +50,6 @@ class AFN(Loss):
         self.variant = variant
         self.delta, self.radius = delta, radius
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         norms = [adaptive_feature_norm(output.features, self.variant, self.delta, self.radius) for output in (source, target)]
         return norms[0] + norms[1]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tlda.batch import Learner, Output
+from tlda.batch import Batch, Learner, Output
 from tlda.options.recorded import Recorded
 
 
@@ -62,10 +62,10 @@ class Loss(Recorded, nn.Module):
         """Look at ``method`` as a fit begins: its network has its initial weights, or those of the checkpoint that it goes on from."""
 
     def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
-        """The scalar loss of a batch at ``progress`` in 0..1 of the run."""
+        """The scalar loss of a batch at ``progress`` in 0..1 of the run; a subclass may name the type of the batch that it needs."""
         raise NotImplementedError
 
-    def term(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def term(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         """The term of the objective, at the precision that the loss asks for."""
         if self.mixed_precision:
             return self.weigh(self(batch, source, target, progress))

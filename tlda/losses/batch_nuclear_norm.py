@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.nn.numerics import log_probabilities, spectrum
 
@@ -32,5 +32,5 @@ class BNM(Loss):
     reads_classes: ClassVar[bool] = True
     trains_on_certainty: ClassVar[bool] = True
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         return batch_nuclear_norm(target.logits)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.nn.numerics import feature_pair, spectrum
 
@@ -46,5 +44,5 @@ class BSP(Loss):
         super().__init__(trade_off)
         self.k = k
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         return batch_spectral_penalty(source.features, target.features, self.k)

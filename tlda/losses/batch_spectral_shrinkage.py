@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.nn.numerics import full_precision, spectrum
 
@@ -41,5 +39,5 @@ class BSS(Loss):
         super().__init__(trade_off)
         self.k = k
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         return batch_spectral_shrinkage(target.features, self.k)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Learner, Output
+from tlda.batch import Learner, Output, Supervised
 from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.nn import evaluating
@@ -74,6 +74,7 @@ class CoTuning(Loss):
         self.register_buffer("taken", torch.tensor(False))
 
     def begin(self, method: Learner) -> None:
+        """Estimate how the classes of the pretraining relate to those of the task, from all labelled rows; once per run."""
         if self.taken:
             return
         field = next(name for name in ("labelled", "oracle", "source") if name in getattr(method.batch_type, "_fields", ()))
@@ -83,5 +84,5 @@ class CoTuning(Loss):
         self.relationship.copy_(category_relationship(logits, labels, len(self.relationship), self.temperature))
         self.taken.fill_(True)
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Supervised, source: Output, target: Output, progress: float) -> Tensor:
         return co_tuning(self.classifier(source.features), self.relationship[batch[0].y])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss, normalize, one_hot
 
-from tlda.batch import Output
+from tlda.batch import Output, Pair
 from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.nn.numerics import feature_pair
@@ -69,5 +69,5 @@ class CycleSelfTraining(Loss):
         super().__init__(trade_off)
         self.ridge = ridge
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Pair, source: Output, target: Output, progress: float) -> Tensor:
         return cycle_self_training(source.features, target.features, batch.source.y, target.logits, self.ridge)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Output, Pair
 from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.nn.numerics import feature_pair, log_probabilities, option, squared_distances
@@ -110,6 +110,6 @@ class DeepJDOT(Loss):
         self.feature_weight, self.label_weight = feature_weight, label_weight
         self.method: Solver = method
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Pair, source: Output, target: Output, progress: float) -> Tensor:
         labels = batch.source.y
         return deep_jdot(source.features, target.features, labels, target.logits, self.feature_weight, self.label_weight, self.method)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tlda.batch import Learner, Output
+from tlda.batch import Batch, Learner, Output
 from tlda.losses.anchored import Anchored
 from tlda.nn.numerics import full_precision
 
@@ -87,7 +87,7 @@ class DELTA(Anchored):
         super().attach(method)
         self.before, self.now = Watched(self.start.copy[0], learns=False), Watched(method.network.backbone, learns=True)
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         x, maps = self.now.take()
         with torch.no_grad():
             self.start(x)

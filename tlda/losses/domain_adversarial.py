@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.nn import MultilinearMap, critic, reverse_gradient
 from tlda.optim import ramp
@@ -79,7 +79,7 @@ class DomainAdversarial(Loss):
         """A weight per example of each domain, or none."""
         return None, None
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         coefficient = self.trade_off * ramp(progress, self.gamma)
         logits = self.critic(reverse_gradient(self.critic_inputs(source, target), coefficient)).float()
         return domain_adversarial(*logits.tensor_split([len(source.features)]), *self.weights(source, target))

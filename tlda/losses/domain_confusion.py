@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.losses.domain_adversarial import domain_adversarial
 from tlda.nn import critic
@@ -52,7 +52,7 @@ class DomainConfusion(Loss):
     def build(self, num_features: int, num_classes: int) -> None:
         self.critic: nn.Module = critic(num_features, self.hidden)
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         features = torch.cat((source.features, target.features))
         learning = full_precision(self.critic(features.detach()))
         fixed = {name: parameter.detach() for name, parameter in self.critic.named_parameters()}

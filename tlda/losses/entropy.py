@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.nn.numerics import log_probabilities
@@ -93,7 +93,7 @@ class MinEnt(Loss):
     def __init__(self, trade_off: float = 0.1) -> None:
         super().__init__(trade_off)
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         return entropy(target.logits)
 
 
@@ -103,7 +103,7 @@ class InformationMaximization(Loss):
     reads_classes: ClassVar[bool] = True
     trains_on_certainty: ClassVar[bool] = True
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         return information_maximization(target.logits)
 
 
@@ -127,5 +127,5 @@ class TsallisEntropy(Loss):
         super().__init__(trade_off)
         self.alpha, self.temperature, self.balanced = alpha, temperature, balanced
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         return tsallis_entropy(target.logits / self.temperature, self.alpha, self.balanced)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, pad
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.nn.numerics import feature_pair, numerical_rank, thin_svd
 
@@ -83,6 +83,6 @@ class DAREGRAM(Loss):
         super().__init__(trade_off)
         self.angle, self.scale, self.threshold = angle, scale, threshold
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         found = inverse_gram_discrepancy(source.features, target.features, self.threshold)
         return self.angle * found.angle + self.scale * found.scale

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.losses.mmd import MULTIPLIERS, Bandwidth, discrepancy, gaussian_kernel
@@ -79,6 +79,6 @@ class JointMMD(Loss):
         super().__init__(trade_off)
         self.multipliers, self.bandwidths, self.biased, self.gamma = multipliers, bandwidths, biased, gamma
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         layers, target_layers = ((output.features, output.logits.softmax(1)) for output in (source, target))
         return ramp(progress, self.gamma) * joint_mmd(layers, target_layers, self.multipliers, self.bandwidths, self.biased)

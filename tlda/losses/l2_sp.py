@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.anchored import Anchored
 from tlda.losses.weightings import Weighting
 from tlda.nn.numerics import full_precision
@@ -46,7 +45,8 @@ class L2SP(Anchored):
         super().__init__(trade_off)
         self.decay = decay
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
+        """The squared distance of the backbone from its start, plus the squared weights of bottleneck and head (not of weightings)."""
         (method,) = self.method
         layers = [
             layer

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.nn import reverse_gradient
 from tlda.nn.numerics import full_precision
@@ -70,7 +70,7 @@ class MarginDisparity(Loss):
         layers = (nn.Linear(num_features, self.hidden), nn.ReLU(), nn.Dropout(self.dropout), nn.Linear(self.hidden, num_classes))
         self.adversary = nn.Sequential(*layers)
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         features = torch.cat((source.features, target.features))
         logits = self.adversary(reverse_gradient(features, self.trade_off * ramp(progress, self.gamma)))
         source_adversary, target_adversary = logits.tensor_split([len(source.features)])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.losses.entropy import entropy_of
 from tlda.nn.numerics import full_precision, log_probabilities
@@ -52,5 +52,5 @@ class MCC(Loss):
         super().__init__(trade_off)
         self.temperature = temperature
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         return minimum_class_confusion(target.logits, self.temperature)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.nn.numerics import feature_pair, option, squared_distances
 
@@ -120,5 +120,5 @@ class MMD(Loss):
         super().__init__(trade_off)
         self.kernel, self.multipliers, self.bandwidth, self.biased = kernel, multipliers, bandwidth, biased
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         return mmd(source.features, target.features, self.kernel, self.multipliers, self.bandwidth, self.biased)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.nn.numerics import log_probabilities
@@ -65,6 +65,6 @@ class PseudoLabel(Loss):
             raise UserError(f"PseudoLabel has its ramp from {start} to {end}: shares of the run, start before end")
         self.threshold, self.start, self.end = threshold, start, end
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         ramp = min(max((progress - self.start) / (self.end - self.start), 0.0), 1.0)
         return ramp * pseudo_label(target.logits, self.threshold)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Output
+from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
 from tlda.nn.numerics import feature_pair, numerical_rank, spectrum, thin_svd
 
@@ -61,5 +61,5 @@ class RSD(Loss):
         super().__init__(trade_off)
         self.mismatch = mismatch
 
-    def forward(self, batch: Any, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         return subspace_discrepancy(source.features, target.features, self.mismatch)

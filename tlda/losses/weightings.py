@@ -163,6 +163,7 @@ class GradNorm(Weighting):
         return self.values.clone() * losses
 
     def coefficients(self, products: Tensor, losses: Tensor) -> Tensor:
+        """Move the weights of the losses; the gradients themselves keep the factor 1."""
         self.first.copy_(torch.where(self.first.isnan(), losses, self.first))
         norms = products.diagonal().clamp_min(0).sqrt()
         weighted, ratios = self.values * norms, losses / self.first
@@ -178,6 +179,7 @@ class PCGrad(Weighting):
     gradients = "all"
 
     def coefficients(self, products: Tensor, losses: Tensor) -> Tensor:
+        """Project gradients in terms of their dot products alone, so that no gradient of the network is kept."""
         size = len(losses)
         rows = torch.eye(size, dtype=products.dtype)
         table = products.cpu()
@@ -203,6 +205,7 @@ class CAGrad(Weighting):
         self.c = c
 
     def coefficients(self, products: Tensor, losses: Tensor) -> Tensor:
+        """Solve eq. 4 for the weights of the tasks by scipy, in terms of the dot products alone."""
         from scipy.optimize import minimize
 
         size, table = len(losses), products.double().cpu().numpy()

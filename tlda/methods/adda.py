@@ -38,6 +38,7 @@ class ADDA(ManualMethod):
         return [self.optimizer(self.parameter_groups()), self.gan(target), self.gan([critic])]
 
     def step_batch(self, batch: Pair) -> None:
+        """Train on the source until ``pretrain``; then step the domain discriminator, and the target network against it."""
         pretraining, target_network, critic = self.made_optimizers()
         if self.progress >= self.pretrain and not self.source_network.taken:
             self.source_network.take(self.backbone, self.bottleneck)

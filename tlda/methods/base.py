@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from tlda.batch import Batch
 from tlda.method import Method
 
 
@@ -34,10 +35,10 @@ class ManualMethod(Method, ABC):
     def step_batch(self, batch: Any) -> None:
         """Take the steps of one training batch."""
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> list[Optimizer]:
         return self.optimizer_list()
 
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
+    def training_step(self, batch: Batch, batch_idx: int) -> Any:
         self.step_batch(batch)
 
     def step(self, terms: dict[str, Tensor], *optimizers: Any) -> None:

@@ -43,7 +43,7 @@ class CyCADA(CycleGAN):
             classifier, *_ = self.made_optimizers()
             self.step(self.objective(batch, *self.forward_pair(batch)), classifier)
 
-    def forward_pair(self, batch: Any) -> tuple[Output, Output]:
+    def forward_pair(self, batch: Pair | SourceBatch) -> tuple[Output, Output]:
         return super().forward_pair(batch if self.progress >= self.pixel else SourceBatch(batch.source))
 
     def translation_terms(self, made: Made) -> dict[str, Tensor]:

@@ -35,11 +35,11 @@ class CycleGAN(ManualMethod):
         return [self.optimizer(self.parameter_groups()), *(self.gan([group]) for group in self.translator.groups())]
 
     def step_batch(self, batch: Pair) -> None:
+        """Step the generators and their critics, once the pretraining is over, then the classifier."""
         self.translator.prepare(self, batch)
         classifier, generators, *critics = self.made_optimizers()
         if self.progress >= self.pretrain:
-            made = self.translator.make(batch.source.x, batch.target.x)
-            self.step(self.translation_terms(made), generators)
+            self.step(self.translation_terms(made := self.translator.make(batch.source.x, batch.target.x)), generators)
             self.translator.follow()
             self.step(self.translator.critic_terms(made), *critics)
         self.step(self.objective(batch, *self.forward_pair(batch)), classifier)
@@ -48,7 +48,7 @@ class CycleGAN(ManualMethod):
         """The loss of the generators."""
         return self.translator.generator_terms(made)
 
-    def forward_pair(self, batch: Any) -> tuple[Output, Output]:
+    def forward_pair(self, batch: Pair | SourceBatch) -> tuple[Output, Output]:
         source = batch.source._replace(x=self.translator(batch.source.x))
         return super().forward_pair(batch._replace(source=source) if self.losses else SourceBatch(source))
 

@@ -25,11 +25,11 @@ class FineTune(Method):
     def batch_type(self) -> type:
         return LabelledPair if self.pretrain else LabelledBatch
 
-    def forward_pair(self, batch: Any) -> tuple[Output, Output]:
+    def forward_pair(self, batch: LabelledPair | LabelledBatch) -> tuple[Output, Output]:
         output = self(self.learnt(batch).x)
         return output, output
 
-    def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
+    def objective(self, batch: LabelledPair | LabelledBatch, source: Output, target: Output) -> dict[str, Tensor]:
         return super().objective(LabelledBatch(self.learnt(batch)), source, target)
 
     def learnt(self, batch: LabelledPair | LabelledBatch) -> Sample:

@@ -39,7 +39,7 @@ class MLM(Method):
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [*super().parameter_groups(), {"name": "vocabulary", "params": list(self.vocabulary.parameters()), "lr_multiplier": 1.0}]
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Pair | TargetBatch, batch_idx: int) -> Tensor:
         return self.total({"masked": self.loss(joined([domain.x for domain in batch]))})
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -38,6 +38,7 @@ class MCD(ManualMethod):
         return [self.optimizer([g for g in groups if g["name"] != "head"]), self.optimizer([g for g in groups if g["name"] == "head"])]
 
     def step_batch(self, batch: Pair) -> None:
+        """Take the three steps of the paper: all on the source, the heads to disagree, the features to make them agree."""
         features, heads = self.made_optimizers()
         source, target = self.forward_pair(batch if self.losses else SourceBatch(batch.source))
         self.step(

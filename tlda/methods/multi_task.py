@@ -31,6 +31,7 @@ class MultiTask(Method):
         require_one_count(self.losses, several.by_data)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Sum the weighted losses of all tasks, and the added losses of each data set."""
         losses: dict[str, Tensor] = {}
         added: dict[str, Tensor] = {}
         for part, pair in ({"": batch} if "" in self.head.by_data else batch._asdict()).items():

@@ -32,6 +32,7 @@ class SDAT(ManualMethod):
         self.add_loss("domain", ConditionalAdversarial(trade_off, hidden, entropy=entropy))
 
     def step_batch(self, batch: Pair) -> None:
+        """Step by the gradients at the weights moved up the task loss, from the weights themselves."""
         optimizer: Any = self.optimizers()
         weights = [w for w in self.network.parameters() if w.requires_grad]
         with ascended(weights, self.task_gradients(batch, weights), self.rho):

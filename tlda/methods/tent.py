@@ -3,8 +3,7 @@
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, optim
 
 from tlda.batch import Output
 from tlda.errors import UserError
@@ -36,9 +35,10 @@ class TENT(Method):
             raise UserError(f"--model.steps is {steps}: it must be at least 1")
         require_normalisation(self, affine_parameters(self.network), "normalisation")
         self.steps, self.tent_lr = steps, tent_lr
-        self.adapted: tuple[Network, Optimizer] | None = None
+        self.adapted: tuple[Network, optim.Optimizer] | None = None
 
     def answer(self, x: Tensor, domain: str) -> Output:
+        """The output for a batch; one of the target is followed by ``steps`` optimizer steps on its entropy."""
         if domain == "source" or self.is_fitting:
             return super().answer(x, domain)
         if len(x) < 2:
@@ -53,7 +53,7 @@ class TENT(Method):
                 optimizer.step()
         return Output(*(part.detach() for part in output))
 
-    def adaptable(self) -> tuple[Network, Optimizer]:
+    def adaptable(self) -> tuple[Network, optim.Optimizer]:
         """A copy of the network whose BatchNorm uses each batch's statistics, and the optimizer of its scales and shifts."""
         copied = use_batch_statistics(self.network.copied())
         affine = [parameter.requires_grad_() for parameter in affine_parameters(copied)]

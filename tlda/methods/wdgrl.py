@@ -40,6 +40,7 @@ class WDGRL(ManualMethod):
         return [self.optimizer(self.parameter_groups()), self.optimizer([group])]
 
     def step_batch(self, batch: Pair) -> None:
+        """Step the critic ``critic_steps`` times on fixed features, then the network."""
         network, critic = self.made_optimizers()
         source, target = self.forward_pair(batch)
         fixed = source.features.detach(), target.features.detach()

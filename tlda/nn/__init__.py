@@ -2,10 +2,10 @@
 
 from tlda.nn.depthwise import train_depthwise_in_float32
 from tlda.nn.discriminators import MultilinearMap, TwoHeads, critic
+from tlda.nn.gates import reverse_gradient
 from tlda.nn.hardware import computes_in_bfloat16
 from tlda.nn.modes import evaluating, without_gradients, without_noise, without_statistics
 from tlda.nn.normalisation import affine_parameters, batch_norms, use_batch_statistics
-from tlda.nn.reversal import reverse_gradient
 from tlda.nn.snapshots import Snapshot
 
 __all__ = [

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from tlda.errors import UserError, near
 
@@ -85,18 +86,24 @@ def numerical_rank(values: Tensor) -> int:
     return int((~(values <= 1e-6 * values[0])).sum())
 
 
+class _Decomposed(FunctionCtx):
+    resolution: float
+    saved_tensors: tuple[Tensor, ...]
+
+
 class _ThinSVD(torch.autograd.Function):
     """The thin singular value decomposition, whose gradient is finite."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, resolution: float) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: _Decomposed, matrix: Tensor, resolution: float) -> tuple[Tensor, Tensor, Tensor]:
         left, values, right = torch.linalg.svd(matrix, full_matrices=False)
         ctx.save_for_backward(left, values, right.mT)
         ctx.resolution = resolution
         return left, values, right.mT
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _Decomposed, *gradients: Tensor) -> tuple[Tensor, None]:
+        """The gradient on the matrix, of those on its left vectors, values and right vectors."""
         # Townsend, Differentiating the singular value decomposition (2016), with damped reciprocals.
         (left, values, right), (d_left, d_values, d_right) = ctx.saved_tensors, gradients
         squares = values.square()

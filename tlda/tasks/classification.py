@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 
-from tlda.batch import Output
+from tlda.batch import Inputs, Output
 from tlda.errors import UserError, near
 from tlda.metrics.scores import AUC, Accuracy, MacroF1, SpanF1
 from tlda.tasks.base import Task
@@ -60,7 +60,7 @@ class Classification(Task):
     def metrics(self, place: Place) -> dict[str, Metric]:
         return {"accuracy": Accuracy(len(self.classes), average="micro"), **{name: SCORES[name](self.classes) for name in self.scores}}
 
-    def answers(self, output: Output, x: Any) -> dict[str, Sequence[object]]:
+    def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
         confidence, label = output.logits.float().softmax(1).max(1)
         return {"class": [self.classes[c] for c in label.tolist()], "confidence": confidence.tolist()}
 

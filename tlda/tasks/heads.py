@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tlda.batch import Output, Sample
+from tlda.batch import Batch, Output, Sample
 from tlda.errors import UserError
 from tlda.losses.weightings import Weighting
 from tlda.nn.gates import Gate, gradient_products, shared_parameters
@@ -45,7 +44,7 @@ class TaskHeads(nn.Module):
             for (name, task), y in zip(tasks.items(), labels, strict=True)
         }
 
-    def first(self, part: str, outputs: Sequence[Output], pair: Any) -> Iterator[Output]:
+    def first(self, part: str, outputs: Sequence[Output], pair: Batch) -> Iterator[Output]:
         """The ``outputs`` of the first and the last domain of ``pair``, with the logits of the first task of their data set."""
         name, task = next(iter(self.by_data[part].items()))
         for output, domain in zip(outputs, (pair[0], pair[-1]), strict=True):
@@ -57,7 +56,7 @@ class TaskHeads(nn.Module):
             name: self.by_data[part][name].loss(output.logits, own.y) for name, (output, own) in self.answers(part, features, batch).items()
         }
 
-    def weigh(self, losses: Mapping[str, Tensor], shared: Sequence[nn.Module], reduce: Callable[[Tensor], Any]) -> dict[str, Tensor]:
+    def weigh(self, losses: Mapping[str, Tensor], shared: Sequence[nn.Module], reduce: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """The losses by task, weighted, after the gates are set to what multiplies their gradients on the ``shared`` modules.
 
         ``reduce`` averages over processes.

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from tlda.errors import UserError
 
 
-def described(task: Any) -> dict[str, Any]:
+class Named(Protocol):
+    """What has named outputs, as a task has."""
+
+    @property
+    def outputs(self) -> Sequence[str]: ...
+
+
+def described(task: object) -> dict[str, Any]:
     """A task as plain data: its class and its options; tasks among these too."""
     cls = type(task)
     options: dict[str, Any] = {field.name: _plain(getattr(task, field.name)) for field in fields(task)} if is_dataclass(task) else {}
@@ -24,7 +31,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def refuse_other_task(task: Any, other: Any) -> None:
+def refuse_other_task(task: Named, other: Named) -> None:
     """Raise :class:`UserError` where ``other``, of a checkpoint, has other outputs than ``task``, which is that of the data."""
     if type(other) is not type(task):
         raise UserError(f"the checkpoint was trained for {type(other).__name__}, the data ask for {type(task).__name__}: use its own data")

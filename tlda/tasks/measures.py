@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from tlda.batch import Output, Sample
+from tlda.batch import Inputs, Output, Sample
 from tlda.metrics.validators import InformationMaximization, MixVal, Validators
 from tlda.metrics.validators.base import LIMIT
 from tlda.tasks.base import Task
 from tlda.tasks.place import SOURCE_AND_TARGET, Place
 
-Network = Callable[[Any], Output]
+
+class Answering(Protocol):
+    """A network with a head, called with inputs."""
+
+    @property
+    def head(self) -> nn.Module: ...
+
+    def __call__(self, x: Inputs) -> Output: ...
 
 
 class Measures(nn.Module):
@@ -43,7 +50,7 @@ class Measures(nn.Module):
         part: Part = self.parts[0]
         return part
 
-    def validate(self, network: Any, batch: Sample, output: Output, index: int) -> dict[str, Metric]:
+    def validate(self, network: Answering, batch: Sample, output: Output, index: int) -> dict[str, Metric]:
         """Count a batch of the place ``index`` after an epoch, and keep it for the validators; ``network`` has a ``head``."""
         found: dict[str, Metric] = {}
         for part, own, sample in self._views(network.head, batch, output, index):
@@ -56,7 +63,7 @@ class Measures(nn.Module):
         """The validators by the names of their curves, and a new start for the next epoch; nothing where no target was seen."""
         return self.first.validated()
 
-    def test(self, network: Any, batch: Sample, output: Output, index: int) -> dict[str, Metric]:
+    def test(self, network: Answering, batch: Sample, output: Output, index: int) -> dict[str, Metric]:
         """Count a batch of the place ``index`` at the end."""
         found: dict[str, Metric] = {}
         for part, own, sample in self._views(network.head, batch, output, index):
@@ -123,7 +130,7 @@ class Part(nn.Module):
         """The name of a metric's curve: ``PREFIX/METRIC``, with the task between them where a run has several."""
         return "/".join(part for part in (prefix, self.name, metric) if part)
 
-    def validate(self, network: Network, batch: Sample, output: Output, place: Place) -> None:
+    def validate(self, network: Answering, batch: Sample, output: Output, place: Place) -> None:
         """Keep a batch for the validators. Of the target the first rows are mixed, asking ``network`` thrice more; token ids cannot be."""
         if not self.task.classes:
             return

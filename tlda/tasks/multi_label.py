@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics import Metric
 
-from tlda.batch import Output
+from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.metrics.scores import MeanAveragePrecision
 from tlda.tasks.base import Task
@@ -54,5 +54,5 @@ class MultiLabel(Task):
     def metrics(self, place: Place) -> dict[str, Metric]:
         return {"mean_average_precision": MeanAveragePrecision(len(self.names))}
 
-    def answers(self, output: Output, x: Any) -> dict[str, Sequence[object]]:
+    def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
         return dict(zip(self.names, output.logits.float().sigmoid().T.tolist(), strict=True))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from tlda.batch import Output
+from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.metrics.deviations import MAE, R2, RMSE
 from tlda.tasks.base import Task
@@ -86,5 +86,5 @@ class Regression(Task):
             whole |= {f"rmse_{name}": RMSE(self.values, column) for column, name in enumerate(self.names)}
         return whole
 
-    def answers(self, output: Output, x: Any) -> dict[str, Sequence[object]]:
+    def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
         return dict(zip(self.names, self.values(output.logits).T.tolist(), strict=True))

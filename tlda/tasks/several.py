@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from tlda.batch import Output, Sample
+from tlda.batch import Inputs, Output, Sample
 from tlda.errors import UserError
 from tlda.tasks.base import Task
 from tlda.tasks.heads import TaskHeads, first_label
@@ -62,10 +61,10 @@ class Several(Task):
     def metrics(self, place: Place) -> dict[str, Metric]:
         return self.first.metrics(place)
 
-    def answers(self, output: Output, x: Any) -> dict[str, Sequence[object]]:
+    def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
         return self.first.answers(output, x)
 
-    def arrange(self, logits: Tensor, x: Any) -> Tensor:
+    def arrange(self, logits: Tensor, x: Inputs) -> Tensor:
         return self.first.arrange(logits, x)
 
     def refuse(self, other: Task) -> None:

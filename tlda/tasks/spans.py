@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 
-from tlda.batch import Output
+from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.inputs import arranged
 from tlda.metrics.answers import AnswerScore, exact_match, token_f1
@@ -48,7 +48,7 @@ class Spans(Task):
         # A question whose answer is cut off, at -1, counts too, and nothing answers it.
         return torch.ones_like(y, dtype=torch.bool)
 
-    def answers(self, output: Output, x: Any) -> dict[str, Sequence[object]]:
+    def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
         raise UserError("predict writes one answer per row, and an answer is a span of a text: measure answers with `tlda test`")
 
     def arrange(self, logits: Tensor, x: Tensor) -> Tensor:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from tlda.data.seeds import run_seed
-from tlda.finetuning import Tuning
-from tlda.optim import Schedule, set_learning_rates
+from tlda.optim import set_learning_rates
 from tlda.training.checkpoint import describe, load_weights, refuse_other
 from tlda.training.companions import refuse_companions, refuse_scheduler
 from tlda.training.finite import FiniteWatch
@@ -22,11 +20,6 @@ from tlda.training.trainers import expect_unused_parameters, let_clip, log_short
 class Hooked(Measured):
     """A module with losses, a schedule and a tuning, whose hooks keep the rules of a run. The hooks call each other's ``super``."""
 
-    init_from: str | None
-    losses: nn.ModuleDict
-    progress: float
-    schedule: Schedule
-    tuning: Tuning
     _kept: list[Any] | None = None
 
     def setup(self, stage: str) -> None:

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from tlda.batch import Output, Prediction, Sample
 from tlda.errors import UserError
 from tlda.options.recorded import Recorded
-from tlda.tasks import Task
 from tlda.tasks.measures import Measures
 from tlda.training.companions import refuse_unmeasured
 from tlda.training.lightning import QuickNotes
+from tlda.training.trained import Trained
 
 
-class Measured(QuickNotes, Recorded, LightningModule):
+class Measured(QuickNotes, Recorded, Trained):
     """A module whose answers are measured: one hook, :meth:`answer`, gives the output in validation, test, prediction and report."""
 
-    task: Task
     measures: Measures
-    head: Any
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Self:
