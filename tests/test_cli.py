@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from tests.conftest import EXPERIMENTS, QUICK, TASK, TINY, Tlda
-from tests.folders import FOLDERS, write_folders
+from tests.helpers.folders import FOLDERS, write_folders
 from tlda import __version__, backbones
 from tlda.cli import COMMANDS
 from tlda.commands.run import Run
@@ -355,7 +355,7 @@ def test_what_the_command_says_wins_over_the_checkpoint(tlda: Tlda, trained: Pat
 
 
 def test_the_seed_comes_from_the_checkpoint(tlda: Tlda) -> None:
-    own = ["--data=tests.toy.Toy", "--model=Oracle", "--model.backbone=tests.toy.Tiny"]
+    own = ["--data=tests.helpers.toy.Toy", "--model=Oracle", "--model.backbone=tests.helpers.toy.Tiny"]
     fitted = Run.from_command_line(["fit", *own, *TINY, "--seed_everything=5", "--trainer.logger=false"]).datamodule
     again = ["--ckpt_path", str(only_run() / "checkpoints" / "last.ckpt")]
     tested = Run.from_command_line(["test", *again]).datamodule
@@ -373,7 +373,7 @@ def test_the_weights_that_a_network_began_with_are_not_read_again(kind: str, nam
     method, _, run = build.build(
         {
             "model": {"class_path": "SourceOnly", "init_args": {"backbone": backbone}},
-            "data": {"class_path": "tests.toy.Toy"},
+            "data": {"class_path": "tests.helpers.toy.Toy"},
             "trainer": {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False},
         }
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.test_bench_table import TABLE
+from tests.bench.test_table import TABLE
 from tlda.bench.table import load_table
 from tlda.errors import UserError
 

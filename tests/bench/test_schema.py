@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.bench.test_table import golden, table_rows  # noqa: F401
 from tests.conftest import Tlda
-from tests.results import result_of
-from tests.test_bench_table import golden, table_rows  # noqa: F401
+from tests.helpers.results import result_of
 from tlda.bench.results import left_out, read_result
 from tlda.bench.schema import fault
 from tlda.bench.table import Cell

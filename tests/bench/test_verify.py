@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests.bench.test_bench import RESULTS, here, write  # noqa: F401
 from tests.conftest import Tlda
-from tests.results import result_of
-from tests.test_bench import RESULTS, here, write  # noqa: F401
+from tests.helpers.results import result_of
 from tlda.bench.machine import UNRECORDED, build, commit, kind, model_of, this_machine
 from tlda.bench.render import _on
 from tlda.bench.schema import fault

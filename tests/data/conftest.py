@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_files import mnist_m_files, write_mnist, write_mnist_m, write_svhn, write_usps_hdf5
 
+from tests.helpers.tiny_files import mnist_m_files, write_mnist, write_mnist_m, write_svhn, write_usps_hdf5
 from tlda.data.arrays import RECENT
 
 

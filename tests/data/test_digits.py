@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_files import (
+
+from tests.helpers.tiny_files import (
     REAL,
     idx_bytes,
     mnist_m_files,
@@ -18,7 +19,6 @@ from tiny_files import (
     write_svhn,
     write_usps_libsvm,
 )
-
 from tlda.data import Digits, Domain, Images
 from tlda.data.photos import blend
 from tlda.errors import UserError

@@ -8,9 +8,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tiny_files import mnist_m_files, write_mnist, write_mnist_m, write_usps_libsvm
 from torchvision.datasets import MNIST, SVHN, USPS
 
+from tests.helpers.tiny_files import mnist_m_files, write_mnist, write_mnist_m, write_usps_libsvm
 from tlda.data import Digits
 from tlda.data.download import MIRRORS, Remote, fetch, remotes
 from tlda.errors import UserError

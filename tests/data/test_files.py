@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
-from tiny_files import grey, idx_bytes, mnist_m_files, png, write_mnist_m
 
+from tests.helpers.tiny_files import grey, idx_bytes, mnist_m_files, png, write_mnist_m
 from tlda.data.arrays import Images, checked
 from tlda.data.files import idx_images, mnist_m, svhn, usps_hdf5, usps_libsvm
 from tlda.data.surf import OfficeCaltech10SURF

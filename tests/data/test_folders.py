@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_files import REAL, needs
 
+from tests.helpers.tiny_files import REAL, needs
 from tlda.data import Digits, Folders, OfficeCaltech10
 from tlda.data.folders import DecodedFiles, Files, read_image
 from tlda.errors import UserError

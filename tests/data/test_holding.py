@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.data.test_pair import Toy, images
-from tests.toy import Toy as Blobs
+from tests.helpers.toy import Toy as Blobs
 from tlda.batch import OracleBatch
 from tlda.data import Domain, DomainPair, Features, Images, Relabelled, Tasks
 from tlda.data.augment import RandomHorizontalFlip

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_files import needs
 
 from tests.conftest import REPO
+from tests.helpers.tiny_files import needs
 from tlda.data import PACS, DomainNet, Folders, Office31, OfficeCaltech10, OfficeCaltech10SURF, OfficeHome, VisDA2017
 from tlda.data import objects as published
 from tlda.data.holding import shots
@@ -318,7 +318,7 @@ def test_the_committed_surf_page_is_what_its_results_give(monkeypatch: pytest.Mo
 
 @needs("office_caltech10/features/surf", "office_caltech10/images")
 def test_the_real_surf_gives_the_published_nearest_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tiny_files import REAL
+    from tests.helpers.tiny_files import REAL
 
     data = OfficeCaltech10SURF("webcam", "dslr", root=REAL, seed=0)
     (source, target), images = data.load(), OfficeCaltech10(REAL, "webcam", "dslr", size=8)

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from tests import toy
+from tests.helpers import toy
 from tlda.batch import LabelledBatch, LabelledPair, OracleBatch, Pair, SourceBatch, Unlabelled
 from tlda.data import Domain, DomainPair, Images
 from tlda.data.pair import Augment

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning import seed_everything
 from torch import Tensor
 
-from tests.toy import Toy
+from tests.helpers.toy import Toy
 from tlda.batch import SourceBatch
 from tlda.data import Datasets
 from tlda.data.seeds import drawing, may_draw, seed_from

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tlda.data import FDA, ColourTransfer
 from tlda.data.style import fourier_swap
 from tlda.errors import UserError

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning import seed_everything
 from sklearn.metrics import roc_auc_score
 
-from tests.toy import trainer
+from tests.helpers.toy import trainer
 from tlda.backbones import MLP
 from tlda.data import Tabular
 from tlda.data.tabular import Sheet, encode, read_sheet, sheet_of_frame

@@ -16,7 +16,7 @@ from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
 import tlda.methods
-from tests.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tlda import losses
 from tlda.batch import LabelledBatch, LabelledPair, Output, Pair, SourceBatch
 from tlda.errors import UserError

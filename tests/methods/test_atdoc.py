@@ -12,7 +12,7 @@ from pytorch_lightning import seed_everything
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tests.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tlda.config import build
 from tlda.data import Domain
 from tlda.data.rows import Subset
@@ -20,7 +20,7 @@ from tlda.errors import UserError
 from tlda.methods import ATDOC
 from tlda.optim import SGD
 
-RECIPE = {"model": {"class_path": "ATDOC", "init_args": {"backbone": {"class_path": "tests.toy.Tiny"}, "neighbours": 3}}}
+RECIPE = {"model": {"class_path": "ATDOC", "init_args": {"backbone": {"class_path": "tests.helpers.toy.Tiny"}, "neighbours": 3}}}
 
 
 def make(**options: Any) -> ATDOC:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.autograd import grad
 from torch.nn.functional import interpolate, l1_loss
 
-from tests.toy import CLASSES, Tiny, Toy, trainer
-from tests.toys import Washed
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.toys import Washed
 from tlda.backbones import LeNet, Timm
 from tlda.errors import UserError
 from tlda.methods import CyCADA, CycleGAN

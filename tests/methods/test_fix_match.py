@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tests.conftest import TASK, Tlda
-from tests.toy import CLASSES, Tiny, Toy
+from tests.helpers.toy import CLASSES, Tiny, Toy
 from tlda.batch import Output, Pair
 from tlda.config.build import build, load
 from tlda.data import Augment, Cutout, RandAugment, RandomCrop
@@ -119,9 +119,12 @@ def test_strong_is_named_in_yaml_and_comes_back_from_the_checkpoint(tmp_path: Pa
     - {class_path: RandAugment, init_args: {number: 1, choices: [{class_path: RandomCrop, init_args: {padding: 1}}]}}
     - {class_path: Cutout}
     """
-    model = {"class_path": "FixMatch", "init_args": {"backbone": {"class_path": "tests.toy.Tiny"}, "strong": yaml.safe_load(strong)}}
+    model = {
+        "class_path": "FixMatch",
+        "init_args": {"backbone": {"class_path": "tests.helpers.toy.Tiny"}, "strong": yaml.safe_load(strong)},
+    }
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    method, data, run = build({"model": model, "data": {"class_path": "tests.toy.Toy"}, "trainer": {"max_epochs": 1, **quiet}})
+    method, data, run = build({"model": model, "data": {"class_path": "tests.helpers.toy.Toy"}, "trainer": {"max_epochs": 1, **quiet}})
     run.fit(method, data)
     run.save_checkpoint(tmp_path / "a.ckpt")
     loaded = load(tmp_path / "a.ckpt")

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from tests.toy import Tiny
+from tests.helpers.toy import Tiny
 from tlda.methods import MCD
 
 

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from tests.toy import CLASSES, Tiny, Toy, blobs, trainer
+from tests.helpers.toy import CLASSES, Tiny, Toy, blobs, trainer
 from tlda.batch import Output
 from tlda.data import Domain, Images, Relabelled, Tasks, Translated
 from tlda.errors import UserError
@@ -100,13 +100,13 @@ def test_a_checkpoint_makes_the_network_again(tmp_path: Path) -> None:
         "model": {
             "class_path": "MultiTask",
             "init_args": {
-                "backbone": {"class_path": "tests.toy.Tiny"},
+                "backbone": {"class_path": "tests.helpers.toy.Tiny"},
                 "weighting": {"class_path": "Fixed", "init_args": {"weights": [1.0, 2.0]}},
             },
         },
         "data": {
             "class_path": "Tasks",
-            "init_args": {"tasks": {name: {"class_path": "tests.toy.Toy", "init_args": {"steps": 2}} for name in ("near", "far")}},
+            "init_args": {"tasks": {name: {"class_path": "tests.helpers.toy.Toy", "init_args": {"steps": 2}} for name in ("near", "far")}},
         },
         "trainer": {"max_epochs": 1, "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False},
     }

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from tests.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tlda.backbones import Backbone
 from tlda.losses import entropy_weight
 from tlda.method import Method

@@ -11,9 +11,9 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from scipy.spatial.distance import cdist
 
-from tests.methods.hazy import Hazy
-from tests.test_methods import make, source_checkpoint
-from tests.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.hazy import Hazy
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
+from tests.methods.test_contract import make, source_checkpoint
 from tlda.errors import UserError
 from tlda.losses import MCC
 from tlda.methods import SHOT

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax, one_hot
 
-from tests.toy import Tiny
+from tests.helpers.toy import Tiny
 from tlda.errors import UserError
 from tlda.methods import SourceOnly
 

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
-from tests.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tlda.method import Method
 from tlda.methods import MCD, WDGRL
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.conftest import Tlda
-from tests.methods.hazy import Hazy
-from tests.test_methods import make, source_checkpoint
-from tests.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.hazy import Hazy
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
+from tests.methods.test_contract import make, source_checkpoint
 from tlda.backbones import LeNet
 from tlda.batch import Prediction
 from tlda.data import Domain, Images
@@ -183,7 +183,7 @@ def test_mistakes_have_a_sentence() -> None:
 def test_the_command_line_adapts_a_checkpoint_of_source_only(tlda: Tlda) -> None:
     found, predicted = {}, {}
     for name in ("SourceOnly", "TENT", "AdaBN"):
-        options = ["--model", name, "--model.backbone=tests.toy.Tiny", "--data=tests.methods.hazy.Hazy", "--trainer.precision=32"]
+        options = ["--model", name, "--model.backbone=tests.helpers.toy.Tiny", "--data=tests.helpers.hazy.Hazy", "--trainer.precision=32"]
         options += ["--model.init_from", source_checkpoint()]
         done = tlda("test", *options, "--trainer.default_root_dir", name)
         assert done.code == 0, done.err

@@ -11,7 +11,7 @@ from pytorch_lightning import seed_everything
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tests.toy import CLASSES, Tiny, Toy
+from tests.helpers.toy import CLASSES, Tiny, Toy
 from tlda.batch import Pair
 from tlda.finetuning import StochNorm
 from tlda.losses import domain_adversarial, entropy, vat

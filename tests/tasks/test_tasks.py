@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import average_precision_score, mean_absolute_error, r2_score, root_mean_squared_error
 from torch import Tensor
 
-from tests.toy import Tiny, Toy, trainer
+from tests.helpers.toy import Tiny, Toy, trainer
 from tlda.batch import Output, Sample
 from tlda.errors import UserError
 from tlda.losses import MCC, CoTuning

@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import (
     StochasticWeightAveraging,
 )
 
-from tests.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tlda.errors import UserError
 from tlda.method import Method
 from tlda.methods import MCD, SourceOnly

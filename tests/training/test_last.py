@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from tests.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tests.training.test_resume import same
 from tlda import writing
 from tlda.errors import UserError

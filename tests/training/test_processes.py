@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from tests.conftest import REPO
-from tests.training.several import ROWS
+from tests.helpers.several import ROWS
 
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """What :mod:`tests.training.several` wrote, and what it printed."""
+    """What :mod:`tests.helpers.several` wrote, and what it printed."""
     folder = tmp_path_factory.mktemp("several")
     environment = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", "TLDA_RUN": ""}
-    command = [sys.executable, "-m", "tests.training.several", str(folder)]
+    command = [sys.executable, "-m", "tests.helpers.several", str(folder)]
     done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout

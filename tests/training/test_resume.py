@@ -16,9 +16,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from tests.conftest import TASK, TINY, Tlda
-from tests.test_methods import VARIANTS, make
-from tests.toy import CLASSES, Tiny, blobs, toy_of, trainer
-from tests.training.saves import Saves
+from tests.helpers.saves import Saves
+from tests.helpers.toy import CLASSES, Tiny, blobs, toy_of, trainer
+from tests.methods.test_contract import VARIANTS, make
 from tlda.data import Augment, Datasets
 from tlda.method import Method
 from tlda.methods import DANN

@@ -1,0 +1,113 @@
+"""A table shows the metric that it names, of all tasks or of each, from the same result files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import EXPERIMENTS
+from tests.helpers.results import result_of
+from tlda.bench.cell import try_cell
+from tlda.bench.render import document
+from tlda.bench.results import claim, read_result, read_results, shown, twin, write_result
+from tlda.bench.selection import BEST, LAST, selected
+from tlda.bench.table import Table, load_table
+from tlda.documents.grid import markdown
+from tlda.errors import UserError
+
+METRICS = {"test/target/accuracy": 0.9, "test/target/entities/f1": 0.5, "test/target/f1": 0.25}
+HISTORY = [{"oracle/target/accuracy": 0.9, "oracle/target/f1": 0.1}, {"oracle/target/accuracy": 0.2, "oracle/target/f1": 0.3}]
+TASK = str(EXPERIMENTS / "task" / "fonts_handwritten.yaml")
+
+
+def declared(folder: Path, **more: Any) -> Table:
+    path = folder / "table.yaml"
+    table = {
+        "base": str(EXPERIMENTS / "base" / "embedded.yaml"),
+        "methods": {"base": {"model": {"class_path": "SourceOnly"}}},
+        "tasks": {"a": TASK, "b": TASK},
+        "seeds": [0],
+        **more,
+    }
+    path.write_text(yaml.safe_dump(table))
+    return load_table(path)
+
+
+def write(table: Table) -> None:
+    table.results.mkdir(parents=True)
+    for cell in table.cells():
+        write_result(table.results, cell, result_of(cell, metrics=METRICS, history=HISTORY))
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "words"),
+    [
+        ({}, (90.0, 90.0), "Accuracy on the target"),
+        ({"metric": "test/target/f1"}, (25.0, 25.0), "F1 on the target"),
+        ({"metric": {"a": "test/target/accuracy", "b": "test/target/entities/f1"}}, (90.0, 50.0), "Accuracy (a), F1 (b) on the target"),
+        ({"metric": {"a": "test/target/entities/f1", "b": "test/target/f1"}}, (50.0, 25.0), "F1 on the target"),
+    ],
+)
+def test_what_is_shown(tmp_path: Path, metric: dict[str, Any], values: tuple[float, float], words: str) -> None:
+    table = declared(tmp_path, **metric)
+    write(table)
+    results = read_results(table.results, table.cells())
+    assert tuple(100 * shown(results["base", task, 0]) for task in "ab") == pytest.approx(values)
+    text = markdown(document(table, results))
+    assert words in text
+    assert f"| {values[0]:.1f} | {values[1]:.1f} |" in text
+
+
+def test_a_metric_of_several_tasks_is_named_once(tmp_path: Path) -> None:
+    metric = {"a": "test/target/f1", "b": "test/target/accuracy", "c": "test/target/f1"}
+    assert declared(tmp_path, tasks=dict.fromkeys("abc", TASK), metric=metric).metric_name == "F1 (a, c), accuracy (b)"
+
+
+def test_the_oracle_looks_at_what_is_shown(tmp_path: Path) -> None:
+    result = {"metrics": METRICS, "history": HISTORY}
+    assert (selected(result, LAST), selected(result, BEST)) == pytest.approx((90.0, 90.0))
+    f1 = result | {"metric": "test/target/f1"}
+    assert (selected(f1, LAST), selected(f1, BEST)) == pytest.approx((25.0, 30.0))
+
+
+def test_a_run_that_two_tasks_share_is_done_once(tmp_path: Path) -> None:
+    table = declared(tmp_path, metric={"a": "test/target/accuracy", "b": "test/target/f1"})
+    first, second = table.cells()
+    write(table)
+    (table.results / f"{second.name}.json").unlink()
+    with claim(table.results, first, 0):
+        assert try_cell(table.results, second) is None, "the first is running, and its result will be this one's"
+    found = twin(table.results, second)
+    assert found is not None
+    assert (found["task"], shown(found)) == ("b", 0.25)
+    other = declared(tmp_path, base=[str(EXPERIMENTS / "base" / "embedded.yaml"), {"trainer": {"max_epochs": 3}}]).cells()[1]
+    assert twin(table.results, other) is None
+    assert json.loads((table.results / f"{first.name}.json").read_text())["task"] == "a"
+    assert read_result(table.results, first) is not None
+
+
+@pytest.mark.parametrize(
+    ("metric", "sentence"),
+    [
+        ("accuracy", r"the metric 'accuracy' is none of a test: name one such as test/target/accuracy"),
+        ({"a": "test/target/f1"}, r"the metric of the task 'b' is not named"),
+    ],
+)
+def test_bad_metrics_are_named(tmp_path: Path, metric: Any, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        declared(tmp_path, metric=metric)
+
+
+def test_two_folders_are_two_runs_though_a_key_does_not_say_where_data_lie(tmp_path: Path) -> None:
+    table = declared(tmp_path, tasks={"a": TASK, "b": [TASK, {"data": {"init_args": {"root": "elsewhere"}}}]})
+    first, second = table.cells()
+    assert first.key == second.key
+    write(table)
+    with claim(table.results, first, 0), claim(table.results, second, 0):
+        assert read_result(table.results, second) is not None
+    (table.results / f"{second.name}.json").unlink()
+    assert twin(table.results, second) is None
