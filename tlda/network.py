@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +18,16 @@ from tlda.nn import train_depthwise_in_float32
 from tlda.tasks import Task
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "none": nn.Identity}
+
+
+CROPS = 5
+"""The dimensions of images of which there are several crops each, (n, crops, c, h, w)."""
+
+
+def averaged(outputs: Sequence[Output]) -> Output:
+    """The output of the crops of each image: the mean of their features, and the logarithms of their mean probabilities as logits."""
+    features, logits = (torch.stack(part) for part in zip(*outputs, strict=True))
+    return Output(features.mean(0), logits.float().log_softmax(-1).logsumexp(0) - math.log(len(outputs)))
 
 
 @dataclass
@@ -76,6 +88,8 @@ class Network(nn.Module):
         return features
 
     def forward(self, x: Inputs) -> Output:
+        if isinstance(x, Tensor) and x.ndim == CROPS:
+            return averaged([self(crop) for crop in x.unbind(1)])
         features = self.features(x)
         return Output(features, self.task.arrange(self.head(features), x))
 

@@ -2,7 +2,16 @@
 
 from tlda.batch import Rows
 from tlda.data.arrays import Images
-from tlda.data.augment import ColourJitter, Cutout, RandAugment, RandomAffine, RandomCrop, RandomHorizontalFlip
+from tlda.data.augment import (
+    ColourJitter,
+    Cutout,
+    RandAugment,
+    RandomAffine,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomWindow,
+)
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
 from tlda.data.features import Features
@@ -44,6 +53,8 @@ __all__ = [
     "RandomAffine",
     "RandomCrop",
     "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "RandomWindow",
     "Records",
     "Relabelled",
     "Reviews",

@@ -134,10 +134,10 @@ LARGEST = 4096
 """The largest height and width of images: one of them takes 48 MB."""
 
 
-def require_size(size: int) -> int:
-    """``size``, the height and width that images are to have, where they can."""
+def require_size(size: int, option: str = "size", what: str = "the height and width of the images") -> int:
+    """``size``, which ``option`` gives and which is ``what``, where images can have it."""
     if not 1 <= size <= LARGEST:
-        raise UserError(f"--data.size is {size}: it is the height and width of the images, from 1 to {LARGEST}")
+        raise UserError(f"--data.{option} is {size}: it is {what}, from 1 to {LARGEST}")
     return size
 
 

@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, pad
 
+from tlda.data.crops import Ragged, apart, window
 from tlda.data.pair import Augment
 from tlda.errors import UserError
+
+TRIES = 10
+"""How often a box is drawn for an image until one fits, as in torchvision."""
 
 
 def _require(condition: bool, what: str) -> None:
@@ -21,6 +25,83 @@ def _require(condition: bool, what: str) -> None:
 def _uniform(x: Tensor, limit: float) -> Tensor:
     """A number in -limit..limit for each image of the batch, (n,)."""
     return (2 * torch.rand(len(x), device=x.device) - 1) * limit
+
+
+class RandomWindow(Augment):
+    """Cut a square out of each image, every place as likely (torchvision's ``RandomCrop``); the images may differ in shape.
+
+    Args:
+        size: the side of the square in pixels.
+    """
+
+    crops = True
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        _require(size >= 1, "size is 1 pixel or more")
+        self.size = size
+
+    def forward(self, x: Tensor | Ragged) -> Tensor:
+        images = apart(x)
+        # Drawn on the processor, so that a GPU need not be waited for to know where the squares lie.
+        places = torch.rand(len(images), 2).tolist()
+        return torch.stack([window(image, *self._place(image, *place), self.size) for image, place in zip(images, places, strict=True)])
+
+    def _place(self, image: Tensor, *shares: float) -> tuple[int, int]:
+        """The upper left corner of the square that lies at ``shares`` of the way down and to the right."""
+        height, width = image.shape[1:]
+        _require(min(height, width) >= self.size, f"an image of {height} x {width} is smaller than the crop of {self.size}")
+        top, left = (int(share * (length - self.size + 1)) for share, length in zip(shares, (height, width), strict=True))
+        return top, left
+
+
+class RandomResizedCrop(Augment):
+    """Cut a box of random area and aspect ratio out of each image, and resize it to a square (Szegedy et al., 2015).
+
+    Boxes are drawn as torchvision's ``RandomResizedCrop`` draws them, and resized by it: bilinear, antialiased. It comes first, sees images
+    as they were read, which may differ in shape, and gives bytes for bytes.
+
+    Args:
+        size: the side of the square in pixels.
+        scale: the least and the largest area of the box, as shares of the image's.
+        ratio: the least and the largest width of the box over its height.
+    """
+
+    crops = True
+
+    def __init__(self, size: int, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
+        super().__init__()
+        _require(size >= 1, "size is 1 pixel or more")
+        _require(0 < scale[0] <= scale[1] <= 1, f"scale is {list(scale)}: two shares of the image's area, the smaller one first, up to 1")
+        _require(0 < ratio[0] <= ratio[1], f"ratio is {list(ratio)}: two widths over heights above 0, the smaller one first")
+        self.size, self.scale, self.ratio = size, tuple(scale), tuple(ratio)
+
+    def forward(self, x: Tensor | Ragged) -> Tensor:
+        from torchvision.transforms.v2.functional import resized_crop
+
+        images = apart(x)
+        boxes = self.boxes(torch.tensor([image.shape[1:] for image in images])).tolist()
+        square = [self.size, self.size]
+        return torch.stack([resized_crop(image, *box, square, antialias=True) for image, box in zip(images, boxes, strict=True)])
+
+    def boxes(self, shapes: Tensor) -> Tensor:
+        """Draw a box for each image of heights and widths ``shapes`` (n, 2): top, left, height and width, (n, 4), on the processor."""
+        tries = (len(shapes), TRIES)
+        area = torch.empty(tries).uniform_(*self.scale) * shapes.prod(1, keepdim=True)
+        ratio = torch.empty(tries).uniform_(*map(math.log, self.ratio)).exp()
+        drawn = torch.stack(((area / ratio).sqrt(), (area * ratio).sqrt()), 2).round().long()
+        fits = ((drawn >= 1) & (drawn <= shapes[:, None])).all(2)
+        first = drawn[torch.arange(len(shapes)), fits.byte().argmax(1)]
+        box = torch.where(fits.any(1, keepdim=True), first, self._largest(shapes))
+        free = shapes - box
+        anywhere = (torch.rand(len(shapes), 2) * (free + 1)).long().minimum(free)
+        return torch.cat((torch.where(fits.any(1, keepdim=True), anywhere, free // 2), box), 1)
+
+    def _largest(self, shapes: Tensor) -> Tensor:
+        """The heights and widths (n, 2) of the largest boxes within ``ratio``, which images get into which no box that is drawn fits."""
+        height, width = shapes.unbind(1)
+        narrowest, widest = self.ratio
+        return torch.stack((height.minimum((width / narrowest).round().long()), width.minimum((height * widest).round().long())), 1)
 
 
 class RandomAffine(Augment):

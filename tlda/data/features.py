@@ -88,6 +88,8 @@ class Features(DomainPair):
             raise UserError("cached features are of images as they are: leave augment out, or train on the images with a backbone")
         if isinstance(data, (Relabelled, Tasks)):
             raise UserError(f"cached features have one task, and {type(data).__name__} has several: train on it with a backbone")
+        if data.ten_crop:
+            raise UserError("cached features are of one crop of each image: leave ten_crop out, or train on the images with a backbone")
         refuse_translated("Features", self, data)
         refuse_idle(("batch_size", "steps", "eval_batch_size", "shots", "holdout"), data, "--data", self)
         self.data, self.extractor, self.standardise = data, extractor, standardise

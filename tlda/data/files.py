@@ -40,6 +40,9 @@ TURNS = {
 }  # fmt: skip
 """By EXIF's orientation, the transposition of Pillow that makes an image upright; 1 is upright already."""
 
+TRANSPOSED = 5
+"""From this orientation on, height and width change places."""
+
 
 @contextmanager
 def reading(path: Path, advice: str = "get it again") -> Iterator[None]:
@@ -77,9 +80,19 @@ def decode(file: Path | bytes, turned: bool = True) -> Any:
         return upright(image) if turned else in_rgb(image)
 
 
+def shape_of(file: Path, turned: bool = True) -> tuple[int, int]:
+    """The height and width of the image that :func:`decode` gives; of most files the header alone is read."""
+    from PIL import Image
+
+    with Image.open(file, formats=FORMATS) as image:
+        on_its_side = orientation(image) >= TRANSPOSED and turned
+        return image.size if on_its_side else image.size[::-1]
+
+
 def orientation(image: Any) -> int:
     """How the pixels of a PIL image are stored: 1 upright, 2 to 8 as in :data:`TURNS`."""
-    image.load()  # which turns a TIFF, and takes the orientation out of it
+    if image.format == "TIFF":
+        image.load()  # which turns it, and takes the orientation out of it
     try:
         found = image.getexif().get(0x0112, 1)
     except DAMAGED:  # the pixels are there all the same

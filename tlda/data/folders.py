@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -17,8 +17,10 @@ from torch import Tensor
 
 from tlda.batch import ONE_DOMAIN, Sample
 from tlda.data.arrays import digest, require_size
+from tlda.data.augment import RandomResizedCrop, RandomWindow
 from tlda.data.cache import mapped, size_limit, slug
-from tlda.data.files import decode, image_files, pixels, reading
+from tlda.data.crops import Ragged, viewed
+from tlda.data.files import decode, image_files, pixels, reading, shape_of
 from tlda.data.layouts import Classes, Found, Layout, few
 from tlda.data.pair import DomainPair
 from tlda.data.pooling import require_apart, require_distinct
@@ -32,17 +34,29 @@ T = TypeVar("T")
 UNKNOWN = -1
 """The label of an image that has none."""
 
+ADVICE = "mend it, or leave it out by --data.on_error skip"
+"""What to do about an image that is damaged."""
 
-def read_image(path: Path, size: int, turned: bool = True) -> Tensor:
-    """Bytes (3, size, size) of an image file, resized with antialiasing; upright, where it is ``turned``.
+
+def read_image(path: Path, size: int, turned: bool = True, shorter: bool = False) -> Tensor:
+    """Bytes (3, h, w) of an image file, resized with antialiasing; upright, where it is ``turned``.
+
+    Height and width are ``size``, which squashes what is not square; where it is the ``shorter`` side alone, the aspect ratio is kept.
 
     Raises:
         UserError: the file is damaged; it names it.
     """
     from PIL import Image
 
-    with reading(path, "mend it, or leave it out by --data.on_error skip"):
-        return pixels(decode(path, turned).resize((size, size), Image.Resampling.BILINEAR))
+    with reading(path, ADVICE):
+        image = decode(path, turned)
+        height, width = scaled(image.height, image.width, size) if shorter else (size, size)
+        return pixels(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def scaled(height: int, width: int, size: int) -> tuple[int, int]:
+    """The height and width whose shorter one is ``size``, of the same aspect ratio, rounded as torchvision's ``Resize`` rounds."""
+    return (size, int(size * width / height)) if height <= width else (int(size * height / width), size)
 
 
 @dataclass
@@ -55,12 +69,21 @@ class Files:
     turned: bool = True
     domains: Tensor | None = None
     """The number of the pooled domain of each file, (n,); None where there is one domain."""
+    shorter: bool = False
+    """Whether ``size`` is that of the shorter side alone, see :func:`read_image`."""
+    crop: int | None = None
+    """The side of the square that is cut out of each image as the current view has it, see :func:`tlda.data.crops.viewed`."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, rows: Tensor) -> Sample:
-        return Sample(torch.stack([self.read(self.paths[row]) for row in rows.tolist()]), self.labels[rows], rows, self.domain(rows))
+        inputs: Any = self.inputs(rows)
+        return Sample(inputs, self.labels[rows], rows, self.domain(rows))
+
+    def inputs(self, rows: Tensor) -> Tensor | Ragged:
+        """The images of ``rows``, cut as the current view has them."""
+        return viewed([self.read(self.paths[row]) for row in rows.tolist()], self.crop)
 
     def domain(self, rows: Tensor) -> Tensor:
         """The numbers of the pooled domains of ``rows``."""
@@ -68,7 +91,22 @@ class Files:
 
     def read(self, path: Path) -> Tensor:
         """The image of one of the files, see :func:`read_image`."""
-        return read_image(path, self.size, self.turned)
+        return read_image(path, self.size, self.turned, self.shorter)
+
+    @cached_property
+    def shapes(self) -> Tensor:
+        """The heights and widths (n, 2) of the images as they are read, for which the files' headers are read once.
+
+        Raises:
+            UserError: an image is damaged.
+        """
+        if not self.shorter:
+            return torch.tensor([[self.size, self.size]]).expand(len(self), 2)
+        return mapped(self.entry("shapes"), len(self), lambda: [torch.tensor(list(in_threads(self._shape, self.paths)))])
+
+    def _shape(self, path: Path) -> tuple[int, int]:
+        with reading(path, ADVICE):
+            return scaled(*shape_of(path, self.turned), self.size)
 
     @cached_property
     def digest(self) -> str:
@@ -86,8 +124,14 @@ class Files:
 
     @property
     def way(self) -> str:
-        """How the images are read: the size that they are made, and ``upright`` where they are turned."""
-        return f"{self.size} upright" if self.turned else str(self.size)
+        """How the images are read: the size that they are made, ``upright`` where they are turned, and the crop."""
+        parts = ("shorter side" * self.shorter, str(self.size), "upright" * self.turned, f"crop {self.crop}" * (self.crop is not None))
+        return " ".join(part for part in parts if part)
+
+    def entry(self, kind: str = "") -> str:
+        """The name in the cache of what is known of the whole images, which every crop has in common."""
+        whole = self.content if self.crop is None else replace(self, crop=None).content
+        return "-".join(part for part in (f"images/{slug(self.folder.name)}", str(self.size), kind, whole) if part)
 
     @cached_property
     def folder(self) -> Path:
@@ -107,12 +151,18 @@ class DecodedFiles(Files):
 
     @cached_property
     def images(self) -> Tensor:
-        """Bytes (n, 3, size, size) of all images, decoded where the cache has none.
+        """Bytes (n, 3, size, size) of all images, decoded where the cache has none; one after the other where their shapes differ.
 
         Raises:
             UserError: an image is damaged.
         """
-        return mapped(f"images/{slug(self.folder.name)}-{self.size}-{self.content}", len(self), self._decode)
+        return mapped(self.entry(), 3 * int(self.shapes.prod(1).sum()) if self.shorter else len(self), self._decode)
+
+    @cached_property
+    def _starts(self) -> Tensor:
+        """The place of the first byte of each image whose shape is its own, (n,)."""
+        sizes = 3 * self.shapes.prod(1)
+        return sizes.cumsum(0) - sizes
 
     def decode(self) -> None:
         """Decode all images now, where that is not done."""
@@ -121,14 +171,22 @@ class DecodedFiles(Files):
     def _decode(self) -> Iterator[Tensor]:
         images = in_threads(self.read, self.paths)
         while part := list(islice(images, 256)):
-            yield torch.stack(part)
+            yield torch.cat([image.flatten() for image in part]) if self.shorter else torch.stack(part)
 
-    def __getitem__(self, rows: Tensor) -> Sample:
-        return Sample(self.images[rows], self.labels[rows], rows, self.domain(rows))
+    def inputs(self, rows: Tensor) -> Tensor | Ragged:
+        if self.crop is None:
+            return self.images[rows]
+        return viewed([self._image(row) for row in rows.tolist()], self.crop)
+
+    def _image(self, row: int) -> Tensor:
+        if not self.shorter:
+            return self.images[row]
+        start, (height, width) = int(self._starts[row]), self.shapes[row].tolist()
+        return self.images[start : start + 3 * height * width].view(3, height, width)
 
 
 class Folders(DomainPair):
-    """Images in ``root/DOMAIN/CLASS``, as bytes (n, 3, size, size); the files of a folder are found at any depth.
+    """Images in ``root/DOMAIN/CLASS``, as bytes (n, 3, h, w); the files of a folder are found at any depth.
 
     A list ``root/image_list/DOMAIN.txt`` with lines of ``PATH LABEL`` says instead which images take part; the folder of each is
     its class. A target whose images lie directly in ``root/DOMAIN`` has no labels: methods adapt to it and predict it, and it
@@ -139,16 +197,21 @@ class Folders(DomainPair):
         root: the folder of the domains; where there is none by that name, the one in ``TLDA_DATA``.
         source: the folder of the domain with labels, or a list of several, whose images are pooled; by default ``source``.
         target: the folder of the domain without; by default ``target``.
-        size: the height and width of the images.
+        size: the height and width that images are resized to, which squashes those that are not square.
+        resize: the shorter side that images are resized to instead, at their own aspect ratio; it needs ``crop``.
+        crop: the side of the square that is cut out of the resized images: in training anywhere (or by the augmentation that cuts, such as
+            ``RandomResizedCrop``), elsewhere in the middle. ``size: 256``, ``crop: 224`` is what authors of domain adaptation do
+            (TLLib's ``ResizeImage`` squashes), ``resize: 256``, ``crop: 224`` what ImageNet's do.
+        ten_crop: test and predict by the mean probabilities of ten crops: the corners and the middle, and their mirror images.
         classes: the class folders that take part, in the order of the labels; by default all, by name.
         on_error: what a damaged image does: ends the run with its name, or is left out (which reads each image once first).
-        in_memory: decode all images once, at ``size``, into a memory map in the cache; by default where that holds them. Else
+        in_memory: decode all images once, at ``size`` or ``resize``, into a memory map in the cache; by default where that holds them. Else
             ``num_workers`` decode each batch.
         **kwargs: see :class:`DomainPair`.
 
     Raises:
         UserError: a folder that is missing or empty; domains whose classes differ; a damaged image; the target among several sources;
-            a source or a class that is named twice.
+            a source or a class that is named twice; sizes and crops that do not go together.
     """
 
     layout: ClassVar[Layout] = Layout("Folders", places=("{}",))
@@ -163,6 +226,9 @@ class Folders(DomainPair):
         classes: list[str | int] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         in_memory: bool | None = None,
+        resize: int | None = None,
+        crop: int | None = None,
+        ten_crop: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -177,6 +243,28 @@ class Folders(DomainPair):
         self.classes = None if classes is None else [str(c) for c in classes]
         require_distinct(self.classes or (), "--data.classes")
         self.size, self.on_error, self.in_memory = require_size(size), on_error, in_memory
+        self.resize, self.crop, self.ten_crop = resize, crop, ten_crop
+        self._require_crops()
+        self.window = None if crop is None else RandomWindow(crop)
+
+    def _require_crops(self) -> None:
+        """Refuse sizes, crops and augmentations that do not go together."""
+        if self.resize is not None:
+            require_size(self.resize, "resize", "the shorter side of the images")
+            if self.crop is None:
+                raise UserError("--data.resize keeps the aspect ratio of each image, and a batch has one shape: give --data.crop too")
+        if self.crop is None:
+            if self.ten_crop:
+                raise UserError("--data.ten_crop cuts ten squares out of each image: give --data.crop, their side")
+        elif not 1 <= self.crop <= (self.resize or self.size):
+            whole = f"--data.size is {self.size}" if self.resize is None else f"--data.resize is {self.resize}"
+            raise UserError(f"--data.crop is {self.crop}, and {whole}: a crop is 1 pixel or more, and lies within the image")
+        elif self.translated is not None and self.translated.folder is not None:
+            raise UserError("--data.translated replaces whole images, and --data.crop cuts them: give --data.size alone")
+        side = self.crop or self.size
+        for change in self.augment:
+            if isinstance(change, RandomResizedCrop | RandomWindow) and change.size != side:
+                raise UserError(f"{type(change).__name__} trains on images of {change.size}, and tests see {side}: give both one size")
 
     @cached_property
     def task(self) -> Task:
@@ -208,18 +296,24 @@ class Folders(DomainPair):
 
     def load(self) -> tuple[Domain, Domain]:
         self._compare_counts()
-        parts = [self._parts(self.sources), self._parts([self.target])]
-        needed = sum(len(files) for part in parts for files in part if files is not None) * 3 * self.size**2
-        kind = DecodedFiles if (needed <= size_limit() if self.in_memory is None else self.in_memory) else Files
+        parts = [self._parts(names) for names in (self.sources, [self.target])]
+        if self.on_error == "skip":
+            parts = [(whole(train), test and whole(test)) for train, test in parts]
+        kind = DecodedFiles if self._fits([files for part in parts for files in part if files is not None]) else Files
 
         def read(files: Files) -> Files:
-            kept = files if self.on_error == "raise" else whole(files)
-            return kind(kept.paths, kept.labels, kept.size, kept.turned, kept.domains)
+            return kind(**{field.name: getattr(files, field.name) for field in fields(files)})
 
         def domain(name: str, train: Files, test: Files | None) -> Domain:
             return Domain(name, read(train), test and read(test), labelled=bool((train.labels != UNKNOWN).all()))
 
         return domain(self.source, *parts[0]), domain(self.target, *parts[1])
+
+    def _fits(self, parts: list[Files]) -> bool:
+        """Whether the decoded images are kept in the cache."""
+        if self.in_memory is not None:
+            return self.in_memory
+        return sum(3 * int(files.shapes.prod(1).sum()) for files in parts) <= size_limit()
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
@@ -243,7 +337,7 @@ class Folders(DomainPair):
         found = [self.found[name] for name in names]
         if not found[0].train:
             paths = image_files(self.layout.folder(self.root, names[0]))
-            return Files(paths, torch.full((len(paths),), UNKNOWN), self.size, self.layout.turned), None
+            return self._read_as(paths, torch.full((len(paths),), UNKNOWN)), None
         tests = [part.test for part in found if part.test is not None]
         return self._files([part.train for part in found]), self._files(tests) if len(tests) == len(found) else None
 
@@ -251,7 +345,12 @@ class Folders(DomainPair):
         classes = list(enumerate(self.task.label_names))
         found = [(path, label, n) for n, part in enumerate(parts) for label, c in classes for path in part.get(c, ())]
         labels, domains = (torch.tensor([line[column] for line in found], dtype=torch.long) for column in (1, 2))
-        return Files([path for path, *_ in found], labels, self.size, self.layout.turned, domains if len(parts) > 1 else None)
+        return self._read_as([path for path, *_ in found], labels, domains if len(parts) > 1 else None)
+
+    def _read_as(self, paths: list[Path], labels: Tensor, domains: Tensor | None = None) -> Files:
+        """Files that are read as the options say."""
+        size, shorter = self.resize or self.size, self.resize is not None
+        return Files(paths, labels, size, self.layout.turned, domains, shorter, self.crop)
 
     def describe_row(self, row: int) -> str:
         target = self.loaded[1]
@@ -273,8 +372,7 @@ def whole(files: Files) -> Files:
     def damaged(path: Path) -> bool:
         return error_of(path) is not None
 
-    name = f"images/{slug(files.folder.name)}-{files.size}-damaged-{files.content}"
-    flags = mapped(name, len(files), lambda: [torch.tensor(list(in_threads(damaged, files.paths)), dtype=torch.uint8)])
+    flags = mapped(files.entry("damaged"), len(files), lambda: [torch.tensor(list(in_threads(damaged, files.paths)), dtype=torch.uint8)])
     rows = flags.nonzero().flatten().tolist()
     if not rows:
         return files

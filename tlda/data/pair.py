@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from tlda.batch import Pair, Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
+from tlda.data.crops import Viewed
 from tlda.data.holding import hold_out, shots, warn_of_absent
 from tlda.data.rows import Domain, Subset, digest_of, lengths_of
 from tlda.data.samplers import ALONE, Buckets, Once, Steps
@@ -31,6 +32,9 @@ ROLES: tuple[Literal["source", "target"], ...] = ("source", "target")
 
 class Augment(Recorded, torch.nn.Module):
     """The base of augmentations: a batch of images in 0..1, (n, c, h, w), to another, on its device."""
+
+    crops: ClassVar[bool] = False
+    """Whether it cuts squares out of the images as they were read, bytes of any shape; it comes before all that do not."""
 
     def domains(self, images: Sequence[Tensor]) -> list[Tensor]:
         """The images of each domain of a training batch, changed: each for itself, unless a subclass looks at all."""
@@ -91,6 +95,12 @@ class DomainPair(Recorded, LightningDataModule):
         return run_seed() if self.given_seed is None else self.given_seed
 
     # What a subclass says
+
+    window: Augment | None = None
+    """Cuts a training batch out of images that are larger than the network's, where no augmentation does; None where none are."""
+
+    ten_crop: bool | None = None
+    """Whether tests and predictions answer for an image by ten crops of it."""
 
     @property
     def task(self) -> Task:
@@ -206,7 +216,8 @@ class DomainPair(Recorded, LightningDataModule):
         for sampler in samplers:
             # A resumed run draws its first rows before Lightning tells the sampler its epoch.
             sampler.go_on(*self._place())
-        loaders = [self.loader(d, sampler, i, rank) for i, (d, sampler) in enumerate(zip(data.values(), samplers, strict=True))]
+        views = data.values() if self.window is None else [Viewed(d, "whole") for d in data.values()]
+        loaders = [self.loader(d, sampler, i, rank) for i, (d, sampler) in enumerate(zip(views, samplers, strict=True))]
         return CombinedLoader(batch_type(*loaders), "min_size")
 
     def sampler(self, data: Any, steps: int, seed: int, rank: int, world_size: int) -> Steps:
@@ -270,11 +281,15 @@ class DomainPair(Recorded, LightningDataModule):
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
         # A target without labels comes last, and is left out: it is validated without them, and predicted.
-        return self.val_dataloader()[: 2 if self.measures_target else 1]
+        rows = self.evaluation_rows[: 2 if self.measures_target else 1]
+        return [self._evaluation(self._tested(data), number) for number, data in enumerate(rows)]
 
     def predict_dataloader(self) -> DataLoader[Any]:
         target = self.loaded[1]
-        return self._evaluation(target.test if target.test is not None else target.train)
+        return self._evaluation(self._tested(target.test if target.test is not None else target.train))
+
+    def _tested(self, data: Rows) -> Rows:
+        return Viewed(data, "ten") if self.ten_crop else data
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         # A batch that is there already is not walked through: that costs a small net a percent of its step.
@@ -283,14 +298,22 @@ class DomainPair(Recorded, LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         if isinstance(batch, (Sample, Unlabelled)):
             return self.prepare(batch, [])
-        domains = [self.prepare(domain, []) for domain in batch]
-        augment = self.augment if self.trainer is not None and self.trainer.training else []
+        cropping, changing = self._changes() if self.trainer is not None and self.trainer.training else ([], [])
+        images = [domain.x for domain in batch]
+        for change in cropping:
+            images = change.domains(images)
+        domains = [self.prepare(domain._replace(x=x), []) for domain, x in zip(batch, images, strict=True)]
         images = [domain.x for domain in domains]
-        for change in augment:
+        for change in changing:
             if images[0].ndim != 4:
                 raise UserError(f"--data.augment changes images (n, c, h, w), and these inputs are {tuple(images[0].shape)}: leave it out")
             images = change.domains(images)
         return type(batch)(*(domain._replace(x=x) for domain, x in zip(domains, images, strict=True)))
+
+    def _changes(self) -> tuple[list[Augment], list[Augment]]:
+        """The augmentations of a training batch: what cuts images as they were read, then what changes those in 0..1."""
+        cropping = [change for change in self.augment if change.crops]
+        return cropping or ([self.window] if self.window else []), [change for change in self.augment if not change.crops]
 
     @staticmethod
     def prepare(domain: Any, augment: Sequence[Callable[[Tensor], Tensor]]) -> Any:

@@ -83,6 +83,9 @@ class Relabelled(DomainPair):
     ) -> None:
         super().__init__(**kwargs)
         self.data, self.tasks, self.origin = data, tasks or {}, origin
+        self.window = data.window
+        if data.ten_crop:
+            raise UserError("--data.data.init_args.ten_crop averages the answers to one task, and Relabelled has several: leave it out")
         self.name: str = name
         refuse_translated("Relabelled", self, data)
         refuse_idle(BATCHES, data, "--data", self)
