@@ -31,7 +31,7 @@ class MeanMatching(tlda.Method):
         self.add_loss("means", Means(trade_off))
 
 
-data = Digits(source="fonts", target="handwritten", size=16, steps=50)
+data = Digits(source="fonts", target="handwritten", size=16, steps=20)
 epochs = int(sys.argv[1]) if sys.argv[1:] else 5
 run = tlda.fit(lambda: MeanMatching(backbone=LeNet(size=16), task=data.task), data, max_epochs=epochs)
 print(tlda.test(run, data))
