@@ -33,7 +33,7 @@ FLOORS = [
 ]
 """Ground first. What stands on one floor does not import each other."""
 
-ANYS = 140
+ANYS = 88
 """The bare ``Any`` that public signatures have today; lower it as they get types. The goal is 25."""
 
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

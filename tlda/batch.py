@@ -7,10 +7,13 @@ The type of its training batch is a method's statement of what it may see. In un
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
 
 PAD = -1
 """What fills up the token ids of a text: no token."""
@@ -138,10 +141,10 @@ class Learner(Protocol):
     def batch_type(self) -> type: ...
 
     @property
-    def backbone(self) -> Any: ...
+    def backbone(self) -> nn.Module: ...
 
     @property
-    def trainer(self) -> Any: ...
+    def trainer(self) -> Trainer: ...
 
     @property
     def device(self) -> torch.device: ...

@@ -60,10 +60,10 @@ class Tuning(Recorded):
         """
         if not self.freezes:
             return
-        self._switch = switch = self._switch or Switch(method.backbone)
+        self._switch = switch = self._switch or Switch(method.network.backbone)
         stage = self.stage(len(switch.blocks), method.progress, method.current_epoch)
         if stage not in switch.positions:
-            switch.add(stage, self.trained(method.backbone, stage))
+            switch.add(stage, self.trained(method.network.backbone, stage))
             switch.turn(stage)
             if not any(parameter.requires_grad for parameter in method.parameters()):
                 names = type(self).__name__, type(method).__name__

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlda.batch import Sample
 from tlda.data.pair import DomainPair
 from tlda.translation.cycle import Translator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 IMAGES = 12
 """The images of each domain that are shown."""
@@ -18,7 +21,7 @@ LABELS = ("source", "in the look of the target", "and back", "target", "in the l
 """What the rows of the grid are."""
 
 
-def translator_of(method: Any) -> Translator | None:
+def translator_of(method: nn.Module) -> Translator | None:
     """The translator of ``method``, where it has one that has begun."""
     translator = getattr(method, "translator", None)
     return translator if isinstance(translator, Translator) and bool(translator.judge.taken) else None
@@ -41,7 +44,7 @@ def _some(data: DomainPair, rows: Any, count: int) -> Tensor:
     return sample.x
 
 
-def translation_figure(grid: Tensor) -> Any:
+def translation_figure(grid: Tensor) -> Figure:
     """A matplotlib figure of a :func:`translation_grid`."""
     from matplotlib.figure import Figure
 

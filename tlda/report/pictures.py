@@ -5,17 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
+from tlda.batch import Sample
+from tlda.data.pair import DomainPair
 from tlda.data.samplers import by_one_process
 from tlda.nn import evaluating
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
 from tlda.tasks.heads import first_label
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 ROWS = 300
 """The rows of each domain in the picture of the features: more take longer than they tell."""
@@ -28,6 +35,7 @@ class Pictures(Callback):
         self.folder = folder
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the features, the confusion where the target has labels, and the images where the method translates."""
         run: Any = trainer
         data = run.datamodule
         if not trainer.is_global_zero or not data.task.classes:
@@ -54,7 +62,7 @@ class Pictures(Callback):
                     logger.log_image(f"pictures/{name}", [str(self.folder / f"{name}.png")])
 
 
-def collect(method: Any, data: Any, loader: Iterable[Any]) -> tuple[Tensor, Tensor, Tensor]:
+def collect(method: LightningModule, data: DomainPair, loader: Iterable[Sample]) -> tuple[Tensor, Tensor, Tensor]:
     """Features (n, d), predicted classes (n,) and labels (n,) of a loader's rows, on the CPU, at the precision of what is measured."""
     parts = []
     with evaluating(method), method.trainer.precision_plugin.forward_context():
@@ -66,14 +74,14 @@ def collect(method: Any, data: Any, loader: Iterable[Any]) -> tuple[Tensor, Tens
     return features, predicted, labels
 
 
-def _axes(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+def _axes(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * columns, height), layout="constrained")
     return figure, figure.subplots(1, columns)
 
 
-def confusion_figure(predicted: Tensor, labels: Tensor, names: list[str]) -> Any:
+def confusion_figure(predicted: Tensor, labels: Tensor, names: list[str]) -> Figure:
     """A matplotlib figure of the rows' share by true class (down) and predicted class (across), in percent."""
     from sklearn.metrics import confusion_matrix
 
@@ -92,12 +100,14 @@ def confusion_figure(predicted: Tensor, labels: Tensor, names: list[str]) -> Any
     return figure
 
 
-def flat(features: Tensor) -> Any:
+def flat(features: Tensor) -> NDArray[np.float32]:
     """Features (n, d) in two dimensions (n, 2), by t-SNE from their principal components."""
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
-    return TSNE(perplexity=perplexity, random_state=0, init="pca" if features.std() > 0 else "random").fit_transform(features)
+    embedding = TSNE(perplexity=perplexity, random_state=0, init="pca" if features.std() > 0 else "random")
+    flattened: NDArray[np.float32] = embedding.fit_transform(features)
+    return flattened
 
 
 def some_rows(features: Tensor) -> Tensor:
@@ -105,7 +115,7 @@ def some_rows(features: Tensor) -> Tensor:
     return torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:ROWS]
 
 
-def features_figure(features: list[Tensor], labels: list[Tensor], names: list[str]) -> Any:
+def features_figure(features: list[Tensor], labels: list[Tensor], names: list[str]) -> Figure:
     """A matplotlib figure of both domains' features in two dimensions, by domain and by class; a label of -1 is none."""
     few = [some_rows(f) for f in features]
     classes = torch.cat([y[rows] for y, rows in zip(labels, few, strict=True)])

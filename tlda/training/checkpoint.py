@@ -15,13 +15,15 @@ from tlda.data.seeds import run_seed
 from tlda.errors import UserError
 from tlda.options.recorded import NotPlainError, described
 from tlda.tasks import Task
+from tlda.training.lightning import data_of
+from tlda.training.trained import Trained
 
 KEY = "tlda"
 
 
-def describe(method: Any, checkpoint: dict[str, Any]) -> None:
+def describe(method: Trained, checkpoint: dict[str, Any]) -> None:
     """Write into ``checkpoint`` what it holds: method, task, seed, and the plain configuration that they were made from."""
-    made = method.recipe or parts_of(method, getattr(method.trainer, "datamodule", None))
+    made = method.recipe or parts_of(method, data_of(method.trainer))
     checkpoint[KEY] = {"method": type(method).__name__, "task": method.task.description(), "seed": run_seed(), **made}
 
 
@@ -79,12 +81,12 @@ def _are_only_weights(backbone: dict[str, Any]) -> bool:
     return {"Timm": True, "Torchvision": file}.get(backbone.get("class_path", "").rpartition(".")[2], False)
 
 
-def refuse_other(method: Any, checkpoint: dict[str, Any]) -> None:
+def refuse_other(method: Trained, checkpoint: dict[str, Any]) -> None:
     """Raise :class:`UserError` where ``checkpoint`` holds another method, another task, or a network of other shapes."""
     found = checkpoint.get(KEY)
     if found is None or "task" not in found:
         raise UserError("the checkpoint was not written by this version of tlda; start from its weights with --model.init_from instead")
-    if getattr(method._trainer, "datamodule", None) is not None:
+    if method._trainer is not None and data_of(method.trainer) is not None:
         method.task.refuse(task_from(found["task"]))
     if found["method"] != type(method).__name__:
         raise UserError(
@@ -146,7 +148,7 @@ def recipe(path: str | Path, trusted: Iterable[str] = ()) -> dict[str, Any]:
     return made
 
 
-def refuse_foreign(path: str | Path, made: Any, trusted: Iterable[str] = ()) -> None:
+def refuse_foreign(path: str | Path, made: object, trusted: Iterable[str] = ()) -> None:
     """Raise :class:`UserError` where plain data of the checkpoint at ``path`` name a class of a module that nobody else has named."""
     known = {"tlda", *sys.modules, *(name.rpartition(".")[0] for name in trusted)}
     for name in _class_paths(made):
@@ -166,7 +168,7 @@ def _class_paths(value: Any) -> Iterator[str]:
         yield from _class_paths(item)
 
 
-def load_weights(method: Any, path: str) -> None:
+def load_weights(method: Trained, path: str) -> None:
     """Load backbone, bottleneck and head of the checkpoint at ``path`` into the network of ``method``.
 
     Adapters that ``method`` has and the checkpoint has not stay as they are. Bottleneck and head are made anew, which is said, where the

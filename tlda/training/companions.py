@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import BaseFinetuning, BatchSizeFinder, LearningRateFinder, StochasticWeightAveraging
 
 from tlda.errors import UserError, near
 from tlda.metrics.translation import MEASURES
-from tlda.training.lightning import measured, saves_by_time, shards_by_itself
+from tlda.training.lightning import callbacks_of, data_of, measured, saves_by_time, shards_by_itself
+from tlda.training.trained import Trained
 
 INSTEAD: dict[type, str] = {
     StochasticWeightAveraging: "sets a learning rate, as --model.schedule does at each step: use EMAWeightAveraging, which sets none",
@@ -25,14 +27,14 @@ LATER = ("train/", "lr/", MEASURES)
 """How the names begin of what a validation before training does not measure."""
 
 
-def refuse_companions(method: Any, stage: str) -> None:
+def refuse_companions(method: Trained, stage: str) -> None:
     """Raise :class:`UserError` where the trainer of ``method``, which is about to do ``stage``, has what would not do what it says.
 
     As early as in ``setup``: a finder would have trained by the time that a method hears of the fit.
     """
-    trainer: Any = method.trainer
+    trainer = method.trainer
     refuse_sharding(trainer)
-    for callback in trainer.callbacks if stage == "fit" else ():
+    for callback in callbacks_of(trainer) if stage == "fit" else ():
         for kind, why in INSTEAD.items():
             if isinstance(callback, kind):
                 raise UserError(f"{type(callback).__name__} {why}")
@@ -41,14 +43,15 @@ def refuse_companions(method: Any, stage: str) -> None:
                 f"ModelCheckpoint(train_time_interval=…) never saves under {type(method).__name__}, which makes its own optimizer steps: "
                 "give it every_n_epochs"
             )
-    if stage == "fit" and trainer.overfit_batches:
+    run: Any = trainer
+    if stage == "fit" and run.overfit_batches:
         raise UserError(
             "--trainer.overfit_batches reads one row after the other, and tlda's batches are drawn by seed: for few batches an epoch give "
             "--trainer.limit_train_batches, for few rows choose them in the data"
         )
 
 
-def refuse_scheduler(method: Any) -> None:
+def refuse_scheduler(method: Trained) -> None:
     """Raise :class:`UserError` where ``method`` has a scheduler of PyTorch's, whose rates its own schedule would replace at each step."""
     if method.trainer.lr_scheduler_configs:
         raise UserError(
@@ -57,24 +60,24 @@ def refuse_scheduler(method: Any) -> None:
         )
 
 
-def refuse_sharding(trainer: Any) -> None:
+def refuse_sharding(trainer: Trainer) -> None:
     """Raise :class:`UserError` where ``trainer`` would give each of several processes a part of the part that the data give it."""
-    if shards_by_itself(trainer) and getattr(trainer, "datamodule", None) is not None:
+    if shards_by_itself(trainer) and data_of(trainer) is not None:
         raise UserError(
             "the data give each process its own rows, and the trainer would divide them again: make it with "
             "Trainer(use_distributed_sampler=False)"
         )
 
 
-def refuse_unmeasured(method: Any) -> None:
+def refuse_unmeasured(method: Trained) -> None:
     """Raise :class:`UserError` where a callback follows what the first validation, which has just ended, has not measured.
 
     It is that before training, unless the trainer is told to make none.
     """
-    trainer: Any = method.trainer
+    trainer = method.trainer
     first = trainer.sanity_checking or (trainer.num_sanity_val_steps == 0 and trainer.current_epoch == 0)
     names = measured(trainer) if first else ()
-    for callback in trainer.callbacks if names else ():
+    for callback in callbacks_of(trainer) if names else ():
         name = getattr(callback, "monitor", None) or "epoch"
         plain = re.sub(r"(_epoch|_step)?(/dataloader_idx_[0-9]+)?$", "", name)  # as Lightning calls what is logged twice
         if not {name, plain} & {*names, "epoch", "step"} and not name.startswith(LATER):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from tlda.data.text.tokenizers import require_tokenizer
 from tlda.errors import UserError
+from tlda.losses import Loss
 from tlda.tasks import Classification, Several, Task
 from tlda.tasks.measures import Measures
+from tlda.training.lightning import data_of
+from tlda.training.trained import Trained
 
 
-def task_of(method: Any, task: Task | int) -> Task:
+def task_of(method: Trained, task: Task | int) -> Task:
     """The task of ``method``: a number stands for the classification of that many classes.
 
     Raises:
@@ -24,7 +25,7 @@ def task_of(method: Any, task: Task | int) -> Task:
     return made
 
 
-def _require_rows(method: Any, task: Task) -> None:
+def _require_rows(method: Trained, task: Task) -> None:
     name, kind = type(method).__name__, type(task).__name__
     if method.reads_classes and not task.classes:
         raise UserError(
@@ -38,7 +39,7 @@ def _require_rows(method: Any, task: Task) -> None:
         )
 
 
-def refuse_loss(method: Any, name: str, loss: Any) -> None:
+def refuse_loss(method: Trained, name: str, loss: Loss) -> None:
     """Raise :class:`UserError` where ``loss`` cannot be added to ``method`` as ``name``."""
     own, out = type(method).__name__, f"leave the loss '{name}' out of --model.plus"
     if method.takes_no_loss:
@@ -53,13 +54,13 @@ def refuse_loss(method: Any, name: str, loss: Any) -> None:
         raise UserError(f"the loss '{name}' pairs the rows of two domains, and {type(method.task).__name__} has not as many in both: {out}")
 
 
-def refuse_data(method: Any) -> None:
+def refuse_data(method: Trained) -> None:
     """Give ``method`` the task of its data, with the names in it.
 
     Raises:
         UserError: the data have other classes, other inputs than the method takes, or other tokens than its encoder.
     """
-    data = getattr(method.trainer, "datamodule", None)
+    data = data_of(method.trainer)
     if data is None:
         return
     own, asked = (task.first if isinstance(task, Several) else task for task in (method.task, data.task))
@@ -86,7 +87,7 @@ def _named(task: Task) -> str:
     return f"{type(task).__name__} of {len(task.outputs)}"
 
 
-def measures_of(method: Any) -> Measures:
+def measures_of(method: Trained) -> Measures:
     """What a run of ``method`` measures: the places of its data, or source and target where the trainer was given loaders."""
-    data = getattr(method.trainer, "datamodule", None)
+    data = data_of(method.trainer)
     return Measures(method.task) if data is None else Measures(method.task, data.places)

@@ -23,6 +23,7 @@ class Hooked(Measured):
     _kept: list[Any] | None = None
 
     def setup(self, stage: str) -> None:
+        """Check that trainer, data and method fit, make the metrics, and load the weights of ``init_from``."""
         refuse_companions(self, stage)
         refuse_data(self)
         self.measures = measures_of(self)
@@ -32,6 +33,7 @@ class Hooked(Measured):
             self.init_from = None  # a test after a fit must not start over
 
     def on_fit_start(self) -> None:
+        """Check the trainer options that only training reads, and let each loss look at the network."""
         refuse_float16(self)
         refuse_max_steps(self)
         refuse_scheduler(self)
@@ -49,7 +51,7 @@ class Hooked(Measured):
         # Dropout and augmentation become a function of (seed, epoch, rank), so that a resumed run equals an uninterrupted one.
         torch.manual_seed(1_000_003 * run_seed() + 1_009 * self.current_epoch + self.global_rank)
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         self.progress = progress_of(self.trainer)
         learner: Any = self
         self.tuning.apply(learner)

@@ -20,7 +20,7 @@ from tlda.writing import write_bytes
 class WholeFiles(TorchCheckpointIO):
     """Writes a checkpoint beside its place and renames it: the one that was there before stays until the new one is whole."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object | None = None) -> None:
         """Write ``checkpoint`` to ``path``; a place that is no file, such as ``s3://…``, has a writer of its own."""
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)

@@ -9,12 +9,15 @@ from typing import Any
 
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loops.evaluation_loop import RestartStage as EvaluationStage
 from pytorch_lightning.loops.evaluation_loop import _EvaluationLoop
 from pytorch_lightning.loops.fit_loop import RestartStage
 from pytorch_lightning.loops.loop import _Loop
 from pytorch_lightning.profilers import PassThroughProfiler
+from pytorch_lightning.utilities.types import STEP_OUTPUT
+
+from tlda.data.pair import DomainPair
 
 INTERVAL = 0.2
 """Seconds between two drawings of the bar."""
@@ -28,7 +31,7 @@ class Progress(TQDMProgressBar):
 
     drawn = 0.0
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: object, batch_idx: int) -> None:
         now = time.monotonic()
         if now - self.drawn >= INTERVAL or batch_idx + 1 == trainer.num_training_batches:
             self.drawn = now
@@ -74,13 +77,14 @@ def _print_results(results: Sequence[Mapping[str, Any]], stage: str) -> None:
 # A run that goes on from a checkpoint
 
 
-def settle(trainer: Any) -> None:
+def settle(trainer: Trainer) -> None:
     """Let a run that goes on from a checkpoint begin where that was written, to the batch, as it is about to train.
 
     Lightning itself begins an epoch without its hooks after a checkpoint of an epoch's last batch, leaves out a validation that was due
     after the batch of a checkpoint, and under ``max_steps`` counts an epoch twice.
     """
-    fit, epoch = trainer.fit_loop, trainer.fit_loop.epoch_loop
+    fit: Any = trainer.fit_loop
+    epoch = fit.epoch_loop
     if epoch.restarted_on_train_batch_end:
         _settle_after_batch(fit, epoch)
     elif fit.restarting and fit.epoch_progress.current.ready == fit.epoch_progress.current.processed:
@@ -102,13 +106,13 @@ def _settle_after_batch(fit: Any, epoch: Any) -> None:
         epoch._batches_that_stepped -= 1  # it is counted once as the loop is taken up, and once after the validation
 
 
-def in_mid_epoch(trainer: Any) -> bool:
+def in_mid_epoch(trainer: Trainer) -> bool:
     """Whether ``trainer`` has begun an epoch and not ended it."""
-    fit = trainer.fit_loop
+    fit: Any = trainer.fit_loop
     return bool(fit.epoch_progress.current.ready > fit.epoch_progress.current.processed)
 
 
-def accumulates(trainer: Any) -> bool:
+def accumulates(trainer: Trainer) -> bool:
     """Whether gradients of the last batches wait for more of them."""
     return bool(trainer.accumulate_grad_batches > 1 and trainer.fit_loop.epoch_loop._should_accumulate())
 
@@ -116,23 +120,36 @@ def accumulates(trainer: Any) -> bool:
 # What a trainer keeps to itself
 
 
-def shards_by_itself(trainer: Any) -> bool:
+def data_of(trainer: Trainer) -> DomainPair | None:
+    """The data of ``trainer``; None where it was given loaders, or nothing yet."""
+    data: DomainPair | None = getattr(trainer, "datamodule", None)
+    return data
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """The callbacks of ``trainer``, in a list to which others may be added."""
+    run: Any = trainer  # which declares no attribute of that name
+    callbacks: list[Callback] = run.callbacks
+    return callbacks
+
+
+def shards_by_itself(trainer: Trainer) -> bool:
     """Whether ``trainer`` divides the rows of its loaders between several processes."""
     connector = trainer._accelerator_connector
     return bool(connector.use_distributed_sampler and connector.is_distributed)
 
 
-def measured(trainer: Any) -> set[str]:
+def measured(trainer: Trainer) -> set[str]:
     """The names of what the validation that has just ended measured."""
     return {metric.meta.name for metric in trainer._results.values()} if trainer._results else set()
 
 
-def requeue_signal(trainer: Any) -> int | None:
+def requeue_signal(trainer: Trainer) -> int | None:
     """The signal at which ``trainer`` saves and has SLURM start the job anew; None where it does not run there."""
     environment = trainer._accelerator_connector.cluster_environment
     return environment.requeue_signal if isinstance(environment, SLURMEnvironment) and environment.auto_requeue else None
 
 
-def saves_by_time(callback: Any) -> bool:
+def saves_by_time(callback: Callback) -> bool:
     """Whether ``callback`` saves when some time has passed, as Lightning has it only under automatic optimization."""
     return isinstance(callback, ModelCheckpoint) and callback._train_time_interval is not None

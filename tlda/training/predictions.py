@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 
 from tlda.batch import Prediction
 from tlda.data.pair import DomainPair
@@ -27,7 +27,7 @@ class Predictions(Callback):
         self.own: list[Prediction] = []
         self.columns: Columns = {}
 
-    def on_predict_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *args: Any) -> None:
+    def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Prediction, *args: Any) -> None:
         self.own.append(Prediction(outputs.row.cpu(), outputs.answers))
 
     def on_predict_end(self, trainer: Trainer, *args: Any) -> None:

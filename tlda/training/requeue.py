@@ -7,7 +7,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
-from tlda.training.lightning import requeue_signal
+from tlda.training.lightning import callbacks_of, requeue_signal
 
 
 class BetweenBatches(Callback):
@@ -27,8 +27,8 @@ class BetweenBatches(Callback):
             self.handler(self.number, None)
 
 
-def obey_between_batches(trainer: Any) -> None:
+def obey_between_batches(trainer: Trainer) -> None:
     """Let ``trainer``, where SLURM starts its job anew, save only whole steps."""
     number = requeue_signal(trainer)
     if number is not None and callable(signal.getsignal(number)):
-        trainer.callbacks.append(BetweenBatches(number))
+        callbacks_of(trainer).append(BetweenBatches(number))

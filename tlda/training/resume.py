@@ -13,24 +13,25 @@ from tlda.errors import UserError
 from tlda.training.lightning import accumulates, in_mid_epoch, settle
 from tlda.training.processes import of_all
 from tlda.training.requeue import obey_between_batches
+from tlda.training.trained import Trained
 
 KEY = "tlda.resume"
 
 
-def keep(method: Any, checkpoint: dict[str, Any]) -> None:
+def keep(method: Trained, checkpoint: dict[str, Any]) -> None:
     """Write into ``checkpoint``, where it is one to go on from, what each process needs for that."""
     if "optimizer_states" in checkpoint and method._trainer is not None:
         own = {name: module.get_extra_state() for name, module in _of_process(method)}
         checkpoint[KEY] = of_all({"random": random_states(method.device), "gradients": _gradients(method), "own": own})
 
 
-def _of_process(method: Any) -> list[tuple[str, Any]]:
+def _of_process(method: Trained) -> list[tuple[str, Any]]:
     """The modules whose state is each process's own, by name, where there are several."""
     several = method.trainer.world_size > 1
     return [(name, module) for name, module in method.named_modules() if several and getattr(module, "of_process", False)]
 
 
-def _gradients(method: Any) -> dict[str, Tensor]:
+def _gradients(method: Trained) -> dict[str, Tensor]:
     """The gradients of the last batches, where they wait for more."""
     if not accumulates(method.trainer):
         return {}
@@ -58,13 +59,13 @@ def set_random_states(states: dict[str, Any], device: torch.device) -> None:
     random.setstate(states["python"])
 
 
-def go_on(method: Any, kept: list[Any] | None) -> None:
+def go_on(method: Trained, kept: list[Any] | None) -> None:
     """Let ``method``, which is about to train, go on where its checkpoint was written, if it has one: with ``kept``, see :func:`keep`.
 
     Raises:
         UserError: the checkpoint is of the middle of an epoch, and has not what each process needs.
     """
-    trainer: Any = method.trainer
+    trainer = method.trainer
     obey_between_batches(trainer)
     if not trainer.fit_loop.is_resuming:
         return

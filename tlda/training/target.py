@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sized
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from tlda.data.samplers import Once
 from tlda.errors import UserError
 from tlda.nn import evaluating
 from tlda.nn.numerics import full_precision
+from tlda.training.lightning import data_of
 
 
 def target_batches(method: Learner) -> Iterator[Unlabelled]:
@@ -32,7 +33,7 @@ def training_batches(method: Learner, field: str) -> Iterator[Any]:
     Raises:
         UserError: the trainer was given loaders instead of a datamodule.
     """
-    data: Any = method.trainer.datamodule
+    data = data_of(method.trainer)
     if data is None:
         raise UserError(f"{type(method).__name__} reads all training rows of the {field}: give the trainer a DomainPair, not loaders")
     rows = data.training_rows()[field]
@@ -40,7 +41,7 @@ def training_batches(method: Learner, field: str) -> Iterator[Any]:
         yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, method.device, 0), 0)
 
 
-def numbered(data: Any) -> int:
+def numbered(data: Sized) -> int:
     """How many numbers the rows of ``data`` may have: a subset keeps those of the whole."""
     return numbered(data.data) if isinstance(data, Subset | WithoutLabels) else len(data)
 
@@ -85,6 +86,12 @@ def require_normalisation(method: Learner, found: list[Any], kind: str) -> None:
         raise UserError(f"{name} adapts {kind} layers, and {backbone} has none: set --model.backbone.batch_norm true or use another one")
 
 
-def start_over(method: Any) -> None:
+class Adapting(Protocol):
+    """What keeps its adapted copy, or None before the first one."""
+
+    adapted: Any
+
+
+def start_over(method: Adapting) -> None:
     """The hook that forgets what ``method`` adapted, before and after a test or a prediction."""
     method.adapted = None

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.strategies import DDPStrategy
 
 from tlda.data.seeds import run_seed
 from tlda.errors import UserError
+from tlda.training.lightning import callbacks_of
+from tlda.training.trained import Trained
 
 
-def progress_of(trainer: Any) -> float:
+def progress_of(trainer: Trainer) -> float:
     """The share of its training batches that ``trainer`` has done, in 0..1."""
     # Batches, not global_step, which counts every optimizer's steps under manual optimization.
     batches = trainer.num_training_batches
@@ -21,9 +24,9 @@ def progress_of(trainer: Any) -> float:
     return time_share(trainer) if total is None else float(min(1.0, trainer.fit_loop.total_batch_idx / total))
 
 
-def time_share(trainer: Any) -> float:
+def time_share(trainer: Trainer) -> float:
     """The share of its time that ``trainer`` has used, in 0..1, the same in all processes; its Timer says how much it has."""
-    timer = next((callback for callback in trainer.callbacks if isinstance(callback, Timer)), None)
+    timer = next((callback for callback in callbacks_of(trainer) if isinstance(callback, Timer)), None)
     if timer is None or (left := timer.time_remaining()) is None:
         raise UserError(
             "the run has no end, and ramps follow the share of it that is done: give --trainer.max_epochs, max_steps or max_time"
@@ -40,25 +43,27 @@ def batches_of(steps: int, batches: float, accumulated: int) -> float:
     return epochs * batches + rest * accumulated
 
 
-def batch_seed(trainer: Any) -> int:
+def batch_seed(trainer: Trainer) -> int:
     """What the random numbers of a training batch follow where all processes are to draw the same."""
     return 1_000_003 * run_seed() + int(trainer.fit_loop.total_batch_idx)
 
 
-def logs_this_step(trainer: Any) -> bool:
+def logs_this_step(trainer: Trainer) -> bool:
     """Whether the values of this step reach a logger."""
-    return bool((trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % trainer.log_every_n_steps == 0)
+    run: Any = trainer
+    return bool((run.fit_loop.epoch_loop._batches_that_stepped + 1) % run.log_every_n_steps == 0)
 
 
-def log_short_runs(trainer: Any) -> None:
+def log_short_runs(trainer: Trainer) -> None:
     """Log the losses of a run of fewer steps than lie between two entries ten times, where they would not be logged at all."""
     limits = trainer.num_training_batches * (trainer.max_epochs or -1) / trainer.accumulate_grad_batches, trainer.max_steps
     steps = min((limit for limit in limits if limit > 0), default=math.inf)
-    if trainer.loggers and steps < trainer.log_every_n_steps:
-        trainer.log_every_n_steps = max(1, int(steps) // 10)
+    run: Any = trainer
+    if trainer.loggers and steps < run.log_every_n_steps:
+        run.log_every_n_steps = max(1, int(steps) // 10)
 
 
-def expect_unused_parameters(method: Any) -> None:
+def expect_unused_parameters(method: Trained) -> None:
     """Tell several processes that a backward pass may not reach all parameters, for the others of which plain DDP would wait for ever.
 
     So it is where each step has several optimizers, and where parameters are frozen.
@@ -67,14 +72,14 @@ def expect_unused_parameters(method: Any) -> None:
         method.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
 
-def refuse_float16(method: Any) -> None:
+def refuse_float16(method: Trained) -> None:
     """Raise :class:`UserError` where ``method`` has several optimizers at 16-mixed."""
     if method.trainer.precision == "16-mixed" and len(method.trainer.optimizers) > 1:
         # One loss scale for several optimizers: each change of it would halve the gradient of the next one unseen.
         raise UserError(f"{type(method).__name__} has several optimizers, which 16-mixed breaks; use --trainer.precision bf16-mixed")
 
 
-def refuse_max_steps(method: Any) -> None:
+def refuse_max_steps(method: Trained) -> None:
     """Raise :class:`UserError` where a run's length is given in optimizer steps, and ``method`` makes some of its own."""
     trainer: Any = method.trainer
     if not method.automatic_optimization and trainer.max_steps > 0 and not trainer.fast_dev_run:
@@ -84,12 +89,13 @@ def refuse_max_steps(method: Any) -> None:
         )
 
 
-def let_clip(method: Any) -> None:
+def let_clip(method: Trained) -> None:
     """Let the trainer clip the gradients of ``method``, if it is told to.
 
     It refuses to where an optimizer says, as fused ones do, that its step undoes the scaling of the loss. Where one does not say so, the
     gradients are clipped after that, and a step is the same.
     """
     if method.trainer.gradient_clip_val:
-        for optimizer in method.trainer.optimizers:
+        optimizers: list[Any] = method.trainer.optimizers
+        for optimizer in optimizers:
             optimizer._step_supports_amp_scaling = False

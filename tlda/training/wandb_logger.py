@@ -27,6 +27,7 @@ def tolerant(name: str) -> Callable[..., None]:
 
     @functools.wraps(method)
     def call(self: Tracker, *args: Any, **kwargs: Any) -> None:
+        """Call the method of the logger, and replace W&B where that fails."""
         done = False
         with going_on():
             method(self, *args, **kwargs)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
+from pytorch_lightning import Trainer
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 from torch.optim.swa_utils import AveragedModel
@@ -19,10 +20,17 @@ from tlda.losses.gan import Adversary, gan_critic, gan_generator
 from tlda.metrics.translation import MEASURES, Translation
 from tlda.nn import Snapshot, without_gradients
 from tlda.options.recorded import Recorded
+from tlda.training.lightning import callbacks_of
 from tlda.translation.generators import Generator, PatchCritic, UNetGenerator
 
 PIXELS = 2**20
 """How many pixels the moving averages translate at a time: a batch to measure may be larger than one that trains has room for."""
+
+
+class Translating(Learner, Protocol):
+    """A method with a translator, whose classifier judges after the fraction ``pretrain`` of the run."""
+
+    pretrain: float
 
 
 class ImagePool(nn.Module):
@@ -190,7 +198,7 @@ class Translator(Recorded, nn.Module):
 
     # Its training
 
-    def prepare(self, method: Any, batch: Pair) -> None:
+    def prepare(self, method: Translating, batch: Pair) -> None:
         """Let the classifier of ``method`` judge from where it is trained on; told from the first step on what cannot be translated.
 
         Raises:
@@ -265,15 +273,15 @@ class Translator(Recorded, nn.Module):
         return gan_critic(scores[: len(real)], scores[len(real) :], self.adversary)
 
 
-def require_in_time(trainer: Any, pretrain: float) -> None:
+def require_in_time(trainer: Trainer, pretrain: float) -> None:
     """Raise :class:`UserError` where no judge is there after the share ``pretrain`` of the run, or a callback would look for it before."""
     if not 0 <= pretrain <= 1:
         raise UserError(f"--model.pretrain is {pretrain}: it is a share of the run, from 0 to 1")
-    waiting = [c for c in trainer.callbacks if str(getattr(c, "monitor", "")).startswith(MEASURES)]
+    waiting = [c for c in callbacks_of(trainer) if str(getattr(c, "monitor", "")).startswith(MEASURES)]
     if waiting and pretrain > 0:
-        name = type(waiting[0]).__name__
+        name, followed = type(waiting[0]).__name__, getattr(waiting[0], "monitor", None)
         raise UserError(
-            f"{name} follows '{waiting[0].monitor}', which is measured once the classifier that judges is trained: train that first, by "
+            f"{name} follows '{followed}', which is measured once the classifier that judges is trained: train that first, by "
             "source only, and start from it by --model.init_from and --model.pretrain 0"
         )
 

@@ -102,6 +102,7 @@ class ResNetGenerator(Generator):
         self.blocks = blocks
 
     def build(self, channels: int, size: int) -> None:
+        """Make the layers: two halvings (one below 16 pixels), the residual blocks, and as many doublings."""
         widths = [self.width * 2**i for i in range(3 if size >= 16 else 2)]
         pairs = list(itertools.pairwise(widths))
         self.first = _block(nn.Conv2d(channels, self.width, 7, padding=3, bias=False), self.width)
@@ -112,6 +113,7 @@ class ResNetGenerator(Generator):
         self.last = nn.Conv2d(self.width, channels, 7, padding=3)
 
     def translate(self, x: Tensor) -> Tensor:
+        """Each doubling gives the size that its halving was given, odd ones too."""
         x, sizes = self.first(x), []
         for down in self.downs:
             sizes.append(x.shape[2:])
@@ -131,6 +133,7 @@ class UNetGenerator(Generator):
     """
 
     def build(self, channels: int, size: int) -> None:
+        """Make as many halvings as bring ``size`` to about 4 pixels, and a doubling for each."""
         depth = max(1, math.ceil(math.log2(size / 4)))
         widths = [self.width * min(2**i, 8) for i in range(depth)]
         pairs = list(itertools.pairwise(widths))
@@ -141,6 +144,7 @@ class UNetGenerator(Generator):
         self.last = nn.ConvTranspose2d(self.width * (2 if pairs else 1), channels, 3, 2, 1)
 
     def translate(self, x: Tensor) -> Tensor:
+        """Each doubling also sees the output of the halving of its size."""
         size = list(x.shape[2:])
         beside = [self.first(x)]
         for down in self.downs:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlda.batch import Rows
 from tlda.data.files import reading
@@ -26,7 +26,7 @@ BATCH = 256
 """The images that are translated at a time; always the same ones together, so that a resumed run makes the same images."""
 
 
-def translate_method(method: Any, data: DomainPair, checkpoint: Path, out: Path, made_by: dict[str, Any]) -> int:
+def translate_method(method: nn.Module, data: DomainPair, checkpoint: Path, out: Path, made_by: dict[str, Any]) -> int:
     """Translate the source of ``data`` into the folder ``out`` by ``method``, and return the number of images.
 
     Args:
