@@ -1,16 +1,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
+from scipy.stats import ks_2samp
 from torch import Tensor
+from torchvision.transforms import ColorJitter
+from torchvision.transforms import RandomResizedCrop as RandomResized
+from torchvision.transforms.v2 import functional
 
-from tlda.data import Augment, ColourJitter, Cutout, RandAugment, RandomAffine, RandomCrop, RandomHorizontalFlip
+from tlda.data import (
+    Augment,
+    ColourJitter,
+    Cutout,
+    PhotoJitter,
+    RandAugment,
+    RandomAffine,
+    RandomCrop,
+    RandomGreyscale,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomWindow,
+)  # fmt: skip
+from tlda.data.augment import rotated_hue
+from tlda.data.crops import together
 from tlda.errors import UserError
 
-ALL = [RandomAffine(30, 0.1, 0.2, 10), RandomCrop(3), RandomHorizontalFlip(0.5), ColourJitter(0.4, 0.4), Cutout(), RandAugment()]
-NONE = [RandomAffine(), RandomCrop(0), RandomHorizontalFlip(0.0), ColourJitter(), Cutout(0.0), RandAugment(3, [RandomAffine()])]
+PHOTO = [PhotoJitter(0.5, 0.5, 0.5, 0.5), RandomGreyscale(0.5)]
+ALL = [RandomAffine(30, 0.1, 0.2, 10), RandomCrop(3), RandomHorizontalFlip(0.5), ColourJitter(0.4, 0.4), Cutout(), RandAugment(), *PHOTO]
+STILL = [PhotoJitter(), RandomGreyscale(0.0)]
+NONE = [RandomAffine(), RandomCrop(0), RandomHorizontalFlip(0.0), ColourJitter(), Cutout(0.0), RandAugment(3, [RandomAffine()]), *STILL]
 
 
 @pytest.fixture
@@ -133,6 +154,82 @@ def test_each_image_draws_its_own_augmentations_as_often_as_all() -> None:
     assert all(abs(counts[s] / 3000 - ninths / 9) < 0.03 for s, ninths in expected.items())
 
 
+# What torchvision has too: the same boxes and factors as often, and the same pixels
+
+
+def alike(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+    """Whether two samples are of one distribution, by the Kolmogorov-Smirnov test."""
+    return float(ks_2samp(ours, theirs).pvalue) > 0.01
+
+
+@pytest.mark.parametrize("shape", [(256, 256), (256, 400), (400, 256), (256, 2000)])
+@pytest.mark.parametrize(("scale", "ratio"), [((0.08, 1.0), (3 / 4, 4 / 3)), ((0.7, 1.0), (3 / 4, 4 / 3)), ((0.5, 1.0), (0.5, 0.6))])
+def test_boxes_are_those_of_torchvision(shape: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float]) -> None:
+    torch.manual_seed(0)
+    ours = RandomResizedCrop(8, scale, ratio).boxes(torch.tensor([shape]).expand(1500, 2))
+    image = torch.empty(3, *shape)
+    theirs = torch.tensor([RandomResized.get_params(image, list(scale), list(ratio)) for _ in range(1500)])
+    (top, left, height, width), (top2, left2, height2, width2) = ours.unbind(1), theirs.unbind(1)
+    assert (top >= 0).all() and (left >= 0).all() and (top + height <= shape[0]).all() and (left + width <= shape[1]).all()  # noqa: PT018
+    assert alike((height * width).tolist(), (height2 * width2).tolist()), "area"
+    assert alike((width / height).tolist(), (width2 / height2).tolist()), "aspect ratio"
+    assert alike(top.tolist(), top2.tolist())
+    assert alike(left.tolist(), left2.tolist())
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_a_resized_box_is_torchvisions_bit_for_bit(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    images = [(255 * torch.rand(3, 30, 20 + 4 * i)).to(kind) for i in range(4)]
+    crop = RandomResizedCrop(16)
+    boxes = crop.boxes(torch.tensor([image.shape[1:] for image in images]))
+    monkeypatch.setattr(crop, "boxes", lambda shapes: boxes)
+    expected = [functional.resized_crop(x, *box, [16, 16]) for x, box in zip(images, boxes.tolist(), strict=True)]
+    assert torch.equal(crop(together(images)), torch.stack(expected))
+
+
+def test_images_are_mirrored_and_greyed_as_often_as_is_said(images: Tensor) -> None:
+    torch.manual_seed(0)
+    many = images[:1].expand(4000, -1, -1, -1)
+    flipped = (RandomHorizontalFlip(0.3)(many) != many).flatten(1).any(1)
+    assert abs(flipped.float().mean() - 0.3) < 0.025
+    grey = RandomGreyscale(0.1)(many)
+    rows = (grey != many).flatten(1).any(1)
+    assert abs(rows.float().mean() - 0.1) < 0.02
+    torch.testing.assert_close(grey[rows][0], functional.rgb_to_grayscale(images[0], 3))
+    assert torch.equal(RandomGreyscale(1.0)(images[:, :1]), images[:, :1])
+
+
+FIXED = {"brightness": functional.adjust_brightness, "contrast": functional.adjust_contrast, "saturation": functional.adjust_saturation}
+
+
+@pytest.mark.parametrize("name", [*FIXED, "hue"])
+def test_each_change_of_colour_is_torchvisions(name: str, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = {**FIXED, "hue": functional.adjust_hue}[name]
+    for amount in (-0.4, 0.3, 0.5):
+        monkeypatch.setattr("tlda.data.augment._uniform", lambda x, _, amount=amount: torch.full((len(x),), amount))
+        changed = PhotoJitter(**{name: 0.5})(images)
+        torch.testing.assert_close(changed, fixed(images, amount if name == "hue" else 1 + amount), atol=1e-5, rtol=1e-5)
+
+
+def test_a_full_turn_leaves_the_hue_and_grey_has_none(images: Tensor) -> None:
+    torch.testing.assert_close(rotated_hue(images, torch.ones(16)), images)
+    grey = images[:, :1].expand(-1, 3, -1, -1)
+    torch.testing.assert_close(rotated_hue(grey, torch.full((16,), 0.3)), grey)
+
+
+def test_factors_and_orders_are_drawn_as_torchvisions(images: Tensor) -> None:
+    """What the four do to an image depends on their factors and their order: the distributions of the results are the same."""
+    torch.manual_seed(0)
+    strengths = (0.4, 0.4, 0.4, 0.1)
+    ours = PhotoJitter(*strengths)(images[:1].expand(1200, -1, -1, -1))
+    theirs = torch.stack([ColorJitter(*strengths)(images[0]) for _ in range(1200)])
+    for row, column in ((0, 0), (5, 3), (11, 9)):
+        for channel in range(3):
+            assert alike(ours[:, channel, row, column].tolist(), theirs[:, channel, row, column].tolist())
+    assert alike(ours.mean((1, 2, 3)).tolist(), theirs.mean((1, 2, 3)).tolist())
+
+
 REFUSED = [
     lambda: RandomAffine(degrees=-1),
     lambda: RandomAffine(scale=1.0),
@@ -141,6 +238,14 @@ REFUSED = [
     lambda: Cutout(1.5),
     lambda: RandAugment(0),
     lambda: RandAugment(choices=[]),
+    lambda: PhotoJitter(hue=0.6),
+    lambda: PhotoJitter(saturation=1.5),
+    lambda: RandomGreyscale(1.1),
+    lambda: RandomWindow(0),
+    lambda: RandomWindow(5)(torch.zeros(1, 3, 4, 9)),
+    lambda: RandomResizedCrop(0),
+    lambda: RandomResizedCrop(8, scale=(1.0, 0.5)),
+    lambda: RandomResizedCrop(8, ratio=(0.0, 1.0)),
 ]
 
 

@@ -19,7 +19,7 @@ from tests.conftest import TASK, TINY, Tlda
 from tests.helpers.saves import Saves
 from tests.helpers.toy import CLASSES, Tiny, blobs, toy_of, trainer
 from tests.methods.test_contract import VARIANTS, make
-from tlda.data import Augment, Datasets
+from tlda.data import Augment, Datasets, PhotoJitter, RandomGreyscale, RandomHorizontalFlip, RandomResizedCrop
 from tlda.method import Method
 from tlda.methods import DANN
 
@@ -96,6 +96,21 @@ def test_a_run_goes_on_after_any_batch(options: dict[str, Any], tmp_path: Path) 
         if name.startswith("after"):  # what follows a batch, as a validation does, is still to come
             done = (int(name.removeprefix("after-")) - 1) // options.get("val_check_interval", STEPS)
             assert seen.validated == saves.validated - done, name
+
+
+def test_augmentations_of_photographs_go_on_exactly(tmp_path: Path) -> None:
+    photo = [RandomResizedCrop(4), RandomHorizontalFlip(), PhotoJitter(0.4, 0.4, 0.4, 0.1), RandomGreyscale(0.5)]
+    whole, data = dann(), drawn()
+    data.augment = photo
+    trainer(2, callbacks=[Saves(tmp_path, 9)]).fit(whole, data)
+    resumed, again = dann(), drawn()
+    again.augment = photo
+    trainer(2).fit(resumed, again, ckpt_path=tmp_path / "after-9.ckpt", weights_only=True)
+    same(whole, resumed)
+    plain = dann()
+    trainer(2).fit(plain, drawn())
+    with pytest.raises(AssertionError):
+        same(whole, plain)
 
 
 def test_what_is_read_in_other_processes_is_what_one_reads(tmp_path: Path) -> None:

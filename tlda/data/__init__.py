@@ -5,13 +5,15 @@ from tlda.data.arrays import Images
 from tlda.data.augment import (
     ColourJitter,
     Cutout,
+    PhotoJitter,
     RandAugment,
     RandomAffine,
     RandomCrop,
+    RandomGreyscale,
     RandomHorizontalFlip,
     RandomResizedCrop,
     RandomWindow,
-)
+)  # fmt: skip
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
 from tlda.data.features import Features
@@ -48,10 +50,12 @@ __all__ = [
     "OfficeCaltech10SURF",
     "OfficeHome",
     "Once",
+    "PhotoJitter",
     "Questions",
     "RandAugment",
     "RandomAffine",
     "RandomCrop",
+    "RandomGreyscale",
     "RandomHorizontalFlip",
     "RandomResizedCrop",
     "RandomWindow",

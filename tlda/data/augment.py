@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 from tlda.data.crops import Ragged, apart, window
 from tlda.data.pair import Augment
 from tlda.errors import UserError
+
+LUMA = (0.2989, 0.587, 0.114)
+"""The share of each channel in the grey of an image."""
 
 TRIES = 10
 """How often a box is drawn for an image until one fits, as in torchvision."""
@@ -173,7 +176,7 @@ class RandomHorizontalFlip(Augment):
 
 
 class ColourJitter(Augment):
-    """Change the brightness, then the contrast about the image's mean, of each image; the result stays in 0..1.
+    """Change the brightness, then the contrast about the image's mean, of each image; the result stays in 0..1. See :class:`PhotoJitter`.
 
     Args:
         brightness: the largest change of the factor on all values: 0.4 gives 0.6 to 1.4.
@@ -189,6 +192,92 @@ class ColourJitter(Augment):
         bright = x * (1 + _uniform(x, self.brightness)).view(-1, 1, 1, 1)
         mean = bright.mean((1, 2, 3), keepdim=True)
         return torch.lerp(mean, bright, (1 + _uniform(x, self.contrast)).view(-1, 1, 1, 1)).clamp(0, 1)
+
+
+def _luma(x: Tensor) -> Tensor:
+    """The grey (n, 1, h, w) of images in colour, as torchvision weighs the channels (ITU-R 601); images of one channel as they are."""
+    return x if x.shape[1] == 1 else (x * x.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+
+
+def rotated_hue(x: Tensor, turns: Tensor) -> Tensor:
+    """Images (n, 3, h, w) in 0..1 whose hue is turned by ``turns`` (n,) of the full circle; saturation and value stay."""
+    red, green, blue = x.unbind(1)
+    value = x.amax(1)
+    chroma = value - x.amin(1)
+    some = torch.where(chroma == 0, 1, chroma)
+    lesser = torch.where(value == green, 2 + (blue - red) / some, 4 + (red - green) / some)
+    hue = torch.where(value == red, (green - blue) / some, lesser) + 6 * turns.view(-1, 1, 1)
+    # How far each channel is from where its value is the largest, in sixths of the circle.
+    away = (hue[:, None] + x.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)) % 6
+    return value[:, None] - chroma[:, None] * away.minimum(4 - away).clamp(0, 1)
+
+
+class PhotoJitter(Augment):
+    """Change brightness, contrast, saturation and hue of each image, in a random order of its own: torchvision's ``ColorJitter``.
+
+    Images of one channel have neither saturation nor hue; the result stays in 0..1.
+
+    Args:
+        brightness: the largest change of the factor on all values: 0.4 gives 0.6 to 1.4.
+        contrast: the largest change of the factor on the distance from the mean of the grey image.
+        saturation: the largest change of the factor on the distance from the grey image.
+        hue: the largest turn of the hue, as a share of the full circle, up to 0.5.
+    """
+
+    def __init__(self, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0) -> None:
+        super().__init__()
+        _require(all(0 <= s <= 1 for s in (brightness, contrast, saturation)), "brightness, contrast and saturation are 0 to 1")
+        _require(0 <= hue <= 0.5, "hue is 0 to 0.5")
+        self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.clone()
+        changes = self._changes(x)
+        # Drawn on the processor, as by RandAugment.
+        order = torch.rand(len(x), len(changes)).argsort(1)
+        for step in range(len(changes)):
+            for number, (change, amount) in enumerate(changes):
+                if len(rows := (order[:, step] == number).nonzero().flatten()):
+                    x[rows] = change(x[rows], amount[rows])
+        return x
+
+    def _changes(self, x: Tensor) -> list[tuple[Callable[[Tensor, Tensor], Tensor], Tensor]]:
+        """What changes an image, each with an amount for each image; what is off is left out."""
+        in_colour = x.shape[1] == len(LUMA)
+        factors: list[tuple[Callable[[Tensor, Tensor], Tensor], float]] = [
+            (_brighter, self.brightness), (_with_contrast, self.contrast), (_saturated, self.saturation * in_colour)
+        ]  # fmt: skip
+        changes = [(change, 1 + _uniform(x, limit)) for change, limit in factors if limit]
+        return [*changes, (rotated_hue, _uniform(x, self.hue))] if self.hue and in_colour else changes
+
+
+def _brighter(x: Tensor, factor: Tensor) -> Tensor:
+    return (x * factor.view(-1, 1, 1, 1)).clamp_(0, 1)
+
+
+def _with_contrast(x: Tensor, factor: Tensor) -> Tensor:
+    return torch.lerp(_luma(x).mean((1, 2, 3), keepdim=True), x, factor.view(-1, 1, 1, 1)).clamp_(0, 1)
+
+
+def _saturated(x: Tensor, factor: Tensor) -> Tensor:
+    return torch.lerp(_luma(x), x, factor.view(-1, 1, 1, 1)).clamp_(0, 1)
+
+
+class RandomGreyscale(Augment):
+    """Take the colour out of some images, which keep their channels.
+
+    Args:
+        p: the probability.
+    """
+
+    def __init__(self, p: float = 0.1) -> None:
+        super().__init__()
+        _require(0 <= p <= 1, "p is a probability, 0 to 1")
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        grey = torch.rand(len(x), 1, 1, 1, device=x.device) < self.p
+        return torch.where(grey, _luma(x), x)
 
 
 class Cutout(Augment):
