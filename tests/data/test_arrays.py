@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tlda.data.arrays import Images, Recent, Splits, resize
+from tlda.data.arrays import Images, Recent, Splits, inked, resize
 from tlda.data.cache import cached
 
 
@@ -29,6 +29,24 @@ def test_resize_averages_and_keeps_bytes() -> None:
     assert small.shape == (5000, 1, 4, 4)
     assert small.dtype == torch.uint8
     assert (small.float() - 127.5).abs().max() < 25
+
+
+def test_ink_fills_the_frame_whatever_its_place_and_size() -> None:
+    blank = torch.zeros(4, 1, 12, 10, dtype=torch.uint8)
+    blank[0, 0, 2:8, 3:6] = 255  # 6 high and 3 wide
+    blank[1, 0, 6:12, 7:10] = 255  # the same in a corner
+    blank[2, 0, 5, 1:9] = 200  # 1 high and 8 wide
+    blank[3, 0, 4, 4] = 31  # no ink
+    blank[0, 0, 0, 0] = 31
+    squares = inked(blank)
+    assert [tuple(square.shape) for square in squares] == [(1, 6, 6), (1, 6, 6), (1, 8, 8), (1, 12, 12)]
+    assert torch.equal(squares[0], squares[1])
+    assert squares[0][0].float().mean(0).tolist() == [0, 255, 255, 255, 0, 0]
+    assert squares[2][0].float().mean(1).tolist() == [0, 0, 0, 200, 0, 0, 0, 0]
+    filled = Images(blank, torch.arange(4)).filled(6)
+    assert filled.images.shape == (4, 1, 6, 6)
+    assert torch.equal(filled.images[0], squares[0])
+    assert torch.equal(filled.labels, torch.arange(4))
 
 
 def test_colour_takes_no_memory_and_changes_the_digest() -> None:

@@ -188,6 +188,18 @@ def test_handwritten_needs_no_file() -> None:
     assert [len(rows) for rows in data.evaluation_rows] == [180, 1797]
 
 
+def test_digits_of_both_domains_fill_their_frame() -> None:
+    data = Digits("fonts", "handwritten", size=16, fill=True)
+    for domain in data.load():
+        ink = domain.train.images[:, 0] >= 64
+        assert (ink.any(2).float().mean(1) > 0.8).float().mean() > 0.97, "nearly all are as high as the frame"
+    plain = Digits("fonts", "handwritten", size=16)
+    assert plain.load()[0].train.images.float().mean() < data.load()[0].train.images.float().mean()
+    assert data.fingerprint() != plain.fingerprint()
+    with pytest.raises(UserError, match=r"svhn is in colour: leave fill out"):
+        Digits("svhn", "mnist", fill=True)
+
+
 def test_photos_blend_by_the_absolute_difference(tmp_path: Path) -> None:
     photo = np.zeros((30, 40, 3), np.uint8)
     photo[..., 0], photo[..., 2] = 200, 50

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from tlda.batch import Sample
 from tlda.errors import UserError
@@ -45,6 +45,16 @@ class Images:
     def resized(self, size: int) -> Images:
         """The images at ``size`` x ``size``, antialiased."""
         return self if self.images.shape[-2:] == (size, size) else Images(resize(self.images, size), self.labels)
+
+    def filled(self, size: int) -> Images:
+        """The images at ``size`` x ``size``, each cut to the square about its ink, which then fills the frame."""
+        squares = inked(self.images)
+        sides = torch.tensor([square.shape[-1] for square in squares])
+        filled = self.images.new_empty(*self.images.shape[:2], size, size)
+        for side in sides.unique().tolist():
+            rows = (sides == side).nonzero().flatten()
+            filled[rows] = resize(torch.stack([squares[row] for row in rows.tolist()]), size)
+        return Images(filled, self.labels)
 
     def in_colour(self) -> Images:
         """With three channels; those of grey images are one in memory."""
@@ -152,6 +162,30 @@ def digest(parts: Iterable[bytes | Tensor]) -> str:
     for part in parts:
         total.update(part if isinstance(part, bytes) else part.contiguous().numpy().data)
     return total.hexdigest()
+
+
+INK = 32
+"""The least value of a pixel that is ink, white on black."""
+
+
+def inked(images: Tensor) -> list[Tensor]:
+    """The smallest square of each image (c, h, w) that has all of its ink in the middle, black where it reaches beyond the image."""
+    ink = (images >= INK).any(1)
+    # An image without ink stays whole.
+    ink |= ~ink.any(2).any(1)[:, None, None]
+    return [_square(image, *edges) for image, edges in zip(images, _edges(ink).tolist(), strict=True)]
+
+
+def _edges(ink: Tensor) -> Tensor:
+    """The first row with ink of each image (n, h, w) and the one after the last, then the columns, (n, 4)."""
+    lines = [ink.any(axis).byte() for axis in (2, 1)]
+    return torch.stack([edge for line in lines for edge in (line.argmax(1), line.shape[1] - line.flip(1).argmax(1))], 1)
+
+
+def _square(image: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
+    side = max(bottom - top, right - left)
+    down, across = side - (bottom - top), side - (right - left)
+    return pad(image[:, top:bottom, left:right], [across // 2, across - across // 2, down // 2, down - down // 2])
 
 
 def resize(images: Tensor, size: int) -> Tensor:

@@ -16,6 +16,9 @@ from tlda.errors import UserError
 LUMA = (0.2989, 0.587, 0.114)
 """The share of each channel in the grey of an image."""
 
+FEW = 4
+"""The images whose colours a processor changes at a time."""
+
 TRIES = 10
 """How often a box is drawn for an image until one fits, as in torchvision."""
 
@@ -28,6 +31,15 @@ def _require(condition: bool, what: str) -> None:
 def _uniform(x: Tensor, limit: float) -> Tensor:
     """A number in -limit..limit for each image of the batch, (n,)."""
     return (2 * torch.rand(len(x), device=x.device) - 1) * limit
+
+
+def _changed(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """The batch with a ``change`` of the images that are ``chosen`` (n, 1, 1, 1)."""
+    if x.device.type != "cpu":
+        return torch.where(chosen, change(x), x)  # a GPU need not be waited for to know how many are chosen
+    changed, rows = x.clone(), chosen.flatten().nonzero().flatten()
+    changed[rows] = change(x[rows])
+    return changed
 
 
 class RandomWindow(Augment):
@@ -171,8 +183,7 @@ class RandomHorizontalFlip(Augment):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        flipped = torch.rand(len(x), 1, 1, 1, device=x.device) < self.p
-        return torch.where(flipped, x.flip(3), x)
+        return _changed(x, torch.rand(len(x), 1, 1, 1, device=x.device) < self.p, lambda some: some.flip(3))
 
 
 class ColourJitter(Augment):
@@ -202,11 +213,11 @@ def _luma(x: Tensor) -> Tensor:
 def rotated_hue(x: Tensor, turns: Tensor) -> Tensor:
     """Images (n, 3, h, w) in 0..1 whose hue is turned by ``turns`` (n,) of the full circle; saturation and value stay."""
     red, green, blue = x.unbind(1)
-    value = x.amax(1)
-    chroma = value - x.amin(1)
-    some = torch.where(chroma == 0, 1, chroma)
-    lesser = torch.where(value == green, 2 + (blue - red) / some, 4 + (red - green) / some)
-    hue = torch.where(value == red, (green - blue) / some, lesser) + 6 * turns.view(-1, 1, 1)
+    value = red.maximum(green).maximum(blue)
+    chroma = value - red.minimum(green).minimum(blue)
+    each = 1 / torch.where(chroma == 0, 1, chroma)
+    lesser = torch.where(value == green, 2 + (blue - red) * each, 4 + (red - green) * each)
+    hue = torch.where(value == red, (green - blue) * each, lesser) + 6 * turns.view(-1, 1, 1)
     # How far each channel is from where its value is the largest, in sixths of the circle.
     away = (hue[:, None] + x.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)) % 6
     return value[:, None] - chroma[:, None] * away.minimum(4 - away).clamp(0, 1)
@@ -233,12 +244,13 @@ class PhotoJitter(Augment):
     def forward(self, x: Tensor) -> Tensor:
         x = x.clone()
         changes = self._changes(x)
-        # Drawn on the processor, as by RandAugment.
+        # Drawn on the processor, as by RandAugment; and there a few images at a time, which its caches hold.
         order = torch.rand(len(x), len(changes)).argsort(1)
-        for step in range(len(changes)):
-            for number, (change, amount) in enumerate(changes):
-                if len(rows := (order[:, step] == number).nonzero().flatten()):
-                    x[rows] = change(x[rows], amount[rows])
+        for part in torch.arange(len(x)).split(FEW if x.device.type == "cpu" else len(x)):
+            for step in range(len(changes)):
+                for number, (change, amount) in enumerate(changes):
+                    if len(rows := part[order[part, step] == number]):
+                        x[rows] = change(x[rows], amount[rows])
         return x
 
     def _changes(self, x: Tensor) -> list[tuple[Callable[[Tensor, Tensor], Tensor], Tensor]]:
@@ -276,8 +288,7 @@ class RandomGreyscale(Augment):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        grey = torch.rand(len(x), 1, 1, 1, device=x.device) < self.p
-        return torch.where(grey, _luma(x), x)
+        return _changed(x, torch.rand(len(x), 1, 1, 1, device=x.device) < self.p, lambda some: _luma(some).expand_as(some))
 
 
 class Cutout(Augment):

@@ -86,6 +86,8 @@ class Digits(DomainPair):
         root: the folder of the data; by default that of ``TLDA_DATA``, else ``data``.
         download: fetch what is missing.
         photos: a folder of photographs for ``+photos``; by default the two that scikit-learn ships.
+        fill: cut each image to the square about its ink before it is resized, so that digits of every domain fill their frame, as those of
+            ``handwritten`` do by their preparation. It looks at no label. Domains of photographs have no ink.
         **kwargs: see :class:`DomainPair`.
 
     Raises:
@@ -101,6 +103,7 @@ class Digits(DomainPair):
         root: str | None = None,
         download: bool = False,
         photos: str | None = None,
+        fill: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -108,6 +111,9 @@ class Digits(DomainPair):
             if name.removesuffix(PHOTOS) not in READERS:
                 raise UserError(f"there is no digit domain '{name}'{near(name.removesuffix(PHOTOS), READERS)}")
         self.source, self.target, self.size, self.photos = source, target, require_size(size), photos
+        self.fill = bool(fill)
+        if self.fill and (coloured := [name for name in (source, target) if name in COLOURED]):
+            raise UserError(f"--data.fill cuts digits to their ink, white on black, and {coloured[0]} is in colour: leave fill out")
         self.classes = [str(c) for c in (range(10) if classes is None else classes)]
         require_distinct(self.classes, "--data.classes")
         if unknown := [c for c in self.classes if c not in set("0123456789")]:
@@ -125,17 +131,20 @@ class Digits(DomainPair):
         return source, target
 
     def _splits(self, name: str, channels: int) -> Splits:
-        key = (name, self.size, channels, tuple(self.classes), self.store.root, self.photos if PHOTOS in name else None)
+        key = (name, self.size, self.fill, channels, tuple(self.classes), self.store.root, self.photos if PHOTOS in name else None)
         return RECENT.get(key, lambda: self._read(name, channels))
 
     def _read(self, name: str, channels: int) -> Splits:
         splits = READERS[name.removesuffix(PHOTOS)](self.store)
-        chosen = splits.map(lambda data: data.of_classes([int(c) for c in self.classes]).resized(self.size))
+        chosen = splits.map(lambda data: self._resized(data.of_classes([int(c) for c in self.classes])))
         if name.endswith(PHOTOS):
             photos = photographs(self.photos)
             # Not the run's seed: a data set is the same in every run. The test rows lie on other patches.
             return Splits(*(part and blend(part, photos, seed) for seed, part in enumerate(chosen)))  # type: ignore[arg-type]
         return chosen.map(Images.in_colour) if channels == 3 else chosen
+
+    def _resized(self, data: Images) -> Images:
+        return data.filled(self.size) if self.fill else data.resized(self.size)
 
     def _require_classes(self, source: Domain, target: Domain) -> None:
         """Refuse a pair in which a domain lacks a class that takes part."""
