@@ -51,7 +51,7 @@ class Images:
         squares = inked(self.images)
         sides = torch.tensor([square.shape[-1] for square in squares])
         filled = self.images.new_empty(*self.images.shape[:2], size, size)
-        for side in sides.unique().tolist():
+        for side in sorted(set(sides.tolist())):
             rows = (sides == side).nonzero().flatten()
             filled[rows] = resize(torch.stack([squares[row] for row in rows.tolist()]), size)
         return Images(filled, self.labels)

@@ -246,7 +246,7 @@ class PhotoJitter(Augment):
         changes = self._changes(x)
         # Drawn on the processor, as by RandAugment; and there a few images at a time, which its caches hold.
         order = torch.rand(len(x), len(changes)).argsort(1)
-        for part in torch.arange(len(x)).split(FEW if x.device.type == "cpu" else len(x)):
+        for part in torch.split(torch.arange(len(x)), FEW if x.device.type == "cpu" else len(x)):
             for step in range(len(changes)):
                 for number, (change, amount) in enumerate(changes):
                     if len(rows := part[order[part, step] == number]):
