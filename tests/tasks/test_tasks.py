@@ -15,7 +15,7 @@ from tlda.errors import UserError
 from tlda.losses import MCC, CoTuning
 from tlda.methods import DANN, MCD, SHOT, DeepCORAL, SourceOnly
 from tlda.tasks import Classification, MultiLabel, Regression, Several, Spans, Task, Words
-from tlda.tasks.measures import counted
+from tlda.tasks.measures import Part, counted
 from tlda.tasks.place import SOURCE_AND_TARGET
 from tlda.training.checkpoint import task_from
 
@@ -149,3 +149,9 @@ def test_bad_options_have_a_sentence() -> None:
     ):
         with pytest.raises(UserError, match=words):
             make()
+
+
+def test_a_task_without_classes_has_no_validators_and_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    measures = Part("", Regression(["y"]), SOURCE_AND_TARGET, [True, True])
+    assert measures.validated() == {}
+    assert not recwarn.list
