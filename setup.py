@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("experiments", "benchmarks/tables", "benchmarks/published")
+SHIPPED = ("experiments", "benchmarks/tables", "benchmarks/published", "benchmarks/rank")
 
 
 class WithShipped(build_py):

@@ -15,6 +15,7 @@ from tlda.errors import UserError
 def test_the_checkout_has_them() -> None:
     assert shipped("overlays")["base/digits"] == REPO / "experiments/base/digits.yaml"
     assert shipped("tables")["quickstart"] == REPO / "benchmarks/tables/quickstart.yaml"
+    assert shipped("rankings")["office_caltech10"] == REPO / "benchmarks/rank/office_caltech10.yaml"
 
 
 def test_a_file_of_ones_own_wins_and_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,7 @@ def show(args: list[str]) -> None:
     """Print the classes of the kinds in ``args``, or of all kinds, with the first line of their docstrings."""
     if set(args) & {"-h", "--help"}:
         kinds = ", ".join([*KINDS, *FOLDERS])
-        print(f"usage: tlda list [KIND]...\n\nName what there is, with what it is.\n\nkinds: {kinds}; by default all but the last two")
+        print(f"usage: tlda list [KIND]...\n\nName what there is, with what it is.\n\nkinds: {kinds}; by default all but the last three")
         return
     for kind in args or KINDS:
         if kind in FOLDERS:

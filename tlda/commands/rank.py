@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlda.config.protocol import digest
+from tlda.config.shipped import named
 from tlda.documents.grid import markdown
 from tlda.errors import Arguments
 from tlda.rank.stored import are_pairs, is_entry, is_tuned, mapping, read
@@ -22,7 +23,13 @@ VERSION = 1
 
 def _arguments(args: list[str]) -> argparse.Namespace:
     parser = Arguments(prog="tlda rank", description="Rank pretrained networks on a labelled part of the target, without training them.")
-    parser.add_argument("configs", nargs="+", type=Path, metavar="CONFIG", help="YAML files with data and candidates; a later one wins")
+    parser.add_argument(
+        "configs",
+        nargs="+",
+        type=Path,
+        metavar="CONFIG",
+        help="YAML files with data and candidates, or names of `tlda list rankings`; a later one wins",
+    )
     parser.add_argument("--candidates", help="only these candidates, comma-separated")
     parser.add_argument(
         "--fine-tune", action="store_true", help="also train each candidate as the ranking's fine_tune says, to compare with"
@@ -47,7 +54,7 @@ def rank(args: list[str]) -> None:
     from tlda.rank.declared import load_ranking
     from tlda.rank.tables import document, similarity_document
 
-    ranking = load_ranking(options.configs)
+    ranking = load_ranking([named(config, "rankings") for config in options.configs])
     picked = ranking.picked(options.candidates)
     name = f"{ranking.name}-similarity" if options.similarity else ranking.name
     folder = options.results or _folder(options.configs[-1])

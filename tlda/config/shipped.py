@@ -1,4 +1,4 @@
-"""The overlays and tables that come with tlda, which are named without a path: ``base/digits``, ``quickstart``."""
+"""The overlays, tables and rankings that come with tlda, which are named without a path: ``base/digits``, ``quickstart``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tlda.config.given import FILES
 from tlda.errors import UserError, near
 
-FOLDERS: dict[str, str] = {"overlays": "experiments", "tables": "benchmarks/tables"}
+FOLDERS: dict[str, str] = {"overlays": "experiments", "tables": "benchmarks/tables", "rankings": "benchmarks/rank"}
 """Where they are, below :func:`root`."""
 
 
@@ -19,7 +19,7 @@ def root() -> Path:
 
 
 def shipped(kind: str) -> dict[str, Path]:
-    """The overlays or tables that come with tlda, by name."""
+    """The files of a kind that come with tlda, by name."""
     folder = root() / FOLDERS[kind]
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
 
