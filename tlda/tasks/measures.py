@@ -60,7 +60,7 @@ class Measures(nn.Module):
         return found
 
     def validated(self) -> dict[str, Tensor]:
-        """The validators by the names of their curves, and a new start for the next epoch; nothing where no target was seen, or the task has no classes."""
+        """The validators by the names of their curves, and a new start for the next epoch; nothing without a target, or without classes."""
         return self.first.validated()
 
     def test(self, network: Answering, batch: Sample, output: Output, index: int) -> dict[str, Metric]:
@@ -140,7 +140,7 @@ class Part(nn.Module):
             self.mixval.update(lambda x: network(x).logits, batch.x)
 
     def validated(self) -> dict[str, Tensor]:
-        """The validators by the names of their curves, and a new start for the next epoch; nothing where no target was seen, or the task has no classes."""
+        """The validators by the names of their curves, and a new start for the next epoch; nothing without a target, or without classes."""
         if not self.task.classes:
             return {}
         values: dict[str, Tensor] = self.validators.compute()
