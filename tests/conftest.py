@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tlda.cli import main
+from tlda.data import fonts
 
 REPO = Path(__file__).parent.parent
 EXPERIMENTS = REPO / "experiments"
@@ -48,7 +49,14 @@ Tlda = Callable[..., Outcome]
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+    """A cache that all tests share, in which the digits of fonts are a tenth of what they are: to render and measure all takes seconds."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLDA_CACHE", str(folder))
+        render = fonts.render
+        patch.setattr(fonts, "render", lambda count, seed: render(count // 10, seed))
+        fonts.fonts()
+    return folder
 
 
 @pytest.fixture(autouse=True)

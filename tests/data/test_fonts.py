@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
-from tlda.data import Digits
+from tlda.data import Digits, fonts
+from tlda.data.arrays import RECENT
 from tlda.data.fonts import FACES, _font, render
 
 
@@ -29,8 +31,14 @@ def test_each_face_draws_ten_different_digits() -> None:
         assert len({bytes(_font(face).getmask(str(digit))) for digit in range(10)}) == 10, face
 
 
-def test_fonts_are_rendered_once_and_kept(session_cache: Path) -> None:
-    source, _ = Digits("fonts", "handwritten", size=16).load()
+def test_fonts_are_rendered_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TLDA_CACHE", str(tmp_path))
+    asked = []
+    monkeypatch.setattr(fonts, "render", lambda count, seed: asked.append((count, seed)) or render(count // 100, seed))
+    for _ in range(2):
+        RECENT.kept.clear()
+        source, _ = Digits("fonts", "handwritten", size=16).load()
+    assert asked == [(8000, 0), (2000, 1)]
     assert source.test is not None
-    assert (len(source.train), len(source.test)) == (8000, 2000)
-    assert len(list(session_cache.glob("fonts-*.pt"))) == 1
+    assert (len(source.train), len(source.test)) == (80, 20)
+    assert len(list(tmp_path.glob("fonts-*.pt"))) == 1

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import tlda.methods
 from tests.conftest import REPO, Tlda
+from tests.helpers.ddp import run_ddp
 from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
-from tests.methods.test_contract import run_ddp
 from tlda.backbones import DTN, Backbone, LeNet
 from tlda.bench.table import merge
 from tlda.config.build import build, load

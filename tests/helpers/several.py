@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import torch
@@ -59,10 +58,9 @@ def resumed(folder: Path) -> None:
     torch.save(states, folder / "states.pt")
 
 
-if __name__ == "__main__":
-    out = Path(sys.argv[1])
+def several(out: Path) -> None:
+    """Do all of it in the folder ``out``, and print how many rows are drawn."""
     figure = pictures.confusion_figure
-    # How many rows are drawn, and in which folder.
     pictures.confusion_figure = lambda predicted, *rest: (print("drawn", len(predicted)), figure(predicted, *rest))[1]
     commands(out)
     resumed(out)

@@ -6,11 +6,7 @@ import copy
 import functools
 import inspect
 import json
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +17,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor
 
 import tlda.methods
-from tests.conftest import REPO
+from tests.helpers.ddp import run_ddp
 from tests.helpers.toy import CLASSES, Tiny, Toy, backbone_of, toy_of, trainer
 from tests.methods.test_learning import UNSUPERVISED
 from tlda.batch import OracleBatch, Output, Pair, SourceBatch, TargetBatch
@@ -373,41 +369,12 @@ def test_losses_work_in_ones_own_loop() -> None:
     assert any(p.grad.abs().max() > 0 for p in method.backbone.parameters() if p.grad is not None)
 
 
-def run_ddp(
-    devices: int, folder: Path, *more: str, names: Sequence[str] = ("DANN",), strategy: str = "ddp"
-) -> list[dict[str, torch.Tensor]]:
-    """Train methods by the command line with ``devices`` processes, a batch of 30 together, and read their weights back."""
-    options = [
-        "--data=tests.helpers.toy.Toy",
-        "--model.backbone=tests.helpers.toy.Tiny",
-        "--model.backbone.dropout=0",
-        "--model.backbone.batch_norm=false",
-    ]
-    options += ["--data.n=200", "--data.steps=null", f"--data.batch_size={30 // devices}", "--trainer.accelerator=cpu", *more]
-    options += [f"--trainer.devices={devices}", f"--trainer.strategy={strategy if devices > 1 else 'auto'}", "--trainer.max_epochs=2"]
-    options += ["--trainer.callbacks+=tests.helpers.toy.Rows", f"--trainer.default_root_dir={folder}", "--trainer.precision=32-true"]
-    script = folder / "command.py"
-    script.write_text(
-        "import sys\nfrom tlda.cli import main\n"
-        "for name in sys.argv[1].split(','):\n    assert main(['fit', f'--model={name}', *sys.argv[2:]]) == 0, name\n"
-    )
-    root, command = REPO, [sys.executable, str(script), ",".join(names), *options]
-    environment = {**os.environ, "PYTHONPATH": str(root), "ROWS": str(folder), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
-    ended = subprocess.run(command, env=environment, cwd=root, timeout=300, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    states = []
-    for name in names:
-        (run,) = folder.glob(f"*/{name}/*")  # every process writes into one folder
-        states.append(torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"])
-    return states
-
-
 def test_two_processes_see_each_row_once_and_end_as_one_does(tmp_path: Path) -> None:
     states = []
     for devices in (1, 2):
         (folder := tmp_path / str(devices)).mkdir()
         # Not with Adam, which makes a whole step of a gradient that is rounding alone.
-        states += run_ddp(devices, folder, "--model.optimizer=SGD", "--model.optimizer.lr=0.1")
+        states += run_ddp(devices, folder, "--model.optimizer=SGD", "--model.optimizer.lr=0.1", strategy="ddp")
         for epoch in (0, 1):
             seen = [json.loads(path.read_text()) for path in folder.glob(f"rows-{epoch}-*.json")]
             assert len(seen) == devices
@@ -420,8 +387,7 @@ def test_two_processes_see_each_row_once_and_end_as_one_does(tmp_path: Path) -> 
 def test_several_optimizers_train_in_two_processes(tmp_path: Path) -> None:
     names = [name for name, (cls, _) in VARIANTS.items() if issubclass(cls, ManualMethod)]
     assert {"MCD", "CycleGAN"} <= {*names}
-    # Forked, so that what takes longest, the imports, is done once.
-    for name, after in zip(names, run_ddp(2, tmp_path, names=names, strategy="ddp_fork"), strict=True):
+    for name, after in zip(names, run_ddp(2, tmp_path, names=names), strict=True):
         before = make(name).state_dict()
         assert all(torch.isfinite(value).all() for value in after.values()), name
         assert any(not torch.equal(before[key], after[key]) for key in before if key.startswith("network.backbone")), name

@@ -170,19 +170,19 @@ def source_checkpoint(family: str, seed: int) -> str:
 
 
 @functools.cache
-def accuracy(name: str, family: str, change: Callable[[Method], Method] = whole) -> float:
-    """The mean accuracy on the target at the end of the runs of all seeds."""
+def accuracy(name: str, family: str, change: Callable[[Method], Method], seeds: tuple[int, ...]) -> float:
+    """The mean accuracy on the target at the end of the runs of all ``seeds``."""
     found = []
-    for seed in SEEDS:
+    for seed in seeds:
         method, data = change(make(name, family, seed)), FAMILIES[family].toy()
         found += [row[METRIC] for row in fit(method, data).test(method, data, verbose=False) if METRIC in row]
-    return sum(found) / len(SEEDS)
+    return sum(found) / len(seeds)
 
 
-def check(name: str, change: Callable[[Method], Method]) -> None:
+def check(name: str, change: Callable[[Method], Method], seeds: tuple[int, ...] = SEEDS) -> None:
     """That the method learns: it beats source only by the margin."""
     family = FAMILY[name]
-    baseline, reached = accuracy(BASELINE, family), accuracy(name, family, change)
+    baseline, reached = accuracy(BASELINE, family, whole, seeds), accuracy(name, family, change, seeds)
     print(f"{name:16} {family:14} source only {baseline:.3f}  {change.__name__} {reached:.3f}")
     assert reached >= baseline + MARGIN, f"{name} reaches {reached:.3f} on the target, source only {baseline:.3f}"
 
@@ -202,4 +202,4 @@ def test_learns(name: str) -> None:
 @pytest.mark.parametrize("name", UNSUPERVISED)
 def test_a_copy_without_alignment_fails_the_same_check(name: str) -> None:
     with pytest.raises(AssertionError, match="source only"):
-        check(name, without_alignment)
+        check(name, without_alignment, SEEDS[:1])  # no target moves it, says test_liveness: one draw is as good as three

@@ -15,6 +15,10 @@ from tlda.batch import SourceBatch
 from tlda.method import Method
 
 
+STEPS = 10
+"""Enough that each stage of each method comes: what a target moves, it moves in a few steps."""
+
+
 class Outcome(NamedTuple):
     """What a run comes to: the backbone's parameters, and the answers to the same images in the target's company."""
 
@@ -24,7 +28,7 @@ class Outcome(NamedTuple):
 
 def outcome(name: str, family: str, target_seed: int, change: Callable[[Method], Method] = whole) -> Outcome:
     """That of a run on a target drawn by ``target_seed``; all else, the source and every random number, is the same."""
-    method, data = change(make(name, family)), FAMILIES[family].toy(target_seed=target_seed)
+    method, data = change(make(name, family)), FAMILIES[family].toy(steps=STEPS, target_seed=target_seed)
     fit(method, data, epochs=1)
     source, target = (domain.train[torch.arange(20)].x for domain in data.loaded)
     answers = method.eval().answer(torch.cat((source, target)), "target").logits[: len(source)]

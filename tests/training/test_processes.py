@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.conftest import REPO
+from tests.helpers.fresh import fresh
 from tests.helpers.several import ROWS
+from tests.helpers.several import several as write_several
 
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """What :mod:`tests.helpers.several` wrote, and what it printed."""
     folder = tmp_path_factory.mktemp("several")
-    environment = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", "TLDA_RUN": ""}
-    command = [sys.executable, "-m", "tests.helpers.several", str(folder)]
-    done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    return folder, fresh(write_several, folder, output=folder / "said.txt", WANDB_MODE="disabled", TLDA_RUN="")
 
 
 def measured(folder: Path) -> dict[str, float]:

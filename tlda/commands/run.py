@@ -100,11 +100,10 @@ class Run(LightningCLI):
             parser.add_argument("--output", type=str, default="predictions.csv", help="The CSV that is written.")
         return parser
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """The subcommands, and the arguments of the trainer's methods that are no options: all but ``ckpt_path``."""
-        ours = {"weights_only", "verbose", "return_predictions"}
-        return {name: skipped | ours for name, skipped in LightningCLI.subcommands().items()}
+    def subcommands(self) -> dict[str, set[str]]:
+        """The subcommand of this run alone, as others' parsers cost time, and the arguments of the trainer's method that are no options."""
+        asked = self.command[0]
+        return {asked: LightningCLI.subcommands()[asked] | {"weights_only", "verbose", "return_predictions"}}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         hidden = {"h", "help", "c", "config", "print_config"}
