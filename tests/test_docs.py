@@ -30,6 +30,7 @@ def test_contributing_shows_the_tested_example(name: str) -> None:
     assert marked("CONTRIBUTING.md", f"example tests/examples/{name}") == f"```{language}\n{path.read_text(encoding='utf-8').strip()}\n```"
 
 
+@pytest.mark.slow
 def test_readme_shows_the_committed_table() -> None:
     from tlda.bench.render import brief
     from tlda.bench.results import read_results
@@ -41,6 +42,7 @@ def test_readme_shows_the_committed_table() -> None:
     assert marked("README.md", "table digits") == text.split("\n", 1)[1].strip()
 
 
+@pytest.mark.slow
 def test_the_page_of_the_methods_is_what_docstrings_and_results_give(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks/methods"))
     import describe  # type: ignore[import-not-found]
@@ -48,21 +50,25 @@ def test_the_page_of_the_methods_is_what_docstrings_and_results_give(monkeypatch
     assert (ROOT / "docs/methods.md").read_text(encoding="utf-8") == describe.page()
 
 
-def test_every_committed_table_is_what_its_result_files_give() -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks/tables").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_committed_table_can_run_and_is_what_its_result_files_give(path: Path) -> None:
     from tlda.bench.render import csv_text, document
     from tlda.bench.results import read_results
     from tlda.bench.table import load_table
     from tlda.bench.tune import with_tuned
     from tlda.documents.grid import latex, markdown, page
 
-    for path in sorted((ROOT / "benchmarks/tables").glob("*.yaml")):
-        table = load_table(path)
-        table = with_tuned(table, table.results)
-        if (table.results / "table.md").exists() and path.stem != "quickstart":
-            results = read_results(table.results, table.cells())
-            shown = document(table, results)
-            for ending, text in {"md": markdown(shown), "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
-                assert (table.results / f"table.{ending}").read_text(encoding="utf-8") == text
+    table = load_table(path)
+    cells = table.cells()
+    # Tasks that differ in their metric alone may share a run.
+    assert len({(cell.key, cell.metric) for cell in cells}) == len(table.methods) * len(table.tasks) * len(table.seeds)
+    table = with_tuned(table, table.results)
+    if (table.results / "table.md").exists() and path.stem != "quickstart":
+        results = read_results(table.results, table.cells())
+        shown = document(table, results)
+        for ending, text in {"md": markdown(shown), "tex": latex(shown), "html": page(shown), "csv": csv_text(table, results)}.items():
+            assert (table.results / f"table.{ending}").read_text(encoding="utf-8") == text
 
 
 LINKED = re.compile(r"\[(?P<shown>[^\]]*)\]\((?P<path>[^)#\s]+\.json)#(?P<key>[^)\s]+)\)")
@@ -133,6 +139,7 @@ def test_a_number_without_a_result_file_is_found(tmp_path: Path) -> None:
         assert len(false_numbers(false, tmp_path)) == 1, false
 
 
+@pytest.mark.slow
 def test_the_sweep_of_the_readme_runs_as_its_agent_calls_it(tlda: Tlda) -> None:
     utils = pytest.importorskip("wandb.sdk.launch.sweeps.utils", reason="wandb is not installed")
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import REPO, Tlda
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = sorted((REPO / "examples").glob("*.py"))
 
 

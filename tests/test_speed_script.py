@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SPEED = Path(__file__).resolve().parents[1] / "benchmarks" / "speed"
 
 

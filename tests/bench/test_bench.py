@@ -73,6 +73,7 @@ def test_merge_lets_the_later_win() -> None:
     assert first == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_each_cell_is_a_file_and_runs_once(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write()
@@ -104,6 +105,7 @@ def test_each_cell_is_a_file_and_runs_once(tlda: Tlda, monkeypatch: pytest.Monke
     assert (files(), (RESULTS / "table.md").read_text()) == (finished, text)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_what_is_damaged_or_of_other_settings_runs_again(tlda: Tlda) -> None:
     narrow = ["--tasks", "fh", "--seeds", "0"]
@@ -128,6 +130,7 @@ def test_what_is_damaged_or_of_other_settings_runs_again(tlda: Tlda) -> None:
 STILL = {"model": {"class_path": "SourceOnly", "init_args": {"optimizer": {"class_path": "SGD", "init_args": {"lr": 0.0}}}}}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_a_method_starts_from_the_checkpoint_of_the_one_it_comes_after(tlda: Tlda) -> None:
     narrow = ["--tasks", "fh", "--seeds", "1"]
@@ -226,6 +229,7 @@ class Shaky(SourceOnly):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_a_failed_cell_is_told_with_its_log_and_the_others_go_on(tlda: Tlda) -> None:
     Path("failing_bench.py").write_text(FAILING)
@@ -262,6 +266,7 @@ def test_a_target_without_labels_measures_nothing(tlda: Tlda) -> None:
     assert "'photos' has no labels to measure with" in done.err
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced_and_its_cell_tried_again(tlda: Tlda) -> None:
     Path("shaky_bench.py").write_text(FAILING)
     path = write(methods={"shaky": {"model": {"class_path": "shaky_bench.Shaky"}}})
@@ -283,6 +288,7 @@ def work(folder, cell, group):
 """
 
 
+@pytest.mark.slow
 def test_a_cell_that_always_dies_fails_alone(tlda: Tlda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "work_bench.py").write_text(WORK)
     monkeypatch.syspath_prepend(tmp_path)
@@ -332,6 +338,7 @@ def _wait(condition: Any, seconds: float, what: str) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_kill_9_loses_the_unfinished_cells_alone(tlda: Tlda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slower = {"base": [*TABLE["base"], {"data": {"init_args": {"steps": 15}}}], "tasks": {"fh": TABLE["tasks"]["fh"]}, "seeds": [0, 1, 2]}

@@ -184,6 +184,7 @@ def test_the_process_is_told_to_stop_after_ray_as_before_it(monkeypatch: pytest.
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 def test_ray_gives_the_table_that_local_workers_give_though_a_worker_dies(
     tlda: Tlda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +205,7 @@ def test_ray_gives_the_table_that_local_workers_give_though_a_worker_dies(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 def test_slurm_is_asked_for_a_job_a_cell(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
     submitit = pytest.importorskip("submitit")
     asked: list[dict[str, Any]] = []

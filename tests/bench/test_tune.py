@@ -28,6 +28,7 @@ SEARCH: dict[str, Any] = {
 NARROW = ["--tasks", "fh", "--seeds", "0"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_a_search_takes_the_best_by_its_validator_and_shows_it_beside_the_default(tlda: Tlda) -> None:
     path = write(search=SEARCH, tasks={"hf": None})
@@ -53,6 +54,7 @@ def test_a_search_takes_the_best_by_its_validator_and_shows_it_beside_the_defaul
     assert {file: file.stat().st_mtime_ns for file in RESULTS.rglob("*-*.json")} == before, "the same search runs nothing twice"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_a_trial_that_fails_is_not_the_best_and_the_search_goes_on(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
     words = {"dann": {"model.trade_off": {"choices": [0.1, 1]}, "model.schedule": {"choices": ["Cosine", "LinearDecay"]}}}

@@ -102,6 +102,7 @@ def test_differences_are_by_metric() -> None:
     assert compared(before, {**after, "confusion": [[8]]})[-1][-1] == "of other classes"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_cells_run_once_more(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")

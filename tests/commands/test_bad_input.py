@@ -168,6 +168,7 @@ def bad(tmp_path: Path, trained: Path) -> Path:
     return trained / "checkpoints" / "last.ckpt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", COMMANDS)
 def test_a_command_that_cannot_be(tlda: Tlda, bad: Path, case: str) -> None:
     args, words = COMMANDS[case]
@@ -212,6 +213,7 @@ FOLDER_CASES: dict[str, tuple[str, str, Callable[[Path], object], list[str], lis
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FOLDER_CASES)
 def test_folders_that_cannot_be(tlda: Tlda, case: str) -> None:
     source, target, spoil, options, words = FOLDER_CASES[case]

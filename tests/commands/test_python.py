@@ -61,12 +61,14 @@ def run(tlda: Tlda) -> Path:
     return front.fit(dann, pair(), **QUIET)
 
 
+@pytest.mark.slow
 def test_a_run_is_in_its_folder(run: Path) -> None:
     assert run.parts[:3] == ("runs", "fonts_to_handwritten", "DANN")
     assert (run / "checkpoints" / "last.ckpt").is_file()
     assert Path("runs/latest").resolve() == run.resolve()
 
 
+@pytest.mark.slow
 def test_metrics_and_predictions_are_those_of_the_command_line(tlda: Tlda, run: Path) -> None:
     found, columns = front.test(run, pair()), front.predict(run, pair())
     options = ["--trainer.precision=32-true", "--trainer.enable_progress_bar=false"]
@@ -86,6 +88,7 @@ def test_metrics_and_predictions_are_those_of_the_command_line(tlda: Tlda, run: 
     assert frame["confidence"].tolist() == pytest.approx(written["confidence"].tolist(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(tlda: Tlda) -> None:
     files = [front.fit(dann, pair(), **QUIET, seed=seed) / "checkpoints" / "last.ckpt" for seed in (3, 3, 4)]
     one, two, other = (torch.load(file, weights_only=True)["state_dict"]["network.head.weight"] for file in files)
@@ -110,6 +113,7 @@ def test_what_cannot_be_is_one_sentence(tlda: Tlda, options: dict[str, Any], sen
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_needs_nothing_else(tlda: Tlda, run: Path) -> None:
     x = torch.rand(3, 1, 16, 16)
     method = DANN.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
@@ -131,6 +135,7 @@ def test_a_trainer_of_ones_own_writes_it_too(tlda: Tlda, tmp_path: Path) -> None
     assert (loaded.num_features, loaded.losses["mmd"].trade_off, loaded.optimizer.lr) == (12, 0.5, 0.1)
 
 
+@pytest.mark.slow
 def test_what_no_checkpoint_can_carry_is_said(tlda: Tlda) -> None:
     run = front.fit(DANN(backbone=Odd(torch.nn.Linear(256, 4)), task=10, hidden=8), pair(), **QUIET)
     with pytest.raises(UserError, match=r"how its network was made \(layer of Odd is an object \(Linear\)"):
@@ -172,6 +177,7 @@ def test_options_are_remembered_through_copies_and_pickles() -> None:
         Constant(1)  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_the_network_is_exported(tlda: Tlda, run: Path) -> None:
     network, x = front.load(run).network, torch.rand(2, 1, 16, 16)
     batch = torch.export.Dim("batch", min=1, max=64)
@@ -180,6 +186,7 @@ def test_the_network_is_exported(tlda: Tlda, run: Path) -> None:
         torch.testing.assert_close(exported.module()(each).logits, network(each).logits)
 
 
+@pytest.mark.slow
 def test_the_network_goes_to_onnx(tlda: Tlda, run: Path) -> None:
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

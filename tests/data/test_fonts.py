@@ -31,6 +31,7 @@ def test_each_face_draws_ten_different_digits() -> None:
         assert len({bytes(_font(face).getmask(str(digit))) for digit in range(10)}) == 10, face
 
 
+@pytest.mark.slow
 def test_fonts_are_rendered_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TLDA_CACHE", str(tmp_path))
     asked = []

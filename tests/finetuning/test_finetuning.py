@@ -138,6 +138,7 @@ def test_every_policy_is_in_the_table() -> None:
     assert {type(make_tuning()).__name__ for make_tuning in POLICIES.values()} == set(subclasses(Tuning))
 
 
+@pytest.mark.slow
 @every_network
 @pytest.mark.parametrize("policy", POLICIES)
 def test_what_is_frozen_stays_bit_for_bit_and_the_rest_moves(policy: str, network: str) -> None:
@@ -198,6 +199,7 @@ def test_blocks_go_from_the_input_to_the_features() -> None:
         assert [id(p) for block in net.blocks() for p in block.parameters()] == [id(p) for p in net.parameters()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "blocks"),
     [("test_resnet", 5), ("test_efficientnet", 7), ("test_vit", 7), ("test_convnext", 5)],
@@ -252,6 +254,7 @@ def test_stages_follow_progress_and_epoch(tuning: Tuning, stages: list[int]) -> 
 # Resume
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "epoch"),
     [
@@ -282,6 +285,7 @@ def test_resume_equals_uninterrupted(policy: str, epoch: int, tmp_path: Path) ->
 # Under methods
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MCD", "ADDA", "WDGRL", "SDAT", "VADA", "CST"])
 @pytest.mark.parametrize("policy", ["Gradual", "LoRA"])
 def test_other_methods_keep_it_frozen_too(name: str, policy: str) -> None:
@@ -304,6 +308,7 @@ def test_a_method_that_has_nothing_left_to_train_says_so(tmp_path: Path) -> None
         trainer(1).fit(method, Toy())
 
 
+@pytest.mark.slow
 def test_two_processes_thaw_alike(tmp_path: Path) -> None:
     states = []
     for devices in (1, 2):

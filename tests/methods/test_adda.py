@@ -85,6 +85,7 @@ def test_before_the_switch_the_critic_neither_learns_nor_matters() -> None:
         assert same(part(first, name), part(second, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [0, 1, 2])
 def test_resume_on_either_side_of_a_switch_within_an_epoch_is_exact(epoch: int, tmp_path: Path) -> None:
     whole, resumed = make(pretrain=0.4), make(pretrain=0.4)

@@ -64,6 +64,7 @@ class Start(Callback):
 
 
 class Fitted(NamedTuple):
+    run: Trainer
     method: Method
     before: dict[str, torch.Tensor]
     frozen: set[str]
@@ -71,11 +72,12 @@ class Fitted(NamedTuple):
 
 @functools.cache
 def fitted(name: str) -> Fitted:
-    """A trained method, the state that it started from, and the parameters that its constructor froze."""
+    """A run, the method that it trained, the state that this started from, and the parameters that its constructor froze."""
     method, start = make(name), Start()
     frozen = {key for key, value in method.named_parameters() if not value.requires_grad}
-    trainer(callbacks=[start]).fit(method, toy_of(type(method)))
-    return Fitted(method, start.state, frozen)
+    run = trainer(callbacks=[start])
+    run.fit(method, toy_of(type(method)))
+    return Fitted(run, method, start.state, frozen)
 
 
 def batch_of(method: Method, n: int = 12) -> Any:
@@ -100,9 +102,10 @@ def test_every_file_is_a_method() -> None:
     assert files == {cls.__module__.rsplit(".", 1)[1] for cls in METHODS.values()}
 
 
+@pytest.mark.slow
 @every_method
 def test_parameters_move_and_loss_is_finite(name: str) -> None:
-    method, before, _ = fitted(name)
+    _, method, before, _ = fitted(name)
     after = method.state_dict()
     assert all(torch.isfinite(value).all() for value in after.values())
     still = {key for key, value in method.named_parameters() if value.requires_grad and torch.equal(before[key], after[key])}
@@ -111,7 +114,7 @@ def test_parameters_move_and_loss_is_finite(name: str) -> None:
 
 @every_method
 def test_frozen_parameters_stay_bit_for_bit(name: str) -> None:
-    method, before, frozen = fitted(name)
+    _, method, before, frozen = fitted(name)
     after = method.state_dict()
     moved = {key for key in frozen if not torch.equal(before[key], after[key])}
     assert not {key for key in moved if key.startswith("network.")}
@@ -120,10 +123,11 @@ def test_frozen_parameters_stay_bit_for_bit(name: str) -> None:
     assert not moved or any(type(method).__name__ in path.read_text() for path in own), moved
 
 
+@pytest.mark.slow
 @every_method
 def test_bf16_trains(name: str) -> None:
     method = make(name)
-    run = trainer(precision="bf16-mixed")
+    run = trainer(1, precision="bf16-mixed")
     run.fit(method, toy_of(type(method)))
     assert run.test(method, toy_of(type(method)), verbose=False)[0]["test/source/accuracy"] > 0.2
 
@@ -144,11 +148,10 @@ def test_alignment_moves_the_features(name: str) -> None:
         assert gradient.abs().max() > 0, key
 
 
+@pytest.mark.slow
 @every_method
 def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
-    method = make(name)
-    run = trainer()
-    run.fit(method, toy_of(type(method)))
+    run, method, *_ = fitted(name)
     run.save_checkpoint(tmp_path / "a.ckpt")
     other = make(name)
     before = flags(other)
@@ -172,6 +175,7 @@ class CountedOnSource(Counted):
     sees_target = False
 
 
+@pytest.mark.slow
 @every_method
 @pytest.mark.parametrize("kind", [Counted, CountedOnSource])
 def test_an_added_loss_is_asked_in_every_batch_or_refused(name: str, kind: type[Counted]) -> None:
@@ -369,6 +373,7 @@ def test_losses_work_in_ones_own_loop() -> None:
     assert any(p.grad.abs().max() > 0 for p in method.backbone.parameters() if p.grad is not None)
 
 
+@pytest.mark.slow
 def test_two_processes_see_each_row_once_and_end_as_one_does(tmp_path: Path) -> None:
     states = []
     for devices in (1, 2):
@@ -384,6 +389,7 @@ def test_two_processes_see_each_row_once_and_end_as_one_does(tmp_path: Path) -> 
         torch.testing.assert_close(value, states[1][key], rtol=1e-5, atol=1e-6, msg=key)
 
 
+@pytest.mark.slow
 def test_several_optimizers_train_in_two_processes(tmp_path: Path) -> None:
     names = [name for name, (cls, _) in VARIANTS.items() if issubclass(cls, ManualMethod)]
     assert {"MCD", "CycleGAN"} <= {*names}

@@ -266,6 +266,7 @@ def test_the_judge_is_the_classifier_of_the_source_and_stays(cls: type[CycleGAN]
     assert not torch.equal(watch.judges[3]["copy.2.weight"], method.head.weight), "the classifier itself went on"
 
 
+@pytest.mark.slow
 def test_critics_tell_made_images_apart_until_the_generators_fool_them() -> None:
     told = []
     for rate in (0.0, 1.0):

@@ -23,6 +23,8 @@ from tlda.method import Method
 from tlda.optim import Adam, GanAdam
 from tlda.translation.cycle import Translator
 
+pytestmark = pytest.mark.slow
+
 
 class Family(NamedTuple):
     """A toy, and the methods that must learn on it, each with its options that are not the defaults; a second word names a variant."""

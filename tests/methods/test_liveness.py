@@ -14,7 +14,6 @@ from tests.methods.test_learning import BASELINE, FAMILIES, FAMILY, UNSUPERVISED
 from tlda.batch import SourceBatch
 from tlda.method import Method
 
-
 STEPS = 10
 """Enough that each stage of each method comes: what a target moves, it moves in a few steps."""
 
@@ -113,6 +112,7 @@ def test_critics_are_found() -> None:
     assert {"DANN", "WDGRL"} <= set(CRITICS)  # a loss's, and a method's own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CRITICS)
 def test_critic_is_right_and_then_fooled(name: str) -> None:
     seen, alone = watched(name, whole), watched(name, undisturbed)

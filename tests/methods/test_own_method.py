@@ -15,6 +15,8 @@ from tests.bench.test_bench import Here
 from tests.conftest import EXPERIMENTS, REPO, Tlda
 from tlda.bench import launch
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = REPO / "tests" / "examples"
 DATA = os.environ.get("TLDA_DATA")
 SHORT = {"trainer": {"max_epochs": 1, "precision": 32}, "data": {"init_args": {"steps": 3, "batch_size": 16}}}

@@ -309,6 +309,7 @@ def answers(trained: Path, before: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_the_page_of_a_run_is_whole(page: str) -> None:
     root = require_whole(page)
     assert [h.text for h in root.iter("h2")] == [
@@ -344,6 +345,7 @@ def numpy_calibration_error(probabilities: Any, labels: Any, bins: int = 15) -> 
     return float(sum(r.mean() * abs(confidence[r].mean() - right[r].mean()) for r in rows if r.any()))
 
 
+@pytest.mark.slow
 def test_both_runs_are_measured_on_the_rows_that_the_one_of_the_report_held_out(tlda: Tlda) -> None:
     folders = []
     for method in ("source_only", "oracle"):
@@ -387,6 +389,7 @@ def test_without_a_run_before_the_page_says_how_to_make_one(tlda: Tlda, trained:
     assert config["data"] == yaml.safe_load((trained / "config.yaml").read_text())["data"]
 
 
+@pytest.mark.slow
 def test_a_target_without_labels_has_evidence_and_no_accuracy(tlda: Tlda) -> None:
     root = write_folders(Path("photos"), "ab", ".", count=12)
     for method in ("DANN", "SourceOnly"):
@@ -419,6 +422,7 @@ def test_what_is_no_run_and_no_table_is_refused(tlda: Tlda, trained: Path, befor
     assert not Path("report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_another_task_is_no_before(tlda: Tlda, trained: Path) -> None:
     swapped = ["--data.source=handwritten", "--data.target=fonts"]
     narrowed = ["--data.classes=[0,1,2]"]
@@ -451,6 +455,7 @@ def result_of(folder: Path, method: str, task: str, seed: int) -> Any:
     return json.loads((folder / f"{method}-{task}-{seed}.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", ["golden.yaml", "results/golden"])
 def test_the_page_of_a_table_is_what_its_results_give(tlda: Tlda, table: Path, subject: str) -> None:
     done = tlda("report", subject, "--out", "page.html")
@@ -468,6 +473,7 @@ def test_the_page_of_a_table_is_what_its_results_give(tlda: Tlda, table: Path, s
         assert f"a: {np.mean(ends):.4g}" in text
 
 
+@pytest.mark.slow
 def test_without_histories_the_rule_is_information_maximisation_of_what_does_not_train_on_certainty(tlda: Tlda, golden: Path) -> None:  # noqa: F811
     methods = TABLE["methods"] | {"b": {"model": {"class_path": "DANN", "init_args": {"plus": ["MCC"]}}}}
     Path("golden.yaml").write_text(yaml.safe_dump(TABLE | {"methods": methods}, sort_keys=False))
@@ -497,6 +503,7 @@ def test_a_table_without_a_result_is_refused(tlda: Tlda) -> None:
 # W&B
 
 
+@pytest.mark.slow
 @needs_wandb
 @pytest.mark.usefixtures("offline")
 def test_the_page_is_logged_to_the_run_where_that_was(tlda: Tlda) -> None:

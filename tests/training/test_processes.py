@@ -12,6 +12,8 @@ from tests.helpers.fresh import fresh
 from tests.helpers.several import ROWS
 from tests.helpers.several import several as write_several
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:

@@ -33,6 +33,7 @@ def same(first: Method, second: Method) -> None:
         assert torch.equal(value, second.state_dict()[key]), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_method_goes_on_exactly(name: str, tmp_path: Path) -> None:
     whole = make(name)
@@ -80,6 +81,7 @@ def dann() -> DANN:
 OPTIONS: list[dict[str, Any]] = [{}, {"accumulate_grad_batches": 2}, {"max_steps": 18}, {"val_check_interval": 2}]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*resuming from a checkpoint that ended before")
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_a_run_goes_on_after_any_batch(options: dict[str, Any], tmp_path: Path) -> None:
@@ -113,6 +115,7 @@ def test_augmentations_of_photographs_go_on_exactly(tmp_path: Path) -> None:
         same(whole, plain)
 
 
+@pytest.mark.slow
 def test_what_is_read_in_other_processes_is_what_one_reads(tmp_path: Path) -> None:
     whole = dann()
     trainer(2, callbacks=[Saves(tmp_path, 9)]).fit(whole, drawn(num_workers=2))
@@ -135,6 +138,7 @@ class Stopped(Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_command_goes_on_exactly(tlda: Tlda) -> None:
     options = [*TINY[:1], "--trainer.max_epochs=2", "--data.steps=3", "--data.batch_size=8", *TINY[3:], "--trainer.num_sanity_val_steps=0"]
     fit = ["fit", *TASK, *options, "--data.augment+=tests.training.test_resume.Noise", "--data.num_workers=2", "--model.plus+=MCC"]

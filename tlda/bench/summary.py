@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tlda.bench.results import Results
 from tlda.bench.table import Table, scale_of
-from tlda.config.protocol import Lines, decisive, differing, digest, lines, protocol
+from tlda.config.protocol import Lines, decisive, differing, digest
 from tlda.errors import UserError, near
 
 
@@ -116,9 +116,7 @@ def reference(table: Table, method: str) -> str | None:
 
 def _own(table: Table, method: str) -> tuple[Lines, list[str | None]]:
     """What of a method is not the protocol's: its options, and what it comes after."""
-    resolved = table.resolved[next(iter(table.tasks)), method]
-    shared = protocol(resolved)
-    return {name: value for name, value in lines(resolved).items() if name not in shared}, [stage.get(method) for stage in table.stages]
+    return table.own_lines[method], [stage.get(method) for stage in table.stages]
 
 
 def differs(table: Table, method: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tlda.bench.checks import MAPPINGS, named, require_entries, require_published
-from tlda.config.protocol import decisive, digest, own_code, protocol, without_nulls
+from tlda.config.protocol import decisive, digest, lines, own_code, protocol, without_nulls
 from tlda.config.shipped import named as named_file
 from tlda.config.shipped import shipped
 from tlda.errors import UserError, near
@@ -176,7 +176,21 @@ class Table:
 
     def measured_under(self, method: str) -> dict[str, Any]:
         """By task: the lines of the protocol that ``method`` is measured under."""
-        return {task: protocol(self.resolved[task, method]) for task in self.tasks}
+        return self._protocols[method]
+
+    @cached_property
+    def _protocols(self) -> dict[str, dict[str, Any]]:
+        return {method: {task: protocol(self.resolved[task, method]) for task in self.tasks} for method in self.methods}
+
+    @cached_property
+    def own_lines(self) -> dict[str, dict[str, Any]]:
+        """By method: the lines that decide its results and are not the protocol's, which are its own options."""
+        found = {method: self.resolved[next(iter(self.tasks)), method] for method in self.methods}
+        return {
+            method: {name: value for name, value in lines(resolved).items() if name not in shared}
+            for method, resolved in found.items()
+            for shared in [protocol(resolved)]
+        }
 
     def narrowed(self, methods: str | None, tasks: str | None, seeds: str | None) -> Table:
         """The table with the named methods, tasks and seeds only, each a comma-separated list."""

@@ -17,7 +17,7 @@ import tlda.losses
 import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
 from tlda.config.classes import options
 from tlda.config.overlays import require_config
-from tlda.config.protocol import with_protocol
+from tlda.config.protocol import own_code, with_protocol
 from tlda.config.ranges import require_ranges, require_trainer_ranges
 from tlda.config.sentences import explained, import_class
 from tlda.data.pair import DomainPair
@@ -60,9 +60,21 @@ def _plain(parsed: Any) -> dict[str, Any]:
     return {part: dumped[part] for part in ("model", "data")}
 
 
+_RESOLVED: dict[str, dict[str, Any]] = {}
+
+
 def resolve(config: dict[str, Any]) -> dict[str, Any]:
-    """``config`` with every option of model and data spelled out, as plain data."""
-    return _plain(_parse(config))
+    """``config`` with every option of model and data spelled out, as plain data.
+
+    What was resolved before is not parsed again, which takes a tenth of a second, unless it names a class of one's own: that may change.
+    """
+    written = repr(config)
+    if written not in _RESOLVED:
+        found = _plain(_parse(config))
+        if own_code({**found, "trainer": {}}):
+            return found
+        _RESOLVED[written] = found
+    return copy.deepcopy(_RESOLVED[written])
 
 
 def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, Trainer]:

@@ -7,8 +7,12 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import REPO, Tlda
 from tests.helpers.tiny_text import review
+
+pytestmark = pytest.mark.slow
 
 README = REPO / "README.md"
 SHORT = ["--trainer.max_epochs=1", "--data.steps=100", "--trainer.enable_progress_bar=false", "--trainer.precision=32"]

@@ -16,6 +16,8 @@ from tlda.finetuning import LoRA
 from tlda.methods import SourceOnly
 from tlda.report.texts import saliency
 
+pytestmark = pytest.mark.slow
+
 SHORT = ["--trainer.max_epochs=1", "--data.steps=4", "--data.batch_size=4", "--trainer.enable_progress_bar=false", "--trainer.precision=32"]
 TAGS = {"the": "DET", "very": "ADV", ".": "PUNCT"} | dict.fromkeys(NOUNS, "NOUN") | dict.fromkeys(VERBS, "VERB")
 
