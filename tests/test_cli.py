@@ -453,7 +453,13 @@ def test_every_task_makes_a_configuration_on_a_base(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("axis", ["base", "method", "tuning"])
+def test_every_base_makes_a_configuration_with_a_task() -> None:
+    fit = [[base, EXPERIMENTS / "method/dann.yaml"] for base in overlays("base")]
+    assert [base for base, method in fit if not any(makes_a_configuration(base, method, task) for task in overlays("task"))] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", ["method", "tuning"])
 def test_every_experiment_makes_a_configuration(axis: str) -> None:
     task = [Path(word) for word in TASK if word != "-c"]
     assert [path for path in overlays(axis) if not makes_a_configuration(*task, path)] == []

@@ -98,7 +98,6 @@ CONTENT: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CONTENT)
 def test_one_bad_file_is_named_and_the_others_are_shown(case: str, tlda: Tlda, golden: Path) -> None:  # noqa: F811
     damage, why = CONTENT[case]

@@ -41,7 +41,6 @@ def given(histories: pd.DataFrame, rule: Rule) -> pd.Series[Any]:
     return 100 * histories.loc[rows].set_index(["method", "task", "seed"])[BEST.metric]
 
 
-@pytest.mark.slow
 def test_each_rule_gives_what_pandas_says(tlda: Tlda, golden: Path, histories: pd.DataFrame) -> None:  # noqa: F811
     assert tlda("bench", "golden.yaml", "--render").code == 0
     lines = table_rows(golden)
@@ -58,7 +57,6 @@ def test_each_rule_gives_what_pandas_says(tlda: Tlda, golden: Path, histories: p
     assert f"the best rule that sees no target label is {min(regrets, key=regrets.__getitem__)}:" in (golden / "table.md").read_text()
 
 
-@pytest.mark.slow
 def test_what_translates_is_stopped_by_its_own_measures_too(tlda: Tlda, golden: Path, histories: pd.DataFrame) -> None:  # noqa: F811
     assert tlda("bench", "golden.yaml", "--render").code == 0
     head, row, regret, *of_tasks = table_rows(golden)[-5:]

@@ -67,7 +67,6 @@ def shown(values: np.ndarray[Any, Any]) -> str:
     return f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1):.1f}"
 
 
-@pytest.mark.slow
 def test_the_table_is_what_numpy_says(tlda: Tlda, golden: Path) -> None:
     assert tlda("bench", "golden.yaml", "--render").code == 0
     head, *rows = table_rows(golden)
@@ -135,7 +134,6 @@ def test_what_is_below_the_baseline_is_marked_with_the_reason(tlda: Tlda, golden
     assert "\ntop: It is above all.\n" in page
 
 
-@pytest.mark.slow
 def test_a_gain_is_over_the_row_of_the_same_protocol_or_is_refused(tlda: Tlda, golden: Path) -> None:
     wider = {"backbone": {"init_args": {"num_features": 7}}}
     methods = dict(TABLE["methods"]) | {
@@ -164,7 +162,6 @@ def rekeyed(golden: Path, **changes: Any) -> None:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"key": cell.key}))
 
 
-@pytest.mark.slow
 def test_a_row_of_the_baseline_s_class_with_other_options_is_no_baseline(tlda: Tlda, golden: Path) -> None:
     def other(tuning: str) -> dict[str, Any]:
         options = {"tuning": {"class_path": tuning}, "backbone": {"init_args": {"num_features": 7}}}
@@ -175,7 +172,6 @@ def test_a_row_of_the_baseline_s_class_with_other_options_is_no_baseline(tlda: T
     assert {row[0]: row[4] for row in table_rows(golden)[1:] if "†" in row[0]} == {"a †": "–", "b †": "–"}
 
 
-@pytest.mark.slow
 def test_what_comes_after_an_oracle_is_one(tlda: Tlda, golden: Path) -> None:
     order = {name: TABLE["methods"][name] for name in ("base", "top", "a", "b")} | {"a": {"model": {"class_path": "CycleGAN"}}}
     rekeyed(golden, methods=order, after={"a": "top"}, translate={"b": "a"})
@@ -183,7 +179,6 @@ def test_what_comes_after_an_oracle_is_one(tlda: Tlda, golden: Path) -> None:
     assert [row[0] for row in table_rows(golden)[1:]] == ["source only", "top (oracle)", "a (oracle)", "b (oracle)"]
 
 
-@pytest.mark.slow
 def test_a_protocol_that_differs_on_a_later_task_is_marked(tlda: Tlda, golden: Path) -> None:
     def wide(number: int) -> dict[str, Any]:
         return {"model": {"init_args": {"backbone": {"class_path": "LeNet", "init_args": {"num_features": number}}}}}
@@ -236,7 +231,6 @@ def test_what_is_left_blank_is_not_declared_and_names_may_be_numbers(tlda: Tlda)
     assert (table.title, table.after, list(table.tasks), table.shows("1")) == ("golden", {}, ["0", "1"], "test/b")
 
 
-@pytest.mark.slow
 def test_a_result_of_other_settings_is_left_out_with_the_lines_that_differ(tlda: Tlda, golden: Path) -> None:
     path = golden / "a-handwritten_fonts-1.json"
     cell = next(cell for cell in load_table("golden.yaml").cells() if cell.name == "a-handwritten_fonts-1")
@@ -326,7 +320,6 @@ def test_published_numbers_stand_below_with_their_source(tlda: Tlda, golden: Pat
     assert "Other sizes." in (golden / "table.md").read_text()
 
 
-@pytest.mark.slow
 def test_a_plot_shows_the_means_over_its_option(tlda: Tlda, golden: Path) -> None:
     tasks = {
         f"{target}_{shots}": {"data": {"class_path": "Folders", "init_args": {"target": target, "shots": shots}}}
