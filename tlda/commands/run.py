@@ -100,7 +100,7 @@ class Run(LightningCLI):
             parser.add_argument("--output", type=str, default="predictions.csv", help="The CSV that is written.")
         return parser
 
-    def subcommands(self) -> dict[str, set[str]]:
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's has no instance to ask
         """The subcommand of this run alone, as others' parsers cost time, and the arguments of the trainer's method that are no options."""
         asked = self.command[0]
         return {asked: LightningCLI.subcommands()[asked] | {"weights_only", "verbose", "return_predictions"}}
