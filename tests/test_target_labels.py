@@ -1,0 +1,191 @@
+"""No unsupervised method is moved by the target's training labels, on any kind of data; the oracle is."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+import torch
+from pytorch_lightning import seed_everything
+from torch import Tensor
+
+from tests.test_learning import TRANSLATION
+from tests.test_methods import VARIANTS
+from tests.text.test_questions import squad
+from tests.text.test_tagging import conllu_line
+from tests.text.tiny import tiny_model
+from tests.toy import CLASSES, Sentences, Tiny, Toy, trainer
+from tlda.backbones import MLP, Backbone, Precomputed, Text
+from tlda.batch import SourceBatch, TargetBatch
+from tlda.data import Domain, DomainPair, Features, Images, Questions, Tabular, Tagging
+from tlda.data.text.tokens import Texts
+from tlda.errors import UserError
+from tlda.method import Method
+
+pytest.importorskip("transformers")
+ROWS = 24
+DRAWN: dict[str, Any] = {"batch_size": 8, "steps": 2, "seed": 0}
+SUPERVISED = ("Oracle", "FineTune")
+OWN: dict[str, dict[str, Any]] = {"CycleGAN": TRANSLATION, "CyCADA": TRANSLATION, "FineTune": {"pretrain": 0.0}}
+"""Generators as small as the toy, and target labels from the first step."""
+
+
+class Kind(NamedTuple):
+    """A kind of data: its maker, from a folder and whether target labels are permuted; its network; how many methods train on it."""
+
+    data: Callable[[Path, bool], DomainPair]
+    backbone: Callable[[], Backbone]
+    methods: int
+
+
+def turned(labels: list[Any], permuted: bool) -> list[Any]:
+    """The labels, each a row further where they are permuted."""
+    return labels[1:] + labels[:1] if permuted else labels
+
+
+class ToldToy(Toy):
+    """The toy with a target whose labels may be permuted."""
+
+    permuted = False
+
+    def load(self) -> tuple[Domain, Domain]:
+        source, target = super().load()
+        rows: Any = target.train
+        labels = torch.tensor(turned(rows.labels.tolist(), self.permuted))
+        return source, Domain(target.name, Images(rows.images, labels))
+
+
+class ToldSentences(Sentences):
+    """The toy of texts with a target whose labels may be permuted."""
+
+    permuted = False
+
+    def load(self) -> tuple[Domain, Domain]:
+        source, target = super().load()
+        rows: Any = target.train
+        labels = torch.tensor(turned(rows.labels.tolist(), self.permuted))
+        return source, Domain(target.name, Texts(rows.tokens, rows.ends, labels))
+
+
+def images(folder: Path, permuted: bool) -> DomainPair:
+    data = ToldToy(ROWS, **DRAWN)
+    data.permuted = permuted
+    return data
+
+
+def texts(folder: Path, permuted: bool) -> DomainPair:
+    data = ToldSentences(ROWS, **DRAWN)
+    data.permuted = permuted
+    return data
+
+
+def words(folder: Path, permuted: bool) -> DomainPair:
+    for part in ("dev", "test"):
+        lines: list[str] = []
+        for genre in ("reviews", "email"):
+            sentences = [["the", "book", "was", *["very"] * (i % 3), "."] for i in range(ROWS)]
+            tags = [tag for sentence in sentences for tag in ["DET", "NOUN", "VERB", *["ADV"] * (len(sentence) - 4), "PUNCT"]]
+            tags = turned(tags, permuted and genre == "email" and part == "dev")
+            lines += [f"# newdoc id = {genre}-1"]
+            for sentence in sentences:
+                lines += [*(conllu_line(k, word, tags.pop(0)) for k, word in enumerate(sentence, 1)), ""]
+        (folder / f"en-{part}.conllu").write_text("\n".join(lines))
+    return Tagging(root=str(folder), tokenizer=tiny_model(), max_length=32, **DRAWN)
+
+
+def spans(folder: Path, permuted: bool) -> DomainPair:
+    """Questions some of whose answers are cut off; permuted, those of others are."""
+    for name in ("source", "target"):
+        content = squad(ROWS)
+        for number, article in enumerate(content["data"]):
+            context = "the a b c d e f g h book was bad ."
+            word = "bad" if (number + (permuted and name == "target")) % 3 == 0 else "book"
+            article["paragraphs"][0]["context"] = context
+            article["paragraphs"][0]["qas"][0]["answers"] = [{"text": word, "answer_start": context.index(word)}]
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return Questions(str(folder / "source.json"), str(folder / "target.json"), 18, tokenizer=tiny_model(), **DRAWN)
+
+
+def features(folder: Path, permuted: bool) -> DomainPair:
+    return Features(images(folder, permuted), functools.partial(extractor), standardise="each", **DRAWN)
+
+
+def extractor() -> Backbone:
+    torch.manual_seed(3)
+    return Tiny(8, 0.0)
+
+
+def tabular(folder: Path, permuted: bool) -> DomainPair:
+    numbers = torch.randn(2, ROWS, 2, generator=torch.Generator().manual_seed(0))
+    frames = [pd.DataFrame({"age": x[:, 0], "dose": x[:, 1], "label": [i % CLASSES for i in range(ROWS)]}) for x in numbers]
+    frames[1]["label"] = turned(frames[1]["label"].tolist(), permuted)
+    return Tabular.of_frames(*frames, label="label", **DRAWN)
+
+
+KINDS = {
+    "images": Kind(images, Tiny, 30),
+    "texts": Kind(texts, lambda: Text(tiny_model()), 25),
+    "words": Kind(words, lambda: Text(tiny_model()), 20),
+    "spans": Kind(spans, lambda: Text(tiny_model()), 10),
+    "features": Kind(features, lambda: Precomputed(8), 25),
+    "tabular": Kind(tabular, lambda: MLP(2, (8,), batch_norm=True), 25),
+}
+
+
+class Outcome(NamedTuple):
+    """The weights, the label-free measures and the answers on the target that a run came to."""
+
+    weights: dict[str, Tensor]
+    measures: dict[str, Tensor]
+    answers: Tensor
+
+    def differs(self, other: Outcome) -> list[str]:
+        """The names of what is not bit-equal in both."""
+        assert self.weights.keys() == other.weights.keys()
+        assert self.measures.keys() == other.measures.keys()
+        unequal = [name for name, value in self.weights.items() if not torch.equal(value, other.weights[name])]
+        unequal += [name for name, value in self.measures.items() if not torch.equal(value.nan_to_num(), other.measures[name].nan_to_num())]
+        return unequal + ["answers"] * (not torch.equal(self.answers, other.answers))
+
+
+def outcome(name: str, kind: Kind, data: DomainPair, source: str) -> Outcome:
+    """That of two steps of a method; what never sees the source starts from the checkpoint ``source``."""
+    cls, own = VARIANTS[name]
+    seed_everything(0, verbose=False)
+    options = {**copy.deepcopy(OWN.get(name, {})), **own}
+    method: Method = cls(backbone=kind.backbone(), task=data.task, **options)
+    if method.batch_type is TargetBatch:
+        method = cls(backbone=kind.backbone(), task=data.task, init_from=source, **options)
+    run = trainer(1)
+    run.fit(method, data)
+    if method.batch_type is SourceBatch:
+        run.save_checkpoint(source)
+    rows = data.evaluation_rows[1]
+    x = data.prepare(rows[torch.arange(min(len(rows), 6))], []).x
+    free = {name: value for name, value in run.callback_metrics.items() if name.startswith(("val/target/", "train/"))}
+    return Outcome(method.state_dict(), free, method.eval().answer(x, "target").logits.detach())
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.filterwarnings("ignore")
+def test_target_labels_move_no_unsupervised_method_and_move_the_oracle(name: str, tmp_path: Path) -> None:
+    kind, trained = KINDS[name], []
+    pairs = [kind.data(tmp_path, permuted) for permuted in (False, True)]
+    assert len(pairs[0].loaded) == 2
+    for method in sorted(VARIANTS, key=lambda method: (method != "SourceOnly", method)):
+        try:
+            first, second = (outcome(method, kind, data, str(tmp_path / "source.ckpt")) for data in pairs)
+        except UserError:
+            continue  # it does not train on these data, and says so
+        differs = first.differs(second)
+        assert bool(differs) is (method in SUPERVISED), f"{method} on {name}: {differs}"
+        trained.append(method)
+    print(name, len(trained), sorted({*VARIANTS} - {*trained}))
+    assert len(trained) >= kind.methods, trained
+    assert {*SUPERVISED} <= {*trained}
