@@ -14,8 +14,9 @@ from tlda.batch import LabelledBatch, LabelledPair, OracleBatch, Pair, SourceBat
 from tlda.data import Domain, DomainPair, Images
 from tlda.data.pair import Augment
 from tlda.data.rows import Subset, WithoutLabels
+from tlda.data.samplers import Steps
 from tlda.errors import UserError
-from tlda.methods import SourceOnly
+from tlda.methods import DeepJDOT, SourceOnly
 from tlda.tasks import Classification, Task
 
 
@@ -209,3 +210,32 @@ def test_what_is_no_image_is_not_augmented() -> None:
     batch = SourceBatch(Images(torch.zeros(4, 5), torch.zeros(4))[torch.arange(4)])
     with pytest.raises(UserError, match=r"--data.augment changes images \(n, c, h, w\), and these inputs are \(4, 5\)"):
         data.on_after_batch_transfer(batch, 0)
+
+
+# Options of the authors' recipes
+
+
+def test_labelled_batches_are_balanced_where_it_is_asked_for_and_the_target_never_is() -> None:
+    labels = torch.tensor([0] * 30 + [1] * 4 + [2] * 4 + [3] * 2)
+    uneven = Domain("a", Images(torch.zeros(40, 1, 6, 6, dtype=torch.uint8), labels))
+    for balanced in (None, True):
+        data = ready(source=uneven, batch_size=8, steps=4, balanced=balanced)
+        for batch in data.train_dataloader():
+            counts = batch[0].source.y.bincount(minlength=4)
+            assert (counts.tolist() == [2, 2, 2, 2]) is bool(balanced)
+    assert type(data.sampler(uneven.train, 4, 0, 0, 1, "target")) is Steps
+
+
+def test_a_batch_has_as_many_unlabelled_rows_as_it_is_told() -> None:
+    data = ready(batch_size=4, steps=3, unlabelled_ratio=3)
+    assert [(len(batch[0].source.y), len(batch[0].target.row)) for batch in data.train_dataloader()] == [(4, 12)] * 3
+    with pytest.raises(UserError, match=r"DeepJDOT|'transport' pairs the rows of two domains, and --data\.unlabelled_ratio 2"):
+        toy.trainer(1).fit(DeepJDOT(backbone=toy.Tiny(), task=toy.CLASSES), toy.Toy(unlabelled_ratio=2))
+
+
+def test_validation_looks_at_training_inputs_where_it_is_asked_to() -> None:
+    target = Domain("b", images(24), images(9))
+    for where, rows in ((None, 9), ("train", 24)):
+        data = ready(target=target, validate_on=where)
+        measured = [sum(len(batch.y) for batch in loader) for loader in (data.val_dataloader()[1], data.test_dataloader()[1])]
+        assert measured == [rows, 9]

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from tlda.data import Once, Steps
+from tlda.data.samplers import Balanced
 
 
 def batches(sampler: Steps, epoch: int = 0) -> list[list[int]]:
@@ -53,3 +54,26 @@ def test_evaluation_reads_each_row_once_with_as_many_batches_everywhere(size: in
 def test_a_batch_of_evaluation_is_like_the_whole_however_its_rows_lie(labels: Tensor) -> None:
     assert all(labels[rows].bincount(minlength=3).min() >= 2 for rows in Once(120, 20))
     assert all(torch.equal(a, b) for a, b in zip(Once(120, 20), Once(120, 20), strict=True))
+
+
+@pytest.mark.parametrize("batch_size", [4, 8, 10, 2])
+def test_a_balanced_batch_has_each_class_as_often_as_the_others_or_once_more(batch_size: int) -> None:
+    labels = torch.tensor([0] * 50 + [1] * 7 + [3] * 3 + [-1] * 9 + [2] * 11)
+    sampler = Balanced(labels, batch_size, 30, seed=2)
+    drawn = batches(sampler)
+    for rows in drawn:
+        counts = labels[rows].bincount(minlength=4)
+        assert counts.max() - counts.min() <= 1
+    rows = [row for batch in drawn for row in batch]
+    assert (labels[rows] >= 0).all()
+    first = [row for row in rows if labels[row] == 1][:7]
+    assert sorted(first) == list(range(50, 57))  # a pass over the rows of a class, before any comes again
+    assert batches(Balanced(labels, batch_size, 30, seed=2)) == drawn != batches(sampler, epoch=1)
+
+
+def test_two_processes_take_the_balanced_batches_of_their_own() -> None:
+    labels = torch.arange(40) % 4
+    ranks = [batches(Balanced(labels, 8, 9, seed=1, rank=rank, world_size=2)) for rank in (0, 1)]
+    for a, b in zip(*ranks, strict=True):
+        assert [labels[rows].bincount().tolist() for rows in (a, b)] == [[2] * 4] * 2
+        assert a != b

@@ -21,12 +21,12 @@ def images() -> list[Tensor]:
     return [torch.rand(4, 3, 12, 10), 0.5 * torch.rand(3, 3, 12, 10)]
 
 
-def by_numpy(source: Tensor, target: Tensor, reach: int) -> Tensor:
+def by_numpy(source: Tensor, target: Tensor, reach: int, beyond: int = 1) -> Tensor:
     """The swap with the zero frequency in the middle, and the square of frequencies as a slice, as in the paper's figure 1."""
     ours, theirs = (np.fft.fftshift(np.fft.fft2(x.double().numpy()), axes=(-2, -1)) for x in (source, target))
     amplitude, phase = np.abs(ours), np.angle(ours)
     middle = [n // 2 for n in source.shape[2:]]
-    square = (..., *(slice(m - reach, m + reach + 1) for m in middle))
+    square = (..., *(slice(m - reach, m + reach + beyond) for m in middle))
     amplitude[square] = np.abs(theirs)[square]
     swapped = np.fft.ifft2(np.fft.ifftshift(amplitude * np.exp(1j * phase), axes=(-2, -1)))
     return torch.from_numpy(swapped.real).float()
@@ -36,6 +36,8 @@ def by_numpy(source: Tensor, target: Tensor, reach: int) -> Tensor:
 def test_the_swap_is_that_of_numpy(images: list[Tensor], beta: float, reach: int) -> None:
     source, target = images[0][:3], images[1]
     torch.testing.assert_close(fourier_swap(source, target, beta), by_numpy(source, target, reach), rtol=1e-4, atol=1e-5)
+    corners = fourier_swap(source, target, beta, "corners")  # a row and a column less, so that the result is real only as its real part
+    torch.testing.assert_close(corners, by_numpy(source, target, reach, beyond=0), rtol=1e-4, atol=1e-5)
 
 
 def test_without_reach_nothing_is_swapped(images: list[Tensor]) -> None:

@@ -13,6 +13,7 @@ from scipy.stats import entropy as scipy_entropy
 from sklearn.metrics.pairwise import rbf_kernel
 
 from tlda import losses
+from tlda.batch import Output
 from tlda.losses.deep_jdot import exact_plan, sinkhorn_plan
 
 SHAPES = [(2, 2, 3), (6, 4, 2), (5, 9, 7)]
@@ -321,6 +322,36 @@ def test_entropy_weight_is_one_plus_the_exponential_of_the_negative_entropy():
     np.testing.assert_allclose(losses.entropy_weight(torch.tensor(z, requires_grad=True)).numpy(), expected, rtol=1e-6)
 
 
+def test_with_reversal_the_gradient_of_entropy_weights_is_the_reversed_one_of_the_closed_form():
+    z, w, c = rows(5, 4), rows(5, 1, 1)[:, 0], 0.7
+    logits = torch.tensor(z, requires_grad=True)
+    losses.entropy_weight(logits, reversal=c).double().mul(torch.tensor(w)).sum().backward()
+    p, log_p = softmax(z, axis=1), log_softmax(z, axis=1)
+    negative = (p * log_p).sum(1, keepdims=True)  # -H, whose derivative by a logit is p (log p + H)
+    np.testing.assert_allclose(logits.grad.numpy(), -c * w[:, None] * np.exp(negative) * p * (log_p - negative), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("own", [None, True])
+def test_the_weights_of_cdan_e_have_a_gradient_where_they_are_asked_for_one(own):
+    torch.manual_seed(0)
+    loss = losses.ConditionalAdversarial(hidden=6, entropy=True, entropy_gradient=own)
+    loss.build(3, 4)
+    features = [torch.randn(5, 3) for _ in range(2)]
+    logits = [torch.randn(5, 4, requires_grad=True) for _ in range(2)]
+    value = loss(None, *map(Output, features, logits), 1.0)
+    if own is None:
+        assert not any(part.requires_grad and torch.autograd.grad(value, part, allow_unused=True, retain_graph=True)[0] for part in logits)
+        return
+    # By hand: the sum of the weights is a constant, and the reversal's coefficient at the end of the run is 1 within a thousandth.
+    found = torch.autograd.grad(value, logits)
+    mapped = [(z.detach().softmax(1)[:, :, None] * x[:, None]).flatten(1) for x, z in zip(features, logits, strict=True)]
+    for sign, x, z, gradient in zip((-1.0, 1.0), mapped, logits, found, strict=True):
+        own_loss = torch.nn.functional.softplus(sign * loss.critic(x)[:, 0]).detach()
+        weight = 1 + (z.softmax(1) * z.log_softmax(1)).sum(1).exp()
+        wanted = torch.autograd.grad((0.5 * weight * own_loss).sum() / weight.sum().detach(), z)[0]
+        torch.testing.assert_close(gradient, -wanted, rtol=2e-3, atol=1e-7)
+
+
 # Transport
 
 
@@ -331,8 +362,8 @@ def jdot_problem(n, m, d):
     def cost(s, t, z):
         return 0.7 * cdist(s, t, "sqeuclidean") - 0.4 * log_softmax(z, axis=1)[:, labels].T
 
-    def loss(s, t, z, method):
-        return losses.deep_jdot(s, t, torch.tensor(labels), z, feature_weight=0.7, label_weight=0.4, method=method)
+    def loss(s, t, z, **options):
+        return losses.deep_jdot(s, t, torch.tensor(labels), z, feature_weight=0.7, label_weight=0.4, **options)
 
     return SimpleNamespace(arrays=(s, t, rows(m, 4, 8)), cost=cost, loss=loss)
 
@@ -342,6 +373,16 @@ def test_deep_jdot_exact_is_the_transport_cost_of_pot(conforms, shape):
     # Not the cost under a fixed plan: by the envelope theorem the gradient of the optimum is that of the fixed plan.
     problem = jdot_problem(*shape)
     conforms(partial(problem.loss, method="emd"), lambda *x: float(ot.emd2([], [], problem.cost(*x))), *problem.arrays)
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 2), (9, 9, 5)])
+def test_deep_jdot_by_squared_labels_is_its_cost_under_the_plan_of_the_authors(conforms, shape):
+    problem = jdot_problem(*shape)
+    s, t, z = (scale * array for scale, array in zip((0.3, 0.3, 4.0), problem.arrays, strict=True))  # so that the labels decide
+    labels = np.eye(4)[np.random.default_rng(7).integers(0, 4, len(s))]
+    plan = ot.emd([], [], 0.7 * cdist(s, t, "sqeuclidean") + 0.4 * cdist(labels, softmax(z, axis=1), "sqeuclidean"))
+    assert not np.allclose(plan, ot.emd([], [], problem.cost(s, t, z)))
+    conforms(partial(problem.loss, method="emd", squared_labels=True), lambda *x: np.sum(plan * problem.cost(*x)), s, t, z)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -130,6 +130,12 @@ def test_cagrad_solves_its_problem(scale: float) -> None:
     assert np.linalg.norm(found - mean) == pytest.approx(c * np.linalg.norm(mean), rel=1e-4)
 
 
+def test_cagrad_as_its_authors_have_it_is_as_long_as_the_sum_of_the_losses() -> None:
+    rows, ones = gradients(3), torch.ones(3, dtype=torch.float64)
+    paper, authors = (built(CAGrad(0.5, rescaled=own), 3).coefficients(rows @ rows.T, ones) for own in (None, True))
+    torch.testing.assert_close(authors, 3 * paper / 1.25)
+
+
 def test_cagrad_without_room_is_the_mean() -> None:
     rows = gradients(3)
     torch.testing.assert_close(

@@ -20,3 +20,11 @@ def test_heads_alike_disagree_only_through_noise_of_their_own() -> None:
         first, second = head.eval().both(x)
         assert torch.equal(first, second)
         assert torch.equal(head(x), first)
+
+
+def test_the_heads_of_the_digits_have_two_hidden_layers_with_batch_norm() -> None:
+    head = MCD(dropout=0.5, digit_heads=True, hidden=6, backbone=Tiny(), task=3).head
+    kinds = [nn.Dropout, nn.Linear, nn.BatchNorm1d, nn.ReLU] * 2 + [nn.Dropout, nn.Linear]
+    for part in (head.first, head.second):
+        assert [type(layer) for layer in part] == kinds
+        assert [tuple(layer.weight.shape) for layer in part if isinstance(layer, nn.Linear)] == [(6, 8), (6, 6), (3, 6)]

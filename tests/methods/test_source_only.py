@@ -6,7 +6,7 @@ from torch.nn.functional import log_softmax, one_hot
 
 from tests.helpers.toy import Tiny
 from tlda.errors import UserError
-from tlda.methods import SourceOnly
+from tlda.methods import ATDOC, SourceOnly
 
 
 def made(label_smoothing: float | None) -> SourceOnly:
@@ -22,6 +22,12 @@ def test_smoothed_labels_are_shared_with_all_classes(smoothing: float | None) ->
     loss = made(smoothing).task_loss(logits, labels)
     torch.testing.assert_close(loss, closed)
     torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], (logits.softmax(1) - wanted) / 6)
+
+
+def test_atdoc_smooths_the_source_s_labels_as_source_only_does() -> None:
+    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 1, 0])
+    other = ATDOC(label_smoothing=0.1, backbone=Tiny(), task=3)
+    assert torch.equal(other.task_loss(logits, labels), made(0.1).task_loss(logits, labels))
 
 
 def test_no_more_than_the_whole_label_is_shared() -> None:

@@ -91,7 +91,8 @@ class Features(DomainPair):
         if data.ten_crop:
             raise UserError("cached features are of one crop of each image: leave ten_crop out, or train on the images with a backbone")
         refuse_translated("Features", self, data)
-        refuse_idle(("batch_size", "steps", "eval_batch_size", "shots", "holdout"), data, "--data", self)
+        drawn = ("batch_size", "steps", "eval_batch_size", "shots", "holdout", "balanced", "unlabelled_ratio", "validate_on")
+        refuse_idle(drawn, data, "--data", self)
         self.data, self.extractor, self.standardise = data, extractor, standardise
 
     @property

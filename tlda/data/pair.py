@@ -19,7 +19,7 @@ from tlda.data.arrays import digest
 from tlda.data.crops import Viewed
 from tlda.data.holding import hold_out, shots, warn_of_absent
 from tlda.data.rows import Domain, Subset, digest_of, lengths_of
-from tlda.data.samplers import ALONE, Buckets, Once, Steps
+from tlda.data.samplers import ALONE, Balanced, Buckets, Once, Steps
 from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
@@ -59,6 +59,11 @@ class DomainPair(Recorded, LightningDataModule):
         num_workers: processes that read data from disk.
         translated: translations of the source that take the place of its images, or of a share of them.
         seed: the seed of order, shots and holdout; by default that of the run.
+        balanced: whether each training batch of labelled rows has all classes equally often, or once more; by default rows are drawn
+            without regard to their classes.
+        unlabelled_ratio: the unlabelled target rows per labelled source row of a batch; by default 1. FixMatch's authors have 7.
+        validate_on: ``train`` to validate on the target's training inputs. By default validation looks at the inputs that are measured, so
+            that to select by it is transductive.
     """
 
     def __init__(
@@ -72,9 +77,13 @@ class DomainPair(Recorded, LightningDataModule):
         num_workers: int = 0,
         translated: Translated | None = None,
         seed: int | None = None,
+        balanced: bool | None = None,
+        unlabelled_ratio: int | None = None,
+        validate_on: Literal["train"] | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("batch_size", batch_size), ("steps", steps), ("eval_batch_size", eval_batch_size), ("shots", shots)):
+        counts = {"batch_size": batch_size, "steps": steps, "eval_batch_size": eval_batch_size, "shots": shots}
+        for name, value in {**counts, "unlabelled_ratio": unlabelled_ratio}.items():
             if value is not None and value < 1:
                 raise UserError(f"--data.{name} is {value}: it must be at least 1")
         if num_workers < 0:
@@ -87,6 +96,7 @@ class DomainPair(Recorded, LightningDataModule):
         self.shots, self.holdout, self.num_workers = shots, holdout, num_workers
         self.augment, self.translated = list(augment or ()), translated
         self.given_seed = seed
+        self.balanced, self.unlabelled_ratio, self.validate_on = balanced, unlabelled_ratio, validate_on
         self.domains: tuple[Domain, Domain] | None = None
 
     @cached_property
@@ -212,7 +222,7 @@ class DomainPair(Recorded, LightningDataModule):
         data = {field: rows[field] for field in batch_type._fields}
         rank, world_size = self._processes()
         steps = self.steps or max(1, len(next(iter(data.values()))) // (self.batch_size * world_size))
-        samplers = [self.sampler(d, steps, 2 * self.seed + i, rank, world_size) for i, d in enumerate(data.values())]
+        samplers = [self.sampler(d, steps, 2 * self.seed + i, rank, world_size, field) for i, (field, d) in enumerate(data.items())]
         for sampler in samplers:
             # A resumed run draws its first rows before Lightning tells the sampler its epoch.
             sampler.go_on(*self._place())
@@ -220,12 +230,21 @@ class DomainPair(Recorded, LightningDataModule):
         loaders = [self.loader(d, sampler, i, rank) for i, (d, sampler) in enumerate(zip(views, samplers, strict=True))]
         return CombinedLoader(batch_type(*loaders), "min_size")
 
-    def sampler(self, data: Any, steps: int, seed: int, rank: int, world_size: int) -> Steps:
-        """Make the sampler that chooses the rows of each training batch of ``data``."""
+    def sampler(self, data: Any, steps: int, seed: int, rank: int, world_size: int, field: str = "source") -> Steps:
+        """Make the sampler that chooses the rows of each training batch of ``data``, which is the ``field`` of the batch."""
+        size = self.batch_size * (self.unlabelled_ratio or 1) if field == "target" else self.batch_size
+        if self.balanced and field != "target":
+            return Balanced(self._balanced_by(data), size, steps, seed, rank, world_size)
         lengths = lengths_of(data)
         if lengths is None:
-            return Steps(len(data), self.batch_size, steps, seed, rank, world_size)
-        return Buckets(lengths, self.batch_size, steps, seed, rank, world_size, order_seed=self.seed)
+            return Steps(len(data), size, steps, seed, rank, world_size)
+        return Buckets(lengths, size, steps, seed, rank, world_size, order_seed=self.seed)
+
+    def _balanced_by(self, data: Rows) -> Tensor:
+        classes = self._classes_of(data)
+        if classes.ndim != 1 or len(classes) != len(data):
+            raise UserError(f"--data.balanced balances classes, and a row of {type(self).__name__} has not one: leave it out")
+        return classes
 
     def _place(self) -> tuple[int, int]:
         """The epoch that a run begins with, and how many of its batches are done: a checkpoint may be of the middle of one."""
@@ -277,7 +296,13 @@ class DomainPair(Recorded, LightningDataModule):
         return bool(self.task.known(self.evaluation_rows[1].labels).any())
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
-        return [self._evaluation(data, number) for number, data in enumerate(self.evaluation_rows)]
+        source, target = self.evaluation_rows
+        if self.validate_on == "train":
+            assert self.domains is not None
+            if not self.task.classes:
+                raise UserError(f"--data.validate_on is for measures without labels, and {type(self.task).__name__} has none: leave it out")
+            target = self.domains[1].train
+        return [self._evaluation(data, number) for number, data in enumerate((source, target))]
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
         # A target without labels comes last, and is left out: it is validated without them, and predicted.

@@ -109,6 +109,36 @@ class Buckets(Steps):
         return order[torch.randperm(self.steps, generator=generator)]
 
 
+class Balanced(Steps):
+    """:class:`Steps` whose batches each have all classes equally often, or once more: shuffled passes over the rows of each class.
+
+    Args:
+        labels: the class of each row, (size,); rows of none, at -1, are left out.
+        batch_size: the rows of one batch of one process.
+        steps: the batches of an epoch.
+        seed: the seed of the rows.
+        rank: this process.
+        world_size: the number of processes.
+    """
+
+    def __init__(self, labels: Tensor, batch_size: int, steps: int, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(len(labels), batch_size, steps, seed, rank, world_size)
+        self.rows = [(labels == c).nonzero().flatten() for c in labels[labels >= 0].unique()]
+
+    def order(self) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        count, batches = len(self.rows), self.steps * self.world_size
+        # Rounds of all classes, each in an order of its own; the last round of a batch is cut.
+        rounds = torch.rand(batches, -(-self.batch_size // count), count, generator=generator).argsort(2)
+        classes = rounds.flatten(1)[:, : self.batch_size].flatten()
+        order = torch.empty_like(classes)
+        for number, own in enumerate(self.rows):
+            places = (classes == number).nonzero().flatten()
+            passes = [own[torch.randperm(len(own), generator=generator)] for _ in range(-(-len(places) // len(own)))]
+            order[places] = torch.cat(passes)[: len(places)]
+        return order.view(self.steps, self.world_size, self.batch_size)
+
+
 class Once(Sampler[Tensor]):
     """Every row once, for evaluation: no row is repeated to fill a process, and all have as many batches.
 

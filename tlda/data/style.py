@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from tlda.data.pair import Augment
 from tlda.errors import UserError
+
+Window = Literal["centred", "corners"]
+"""Which low frequencies :func:`fourier_swap` swaps."""
 
 
 class Restyle(Augment):
@@ -36,19 +40,22 @@ class Restyle(Augment):
         return [self.restyle(source, target[rows]), target]
 
 
-def fourier_swap(source: Tensor, target: Tensor, beta: float) -> Tensor:
+def fourier_swap(source: Tensor, target: Tensor, beta: float, window: Window = "centred") -> Tensor:
     """Source images with the low frequencies' amplitudes of the target's, and their own phases (Yang & Soatto, CVPR 2020, eq. 3).
 
     Args:
         source: (n, c, h, w).
         target: alike.
         beta: half the side of the square of frequencies that are swapped, as a share of the image's shorter side, rounded down. Above
-            0 it has the mean at least, as in the authors' code; at 0 there is none, and the images stay as they are.
+            0 it has the mean at least, as in the authors' demonstration; at 0 there is none, and the images stay as they are.
+        window: ``centred`` swaps the frequencies from -b to b of either side, as that demonstration does; ``corners`` those from -b to
+            b - 1, as the code does that the authors train with: of b = 0 none.
     """
     if beta == 0:
         return source
     reach = int(beta * min(source.shape[2:]))
-    near = [(torch.fft.fftfreq(n, 1 / n, device=source.device).abs() <= reach + 0.5) for n in source.shape[2:]]
+    frequencies = [torch.fft.fftfreq(n, 1 / n, device=source.device).round() for n in source.shape[2:]]
+    near = [(f >= -reach) & (f <= reach - (window == "corners")) for f in frequencies]
     ours, theirs = (torch.fft.fft2(x.float()) for x in (source, target))
     amplitude = torch.where(near[0][:, None] & near[1], theirs.abs(), ours.abs())
     swapped: Tensor = torch.fft.ifft2(torch.polar(amplitude, ours.angle())).real
@@ -63,16 +70,18 @@ class FDA(Restyle):
 
     Args:
         beta: see :func:`fourier_swap`; the paper's are 0.01, 0.05 and 0.09, at 512 pixels.
+        window: see :func:`fourier_swap`; by default ``centred``.
     """
 
-    def __init__(self, beta: float = 0.05) -> None:
+    def __init__(self, beta: float = 0.05, window: Window | None = None) -> None:
         super().__init__()
         if not 0 <= beta <= 0.5:
             raise UserError(f"FDA: beta is {beta}; it is a share of the image's shorter side, 0 to 0.5")
         self.beta = beta
+        self.window: Window = window or "centred"
 
     def restyle(self, source: Tensor, target: Tensor) -> Tensor:
-        return fourier_swap(source, target, self.beta).clamp(0, 1)
+        return fourier_swap(source, target, self.beta, self.window).clamp(0, 1)
 
 
 class ColourTransfer(Restyle):

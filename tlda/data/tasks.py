@@ -22,7 +22,10 @@ from tlda.errors import UserError, near
 from tlda.tasks import Classification, Place, Several, Task
 from tlda.tasks.several import require_distinct_tasks
 
-BATCHES = ("batch_size", "steps", "eval_batch_size", "shots", "holdout", "augment", "num_workers")
+BATCHES = (
+    *("batch_size", "steps", "eval_batch_size", "shots", "holdout", "augment", "num_workers"),
+    *("balanced", "unlabelled_ratio", "validate_on"),
+)
 """The options of data that say how rows are drawn and read."""
 
 

@@ -56,8 +56,8 @@ class FrozenBatchNorm(Tuning):
 class StochNorm(Tuning):
     """The whole backbone, each channel of BatchNorm normalised by moving statistics now and then (Kou et al., NeurIPS 2020).
 
-    As in the authors' code, the moving statistics have seen the batch that they normalise, and a channel's draw is the same for
-    all rows of a batch.
+    As in the authors' code, a channel's draw is the same for all rows of a batch. Unlike there, the moving statistics have seen the batch
+    that they normalise: theirs take it in only afterwards.
 
     Args:
         probability: that of the moving statistics; with 0 it is BatchNorm.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tlda.batch import Batch, Output
+from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.nn.numerics import full_precision, option
 
@@ -43,13 +44,27 @@ class AFN(Loss):
         variant: ``stepwise`` or ``hard``.
         delta: the step of ``stepwise``.
         radius: the norm of ``hard``.
+        start: the fraction of the run from which the term counts; by default it does from the first step. For ``hard`` on VisDA the authors
+            train 10 epochs on the source alone, and then give the term the weight 0.01.
+
+    Raises:
+        UserError: ``start`` is no fraction below 1.
     """
 
-    def __init__(self, trade_off: float = 0.05, variant: Variant = "stepwise", delta: float = 1.0, radius: float = 25.0) -> None:
+    def __init__(
+        self,
+        trade_off: float = 0.05,
+        variant: Variant = "stepwise",
+        delta: float = 1.0,
+        radius: float = 25.0,
+        start: float | None = None,
+    ) -> None:
         super().__init__(trade_off)
-        self.variant = variant
+        if not 0 <= (start or 0.0) < 1:
+            raise UserError(f"AFN has the start {start}: it is a fraction of the run, from 0 to below 1")
+        self.variant, self.start = variant, start or 0.0
         self.delta, self.radius = delta, radius
 
     def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         norms = [adaptive_feature_norm(output.features, self.variant, self.delta, self.radius) for output in (source, target)]
-        return norms[0] + norms[1]
+        return (norms[0] + norms[1]) * (progress >= self.start) if self.start else norms[0] + norms[1]

@@ -24,6 +24,7 @@ def deep_jdot(
     feature_weight: float = 1e-3,
     label_weight: float = 1e-4,
     method: Solver = "emd",
+    squared_labels: bool = False,
 ) -> Tensor:
     """The cost of moving source features and labels onto target features and predictions (Damodaran et al., ECCV 2018).
 
@@ -37,6 +38,8 @@ def deep_jdot(
         feature_weight: of the squared distance of features; the paper's alpha.
         label_weight: of the cross-entropy of a source label and a target prediction; the paper's lambda.
         method: ``emd`` is exact, on the CPU, and wants n = m; ``sinkhorn`` is entropic, on any device, for any sizes.
+        squared_labels: find the plan, as the authors' code does, by the squared distance of the one-hot label and the predicted
+            probabilities in place of the cross-entropy, whose cost under that plan is what is differentiated either way.
 
     Raises:
         UserError: the widths differ, or n is not m under ``emd``.
@@ -48,9 +51,17 @@ def deep_jdot(
     """
     source, target = feature_pair("deep_jdot", source, target)
     cross_entropies = -log_probabilities(target_logits).T[source_labels]
-    cost = feature_weight * squared_distances(source, target) + label_weight * cross_entropies
+    distances = feature_weight * squared_distances(source, target)
+    cost = distances + label_weight * cross_entropies
+    by = distances + label_weight * _label_distances(source_labels, target_logits) if squared_labels else cost
     solve = option("deep_jdot", "method", method, {"emd": exact_plan, "sinkhorn": sinkhorn_plan})
-    return (solve(cost.detach()) * cost).sum()
+    return (solve(by.detach()) * cost).sum()
+
+
+def _label_distances(labels: Tensor, logits: Tensor) -> Tensor:
+    """The squared distance of one-hot labels and predicted probabilities, (n,) and (m, c) to (n, m)."""
+    predicted = log_probabilities(logits).exp()
+    return squared_distances(torch.eye(predicted.shape[1], dtype=predicted.dtype, device=predicted.device)[labels], predicted)
 
 
 def exact_plan(cost: Tensor) -> Tensor:
@@ -99,17 +110,26 @@ class DeepJDOT(Loss):
         feature_weight: of the squared distance of features.
         label_weight: of the cross-entropy of source labels and target predictions.
         method: ``emd`` or ``sinkhorn``.
+        squared_labels: whether the plan is found by squared label distance, as in the authors' code; by default by the cost itself.
     """
 
     reads_classes: ClassVar[bool] = True
     pairs_rows: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
 
-    def __init__(self, trade_off: float = 1.0, feature_weight: float = 1e-3, label_weight: float = 1e-4, method: Solver = "emd") -> None:
+    def __init__(
+        self,
+        trade_off: float = 1.0,
+        feature_weight: float = 1e-3,
+        label_weight: float = 1e-4,
+        method: Solver = "emd",
+        squared_labels: bool | None = None,
+    ) -> None:
         super().__init__(trade_off)
         self.feature_weight, self.label_weight = feature_weight, label_weight
         self.method: Solver = method
+        self.squared_labels = bool(squared_labels)
 
     def forward(self, batch: Pair, source: Output, target: Output, progress: float) -> Tensor:
-        labels = batch.source.y
-        return deep_jdot(source.features, target.features, labels, target.logits, self.feature_weight, self.label_weight, self.method)
+        inputs = source.features, target.features, batch.source.y, target.logits
+        return deep_jdot(*inputs, self.feature_weight, self.label_weight, self.method, self.squared_labels)

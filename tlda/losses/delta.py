@@ -75,7 +75,8 @@ class DELTA(Anchored):
     """:func:`delta` of all blocks of the backbone, on the images that it saw last: both domains', where it sees them as one batch.
 
     Args:
-        trade_off: the weight of the term; 0.5 is the authors' 0.01 on the sum over a batch of 48.
+        trade_off: the weight of the term; 0.5 is the authors' 0.01 on the sum over a batch of 48 for their form with attention, which is
+            a mean over positions too. Their form without sums over positions, so that its 0.01 is more by their number.
     """
 
     mixed_precision: ClassVar[bool] = True

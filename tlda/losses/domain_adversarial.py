@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tlda.batch import Batch, Output
+from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.nn import MultilinearMap, critic, reverse_gradient
 from tlda.optim import ramp
@@ -32,20 +33,24 @@ def domain_adversarial(source: Tensor, target: Tensor, source_weight: Tensor | N
     for logits, label, weight in ((source, 1.0, source_weight), (target, 0.0, target_weight)):
         logits = logits.flatten()
         loss = binary_cross_entropy_with_logits(logits, torch.full_like(logits, label), reduction="none")
-        losses.append(loss.mean() if weight is None else (weight * loss).sum() / weight.sum())
+        losses.append(loss.mean() if weight is None else (weight * loss).sum() / weight.sum().detach())
     return 0.5 * (losses[0] + losses[1])
 
 
-def entropy_weight(logits: Tensor) -> Tensor:
-    """``1 + exp(-H(p))`` of each row's prediction, (n, c) to (n,), without gradient (Long et al., NeurIPS 2018, sec. 3.3).
+def entropy_weight(logits: Tensor, reversal: float | None = None) -> Tensor:
+    """``1 + exp(-H(p))`` of each row's prediction, (n, c) to (n,) (Long et al., NeurIPS 2018, sec. 3.3).
+
+    Without gradient, as in the common library; with ``reversal`` the entropies have their gradient times ``-reversal``, as in the
+    authors' code.
 
     Example:
         >>> logits = torch.tensor([[0.0, 0.0], [99.0, 0.0]])
         >>> entropy_weight(logits).tolist()
         [1.5, 2.0]
     """
-    log_p = logits.detach().float().log_softmax(1)
-    return 1.0 + (log_p.exp() * log_p).sum(1).exp()
+    log_p = (logits.detach() if reversal is None else logits).float().log_softmax(1)
+    negative = (log_p.exp() * log_p).sum(1)
+    return 1.0 + (negative if reversal is None else reverse_gradient(negative, reversal)).exp()
 
 
 class DomainAdversarial(Loss):
@@ -75,14 +80,14 @@ class DomainAdversarial(Loss):
         """The inputs of the domain discriminator, (n + m, inputs), source first."""
         return torch.cat((source.features, target.features))
 
-    def weights(self, source: Output, target: Output) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """A weight per example of each domain, or none."""
+    def weights(self, source: Output, target: Output, reversal: float) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """A weight per example of each domain, or none; ``reversal`` is the coefficient of the reversed gradient."""
         return None, None
 
     def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         coefficient = self.trade_off * ramp(progress, self.gamma)
         logits = self.critic(reverse_gradient(self.critic_inputs(source, target), coefficient)).float()
-        return domain_adversarial(*logits.tensor_split([len(source.features)]), *self.weights(source, target))
+        return domain_adversarial(*logits.tensor_split([len(source.features)]), *self.weights(source, target, coefficient))
 
     def weigh(self, loss: Tensor) -> Tensor:
         return loss
@@ -98,6 +103,8 @@ class ConditionalAdversarial(DomainAdversarial):
         gamma: the steepness of the ramp.
         entropy: weigh certain examples more (CDAN+E).
         max_features: above this many products, a random projection of that size takes their place.
+        entropy_gradient: whether these weights have a gradient, reversed as that of the features, as in the authors' code; by default
+            none, as in the common library.
     """
 
     reads_classes: ClassVar[bool] = True
@@ -111,9 +118,12 @@ class ConditionalAdversarial(DomainAdversarial):
         gamma: float = 10.0,
         entropy: bool = False,
         max_features: int = 8192,
+        entropy_gradient: bool | None = None,
     ) -> None:
         super().__init__(trade_off, hidden, dropout, gamma)
-        self.entropy, self.max_features = entropy, max_features
+        self.entropy, self.max_features, self.entropy_gradient = entropy, max_features, entropy_gradient
+        if entropy_gradient and not entropy:
+            raise UserError("entropy_gradient is of the weights by entropy, which this loss has not: set entropy true, or leave it out")
 
     def build(self, num_features: int, num_classes: int) -> None:
         self.map = MultilinearMap(num_features, num_classes, self.max_features)
@@ -125,7 +135,8 @@ class ConditionalAdversarial(DomainAdversarial):
         mapped: Tensor = self.map(super().critic_inputs(source, target), predictions)
         return mapped
 
-    def weights(self, source: Output, target: Output) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    def weights(self, source: Output, target: Output, reversal: float) -> tuple[Tensor, Tensor] | tuple[None, None]:
         if not self.entropy:
             return None, None
-        return entropy_weight(source.logits), entropy_weight(target.logits)
+        own = reversal if self.entropy_gradient else None
+        return entropy_weight(source.logits, own), entropy_weight(target.logits, own)

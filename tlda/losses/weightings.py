@@ -196,13 +196,15 @@ class CAGrad(Weighting):
 
     Args:
         c: how far from the mean gradient it may go, as a share of its length; 0 is the mean of the gradients.
+        rescaled: whether the direction is divided by 1 + c² and multiplied by the number of tasks, as in the authors' code; by default it
+            is the paper's.
     """
 
     gradients = "all"
 
-    def __init__(self, c: float = 0.5) -> None:
+    def __init__(self, c: float = 0.5, rescaled: bool | None = None) -> None:
         super().__init__()
-        self.c = c
+        self.c, self.rescaled = c, rescaled
 
     def coefficients(self, products: Tensor, losses: Tensor) -> Tensor:
         """Solve eq. 4 for the weights of the tasks by scipy, in terms of the dot products alone."""
@@ -220,4 +222,5 @@ class CAGrad(Weighting):
             start, method="SLSQP", bounds=[(0.0, 1.0)] * size, constraints=sums, options={"ftol": 1e-12},
         )  # fmt: skip
         length = math.sqrt(max(found.x @ table @ found.x, 0.0) + 1e-12 * scale)
-        return 1.0 / size + torch.as_tensor(radius / length * found.x).to(losses)
+        scaled = size / (1.0 + self.c**2) if self.rescaled else 1.0
+        return scaled * (1.0 / size + torch.as_tensor(radius / length * found.x).to(losses))

@@ -54,7 +54,7 @@ class ADDA(ManualMethod):
         features = self.source_network(batch.source.x)
         # It has no dropout; by the target's, a critic would tell even equal networks on equal images apart.
         with without_noise(self):
-            return Output(features, self.head(features)), self(batch.target.x)
+            return Output(features, self.task.arrange(self.head(features), batch.source.x)), self(batch.target.x)
 
     def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
         return {**super().objective(batch, source, target), "mapping": softplus(-self.critic(target.features).float()).mean()}

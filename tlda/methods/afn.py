@@ -14,8 +14,12 @@ class AFN(Method):
     Args:
         trade_off: the weight of the norm's term.
         variant: grow each norm by a step, or pull the mean norm to a radius.
+        start: the fraction of the run from which the term counts; by default from the first step. The authors of ``hard`` begin on the
+            source alone on VisDA (10 epochs), and have the weight 0.01 there.
     """
 
-    def __init__(self, *, trade_off: float = 0.05, variant: Literal["stepwise", "hard"] = "stepwise", **kwargs: Any) -> None:
+    def __init__(
+        self, *, trade_off: float = 0.05, variant: Literal["stepwise", "hard"] = "stepwise", start: float | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.add_loss("norm", losses.AFN(trade_off, variant))
+        self.add_loss("norm", losses.AFN(trade_off, variant, start=start))

@@ -8,12 +8,12 @@ from tlda.batch import Output, Pair, Unlabelled
 from tlda.errors import UserError
 from tlda.losses import MemoryBank, neighborhood_aggregation
 from tlda.losses.neighborhood_aggregation import sharpened
-from tlda.method import Method
+from tlda.methods.source_only import SmoothedMethod
 from tlda.nn import evaluating
 from tlda.training.target import numbered
 
 
-class ATDOC(Method):
+class ATDOC(SmoothedMethod):
     """The nearest rows of the whole target, kept in a memory bank, give its pseudo-labels (ATDOC-NA; Liang et al., CVPR 2021).
 
     The bank fills as rows are seen, by an evaluation of each batch as in the authors' code, but before the step, so that any

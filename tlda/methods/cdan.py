@@ -13,8 +13,11 @@ class CDAN(Method):
         trade_off: the coefficient of the reversed gradient at full ramp.
         hidden: the width of the domain discriminator's hidden layers (500 in the authors' digit experiments).
         entropy: weigh certain examples more: CDAN+E.
+        entropy_gradient: whether these weights have a reversed gradient, as in the authors' code; by default none, as in TLLib.
     """
 
-    def __init__(self, *, trade_off: float = 1.0, hidden: int = 500, entropy: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, trade_off: float = 1.0, hidden: int = 500, entropy: bool = False, entropy_gradient: bool | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.add_loss("domain", ConditionalAdversarial(trade_off, hidden, entropy=entropy))
+        self.add_loss("domain", ConditionalAdversarial(trade_off, hidden, entropy=entropy, entropy_gradient=entropy_gradient))

@@ -10,7 +10,8 @@ class CST(Method):
     """Cycle self-training: a head fitted to the target's pseudo-labels must do well on the source (Liu et al., NeurIPS 2021).
 
     The authors' code adds FixMatch on strongly augmented images and the optimizer SAM, which are methods of their own. The
-    paper selects ``alpha`` by the source error of the fitted head; their code holds it at 1.9, and so does this.
+    paper selects ``alpha`` by the source error of the fitted head; their code holds it at 1.9, and so does this. The commands that they
+    published have the temperatures 3.0 and 2.5, and fit the second head to the backbone's features: here, without a bottleneck.
 
     Args:
         trade_off: the weight of the cycle's term.

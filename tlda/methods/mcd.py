@@ -19,15 +19,18 @@ class MCD(ManualMethod):
         feature_steps: how often the features are trained to agree per batch; the paper's n.
         hidden: the width of each head's hidden layer.
         dropout: before each layer of the heads, of each its own; the authors' digits have 0.5 there. None for none.
+        digit_heads: whether heads have two hidden layers with BatchNorm, as the authors' digits, which have a weight decay of 0.0005 too.
     """
 
     reads_classes: ClassVar[bool] = True
     batchnorm: ClassVar[Literal["joint", "separate"]] = "separate"
 
-    def __init__(self, *, feature_steps: int = 4, hidden: int = 100, dropout: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, feature_steps: int = 4, hidden: int = 100, dropout: float | None = None, digit_heads: bool | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.feature_steps = feature_steps
-        self.network.head = TwoHeads(self.num_features, hidden, len(self.task.classes), dropout or 0.0)
+        self.network.head = TwoHeads(self.num_features, hidden, len(self.task.classes), dropout or 0.0, bool(digit_heads))
 
     @property
     def batch_type(self) -> type:
@@ -38,21 +41,19 @@ class MCD(ManualMethod):
         return [self.optimizer([g for g in groups if g["name"] != "head"]), self.optimizer([g for g in groups if g["name"] == "head"])]
 
     def step_batch(self, batch: Pair) -> None:
-        """Take the three steps of the paper: all on the source, the heads to disagree, the features to make them agree."""
+        """Take the paper's steps A, B and C: all on the source, the heads to disagree, the features to make them agree."""
         features, heads = self.made_optimizers()
         source, target = self.forward_pair(batch if self.losses else SourceBatch(batch.source))
-        self.step(
-            {"task": self.both_losses(batch, source.features), **self.added(batch, source, target)}, features, heads
-        )  # the paper's step A
-        fixed = torch.no_grad()(self.features)  # step B moves the heads alone
+        self.step({"task": self.both_losses(batch, source.features), **self.added(batch, source, target)}, features, heads)
+        fixed = torch.no_grad()(self.features)
         self.step({"task": self.both_losses(batch, fixed(batch.source.x)), "disagreement": -self.discrepancy(fixed(batch.target.x))}, heads)
         for _ in range(self.feature_steps):
-            self.step({"discrepancy": self.discrepancy(self.features(batch.target.x))}, features)  # step C
+            self.step({"discrepancy": self.discrepancy(self.features(batch.target.x))}, features)
 
     def both_losses(self, batch: Pair, features: Tensor) -> Tensor:
         """The cross-entropy of both heads on the source's features (n, d)."""
-        first, second = self.head.both(features)
-        return self.task_loss(first, batch.source.y) + self.task_loss(second, batch.source.y)
+        first, second = (self.task_loss(logits, batch.source.y) for logits in self.head.both(features))
+        return first + second
 
     def discrepancy(self, features: Tensor) -> Tensor:
         """The disagreement of the heads on the target's features (n, d)."""

@@ -9,14 +9,15 @@ from tlda.errors import UserError
 from tlda.method import Method
 
 
-class SourceOnly(Method):
-    """The baseline: cross-entropy on the source's labels; the target is not looked at.
-
-    With ``plus``, it becomes the method that those losses make.
+class SmoothedMethod(Method):
+    """The base of methods that may smooth the source's labels.
 
     Args:
         label_smoothing: the fraction of a label that is spread over all classes (Szegedy et al., CVPR 2016, sec. 7), 0.1 in SHOT's
-            source stage; None for no smoothing.
+            source stage and in ATDOC; None for no smoothing.
+
+    Raises:
+        UserError: the fraction is not from 0 to less than 1, or the task has no classes.
     """
 
     def __init__(self, *, label_smoothing: float | None = None, **kwargs: Any) -> None:
@@ -31,3 +32,10 @@ class SourceOnly(Method):
         if not self.label_smoothing:
             return super().task_loss(logits, labels)
         return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
+
+class SourceOnly(SmoothedMethod):
+    """The baseline: cross-entropy on the source's labels; the target is not looked at.
+
+    With ``plus``, it becomes the method that those losses make.
+    """

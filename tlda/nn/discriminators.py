@@ -38,19 +38,24 @@ class MultilinearMap(nn.Module):
 
 
 class TwoHeads(nn.Module):
-    """Two classifiers with a hidden layer each and ``dropout`` before each layer.
+    """Two classifiers with a hidden layer each, or ``deep`` with two that have BatchNorm, and ``dropout`` before each layer.
 
     ``forward`` is their mean, :meth:`both` gives them apart.
     """
 
-    def __init__(self, num_features: int, hidden: int, num_classes: int, dropout: float = 0.0) -> None:
+    def __init__(self, num_features: int, hidden: int, num_classes: int, dropout: float = 0.0, deep: bool = False) -> None:
         super().__init__()
 
         def noise() -> list[nn.Module]:
             return [nn.Dropout(dropout)] if dropout else []
 
-        layers = ([*noise(), nn.Linear(num_features, hidden), nn.ReLU(), *noise(), nn.Linear(hidden, num_classes)] for _ in range(2))
-        self.first, self.second = (nn.Sequential(*head) for head in layers)
+        def head() -> nn.Sequential:
+            parts: list[nn.Module] = []
+            for width in (num_features, hidden) if deep else (num_features,):
+                parts += [*noise(), nn.Linear(width, hidden), *([nn.BatchNorm1d(hidden)] if deep else []), nn.ReLU()]
+            return nn.Sequential(*parts, *noise(), nn.Linear(hidden, num_classes))
+
+        self.first, self.second = head(), head()
 
     def both(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The logits of either classifier, (n, classes) each."""

@@ -39,6 +39,14 @@ def _require_rows(method: Trained, task: Task) -> None:
         )
 
 
+def _require_pairs(method: Trained, data: object) -> None:
+    names = [type(method).__name__] * method.pairs_rows + [f"the loss '{name}'" for name, loss in method.losses.items() if loss.pairs_rows]
+    if (ratio := getattr(data, "unlabelled_ratio", None) or 1) > 1 and names:
+        raise UserError(
+            f"{names[0]} pairs the rows of two domains, and --data.unlabelled_ratio {ratio} gives them unlike numbers: leave it out"
+        )
+
+
 def refuse_loss(method: Trained, name: str, loss: Loss) -> None:
     """Raise :class:`UserError` where ``loss`` cannot be added to ``method`` as ``name``."""
     own, out = type(method).__name__, f"leave the loss '{name}' out of --model.plus"
@@ -70,6 +78,7 @@ def refuse_data(method: Trained) -> None:
             "make it with task=data.task"
         )
     _require_rows(method, asked)
+    _require_pairs(method, data)
     if isinstance(data.task, type(method.task)):
         method.task = method.network.task = data.task
     require_tokenizer(method.backbone, data)
