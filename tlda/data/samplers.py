@@ -123,7 +123,7 @@ class Balanced(Steps):
 
     def __init__(self, labels: Tensor, batch_size: int, steps: int, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(len(labels), batch_size, steps, seed, rank, world_size)
-        self.rows = [(labels == c).nonzero().flatten() for c in labels[labels >= 0].unique()]
+        self.rows = [(labels == c).nonzero().flatten() for c in sorted({*labels[labels >= 0].tolist()})]
 
     def order(self) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
