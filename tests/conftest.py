@@ -47,6 +47,10 @@ class Outcome:
 Tlda = Callable[..., Outcome]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-numbers", action="store_true", help="write tests/methods/numbers.json anew: see test_numbers.py")
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that all tests share, in which the digits of fonts are a tenth of what they are: to render and measure all takes seconds."""
