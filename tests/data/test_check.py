@@ -42,6 +42,8 @@ def test_a_folder_is_told_by_domain_and_class(tlda: Tlda, photos: Path) -> None:
     assert lines[0] == "photos: phone 12 images, studio 12 images"
     assert [line.split() for line in lines[1:5]] == [["class", "phone", "studio"], *([name, "4", "4"] for name in CLASSES)]
     assert "studio: 20 x 16 to 32 x 16 pixels, 26 x 16 in the middle" in lines
+    far = "studio: 9 images are 1.5 times as long as wide or longer, up to 2.0 times: --data.size squashes them; --data.resize 256"
+    assert [line for line in lines if line.startswith(far)]
     assert "studio: 2 files that are no images are left alone: cup/Thumbs.db, studio/notes.txt" in lines
     assert "phone: 1 files that are no images are left alone: pen/.hidden.jpg" in lines
     assert not [line for line in lines if "more than once" in line or "cannot be read" in line]

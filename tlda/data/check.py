@@ -31,6 +31,9 @@ PICTURES = (".png", ".jpg", ".webp")
 DARK = 16
 """An image whose brightest value is below it is all but black."""
 
+LONG = 1.5
+"""An image whose longer side is at least so many times its shorter one is changed by a squash."""
+
 MOST_ROWS = 60
 """The classes on the sheet, which a viewer must be able to open."""
 
@@ -225,12 +228,24 @@ def _odd_images(domain: Checked) -> Iterator[str]:
     dark = [image.path for image in domain.images if image.brightest < DARK]
     flat = [image.path for image in domain.images if image.flat and image.brightest >= DARK]
     how = "and are turned upright" if domain.upright else "and stay as they are stored, as in published results"
+    long = [image for image in domain.images if _aspect(image) >= LONG]
+    if long:
+        most = max(map(_aspect, long))
+        yield (
+            f"{domain.domain}: {len(long)} images are {LONG} times as long as wide or longer, up to {most:.1f} times: --data.size squashes "
+            f"them; --data.resize 256 --data.crop 224 keeps their aspect ratio, and tests see the middle: {few(_names([i.path for i in long]))}"
+        )
     if turned:
         yield f"{domain.domain}: {len(turned)} images lie on their side or are mirrored by their EXIF data, {how}: {few(_names(turned))}"
     if flat:
         yield f"{domain.domain}: {len(flat)} images are of one colour: {few(_names(flat))}"
     if dark:
         yield f"{domain.domain}: {len(dark)} images are black or nearly so, no value above {DARK - 1} of 255: {few(_names(dark))}"
+
+
+def _aspect(image: Image) -> float:
+    """The longer side of an image over its shorter side."""
+    return max(image.size) / max(1, min(image.size))
 
 
 def _names(paths: list[Path]) -> list[str]:
