@@ -233,7 +233,8 @@ def _odd_images(domain: Checked) -> Iterator[str]:
         most = max(map(_aspect, long))
         yield (
             f"{domain.domain}: {len(long)} images are {LONG} times as long as wide or longer, up to {most:.1f} times: --data.size squashes "
-            f"them; --data.resize 256 --data.crop 224 keeps their aspect ratio, and tests see the middle: {few(_names([i.path for i in long]))}"
+            "them; --data.resize 256 --data.crop 224 keeps their aspect ratio, and tests see the middle: "
+            f"{few(_names([image.path for image in long]))}"
         )
     if turned:
         yield f"{domain.domain}: {len(turned)} images lie on their side or are mirrored by their EXIF data, {how}: {few(_names(turned))}"
