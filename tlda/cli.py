@@ -42,10 +42,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _guarded(args: list[str], debug: bool) -> int:
-    from tlda.errors import UserError
+    from tlda.errors import UserError, plain_warnings
 
     try:
-        _dispatch(args[0], args[1:])
+        with plain_warnings():
+            _dispatch(args[0], args[1:])
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has enough; Python would flush the rest as it ends, and complain.

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
-from collections.abc import Iterable
-from typing import NoReturn
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 
 class UserError(Exception):
@@ -16,6 +20,35 @@ class UserError(Exception):
         # A loader makes the error of its worker process anew, from a message that is that process's traceback.
         in_worker = sentence.startswith("Caught UserError in ")
         super().__init__(sentence.rpartition("UserError: ")[2].strip() if in_worker else sentence)
+
+
+class Note(UserWarning):
+    """A warning of tlda's own: the command line prints its sentence alone, once."""
+
+
+def warn(sentence: str) -> None:
+    """Warn of what a run goes on in spite of, see :class:`Note`; Python names the place that called the caller."""
+    warnings.warn(sentence, Note, stacklevel=3)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print each of tlda's own warnings within the block as one line, once, and by one of several processes."""
+    said: set[str] = set()
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, Note):
+            before(message, category, *place, **more)
+        elif str(message) not in said and os.environ.get("LOCAL_RANK", "0") == "0":
+            said.add(str(message))
+            print(f"tlda: {message}", file=sys.stderr, flush=True)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def near(name: str, names: Iterable[str]) -> str:

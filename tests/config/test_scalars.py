@@ -10,19 +10,39 @@ import pytest
 from PIL import Image
 
 from tests.conftest import EXPERIMENTS, QUICK, Tlda
+from tlda.config.build import data_of
 from tlda.config.scalars import load
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        *((name, name) for name in ("no", "yes", "on", "off", "On", "y", "007", "008", "0x1F", "1:30", "2019-01-01", "1e", "0o7", "+")),
+        *(
+            (name, name)
+            for name in (
+                "no",
+                "yes",
+                "on",
+                "off",
+                "On",
+                "y",
+                "007",
+                "008",
+                "0x1F",
+                "1:30",
+                "2019-01-01",
+                "1e",
+                "0o7",
+                "+",
+                "2019_20",
+                "1_000",
+            )
+        ),
         *(("true", True), ("False", False), ("null", None), ("~", None), ("", None)),
         *(
             ("2019", 2019),
             ("0", 0),
             ("-3", -3),
-            ("1_000", 1000),
             ("1.5", 1.5),
             ("1e-3", 0.001),
             ("3.0e2", 300.0),
@@ -35,6 +55,41 @@ def test_only_plain_numbers_true_false_and_null_are_no_text(text: str, value: An
     found = load(text)
     assert (found, type(found)) == (value, type(value))
     assert load(f"[{text or '~'}]") == [value]
+
+
+READERS = {
+    "Folders": "root: images, source: {}, target: {}",
+    "PACS": "root: images, source: photo, target: sketch, classes: [{}, {}]",
+    "Reviews": "source: {}, target: {}",
+    "Tagging": "source: {}, target: {}, types: [{}, {}]",
+    "Questions": "source: {}, target: {}",
+    "Records": "source: {}, target: {}, text: {}, label: {}, file: f, domain: {}, source_test: {}, target_test: {}",
+    "Tabular": "source: {}, target: {}, label: {}, columns: [{}, {}], drop: [{}], categories: [{}], file: f, domain: {}",
+}
+
+
+@pytest.mark.parametrize("name", ["2019", "on", "007", "2019_20", "2020-01-01"])
+@pytest.mark.parametrize("reader", READERS)
+def test_every_reader_takes_names_as_they_are_written(reader: str, name: str) -> None:
+    options, other = READERS[reader], "1984"
+    names = [name if i % 2 == 0 else other for i in range(options.count("{}"))]
+    found: Any = data_of({"class_path": reader, "init_args": load(f"{{{options.format(*names)}}}")}, Path("x"), {})
+    if reader == "PACS":
+        assert found.classes == [name, other]
+        return
+    assert (found.source, found.target) == (name, other)
+    if reader == "Tagging":
+        assert found.types == [name, other]
+    if reader == "Records":
+        assert (found.text, found.label, found.domain, found.tests) == (name, other, name, (other, name))
+    if reader == "Tabular":
+        assert (found.label, found.how.columns, found.how.drop, found.how.categories, found.domain) == (
+            name,
+            [other, name],
+            [other],
+            [name],
+            other,
+        )
 
 
 @pytest.mark.parametrize("classes", ["[no,yes]", "[007,008]"])

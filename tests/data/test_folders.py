@@ -193,6 +193,14 @@ def test_a_target_without_class_folders_is_predicted_and_not_measured(root: Path
         folders(root, source="new").setup("fit")
 
 
+def test_images_beside_class_folders_are_counted_aloud(root: Path) -> None:
+    for name in ("x.png", "y.jpg", ".hidden.png", "notes.txt"):
+        write(root / "target" / "x.png") if name == "x.png" else (root / "target" / name).write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"2 images in .*target are in none of its class folders, and are left out: x.png") as caught:
+        assert len(folders(root).loaded[1].train) == 6
+    assert len(caught) == 1
+
+
 def test_an_unlabelled_target_through_a_trainer(root: Path) -> None:
     from pytorch_lightning import Trainer
 

@@ -97,6 +97,14 @@ def test_a_checkpoint_of_something_else(made: Any, tmp_path: Path) -> None:
         _recipe(tmp_path / "last.ckpt")
 
 
+def test_the_configuration_of_the_run_says_which_modules_are_trusted(tmp_path: Path) -> None:
+    mine = {"class_path": "my_own_report.Mine", "init_args": {}}
+    torch.save({"state_dict": {}, "tlda": {"model": mine, "data": CLASS}}, tmp_path / "last.ckpt")
+    assert _recipe(tmp_path / "last.ckpt", ["my_own_report.Mine"])["model"] == mine
+    with pytest.raises(UserError, match=r"names my_own_report.Mine, which is not tlda's"):
+        _recipe(tmp_path / "last.ckpt", ["my_other_report.Mine"])
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -72,6 +72,19 @@ def test_what_is_measured_may_be_followed() -> None:
     trainer(1, callbacks=callbacks, num_sanity_val_steps=2, log_every_n_steps=1).fit(method(), Toy())
 
 
+@pytest.mark.parametrize(
+    ("name", "every", "sentence"),
+    [
+        ("train/los", 1, "EarlyStopping follows 'train/los', which nothing logs; did you mean 'train/loss'"),
+        ("lr/bakcbone", 1, "which nothing logs; did you mean 'lr/backbone'"),
+        ("train/loss", 50, "no step before the first validation is logged: give a smaller --trainer.log_every_n_steps than 50"),
+    ],
+)
+def test_what_training_logs_is_checked_after_the_first_epoch(name: str, every: int, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        trainer(2, callbacks=[EarlyStopping(name)], num_sanity_val_steps=2, log_every_n_steps=every).fit(method(), Toy())
+
+
 def test_overfit_batches_is_refused() -> None:
     refused("overfit_batches reads one row after the other, .* --trainer.limit_train_batches", overfit_batches=2)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 from typing import NoReturn
 
 from tlda.errors import Arguments, UserError, near
@@ -24,9 +26,11 @@ def data(args: list[str]) -> None:
     if not args or args[0] in ("-h", "--help"):
         print(HELP)
     elif args[0] == "check":
-        from tlda.data.check import check
+        options = _check_arguments(args[1:])
+        _require_subject(options.subject)
+        from tlda.data.check import check  # with torch, which --help and a mistyped option need not wait for
 
-        check(args[1:])
+        check(options.subject, options.root, options.sheet)
     elif args[0] == "cache":
         cache(args[1:])
     else:
@@ -39,9 +43,9 @@ def _unknown(name: str) -> NoReturn:
 
 def cache(args: list[str]) -> None:
     """List the entries of the cache, or drop them: all, or those least recently used beyond a size."""
+    options = _arguments(args)
     from tlda.data.cache import Entry, cache_folder, entries, parse_size, prune, size_limit
 
-    options = _arguments(args)
     if options.clear or options.limit:
         dropped = prune(0 if options.clear else parse_size(options.limit, "--limit"))
         print(f"tlda: dropped {len(dropped)} entries, {size(sum(entry.size for entry in dropped))}")
@@ -60,6 +64,26 @@ def _arguments(args: list[str]) -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--clear", action="store_true", help="drop everything")
     which.add_argument("--limit", metavar="SIZE", help="drop the least recently used until the rest is within SIZE, such as 5GB")
+    return parser.parse_args(args)
+
+
+def _require_subject(name: str) -> None:
+    """Raise :class:`UserError` where there is neither a folder nor a data set called ``name``, before anything is imported."""
+    from tlda.config.index import parents, subclasses
+
+    sets = {found for found, cls in subclasses("DomainPair").items() if "Folders" in (parent.name for parent in parents(cls)[1:])}
+    places = (Path(name).expanduser(), Path(os.environ.get("TLDA_DATA") or "data") / name)
+    if name not in sets and not any(place.is_dir() for place in places):
+        raise UserError(f"there is no data set and no folder '{name}'{near(name, sets)}")
+
+
+def _check_arguments(args: list[str]) -> argparse.Namespace:
+    parser = Arguments(
+        prog="tlda data check", description="Say what images a data set has, by domain and class, and what is wrong with them."
+    )
+    parser.add_argument("subject", metavar="NAME_OR_FOLDER", help="a data set such as PACS, or a folder of DOMAIN/CLASS/*.jpg")
+    parser.add_argument("--root", help="where a named data set lies; by default in TLDA_DATA, else in data")
+    parser.add_argument("--sheet", type=Path, help="the picture that is written; by default NAME-sheet.png")
     return parser.parse_args(args)
 
 

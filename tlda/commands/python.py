@@ -26,7 +26,7 @@ from tlda.commands.running import (
     trainer_defaults,
     whole_files,
 )
-from tlda.config.build import load, recipe_of
+from tlda.config.build import load, new_inputs, recipe_of
 from tlda.config.ranges import require_seed, require_trainer_ranges
 from tlda.data.pair import DomainPair
 from tlda.data.seeds import run_seed
@@ -110,16 +110,25 @@ def test(method: Method | str | Path, data: DomainPair, **trainer: Any) -> dict[
     return {name: value for row in rows for name, value in row.items()}
 
 
-def predict(method: Method | str | Path, data: DomainPair, **trainer: Any) -> Columns:
-    """Predict the target of ``data``, as ``tlda predict`` does: columns by name, sorted by row, which ``pandas.DataFrame`` takes.
+def predict(method: Method | str | Path, data: DomainPair | str | Path, **trainer: Any) -> Columns:
+    """Predict the target of ``data``, or new inputs, as ``tlda predict`` does: columns by name, which ``pandas.DataFrame`` takes.
 
     Args:
         method: the method, a checkpoint's path, or a run's folder.
-        data: the pair of domains.
+        data: the pair of domains; or a folder or file of inputs alone, which a checkpoint predicts without its source.
         trainer: options of Lightning's Trainer.
+
+    Raises:
+        UserError: inputs alone are to be predicted by a method in memory, which does not say how its data are read.
     """
     _require_options(trainer)
     written = Predictions()
+    if not isinstance(data, DomainPair):
+        if isinstance(method, Method):
+            raise UserError(
+                "a method in memory does not say how inputs alone are read: predict them by its checkpoint, or the run's folder"
+            )
+        data = new_inputs(method, data)
     with _run():
         found, options = _trained(method, data)
         own = one_or_more(trainer.get("callbacks"))

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlda.config.overlays import read_yaml
 from tlda.config.protocol import digest
 from tlda.config.shipped import named
 from tlda.documents.grid import markdown
@@ -47,9 +48,11 @@ def rank(args: list[str]) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
+    options = _arguments(args)
+    for path in options.configs:
+        read_yaml(path)  # which says what cannot be read before torch is imported
     from tlda.training.quiet import silence
 
-    options = _arguments(args)
     silence()
     from tlda.rank.declared import load_ranking
     from tlda.rank.tables import document, similarity_document

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +28,18 @@ from tlda.commands.running import (
     trainer_defaults,
     whole_files,
 )
-from tlda.config.given import configurations, values
+from tlda.config.build import new_inputs
+from tlda.config.given import configurations, last_of, values
 from tlda.config.going_on import last_checkpoint, require_same_run, require_unfinished, with_checkpoint
 from tlda.config.overlays import require_config
 from tlda.config.protocol import with_protocol
 from tlda.config.ranges import require_ranges, require_seed, require_trainer_ranges
 from tlda.config.sentences import explained
+from tlda.data.new_inputs import NewInputs
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
+from tlda.tasks import Task
 from tlda.training.lightning import Unprofiled, print_whole_names
 from tlda.training.predictions import Predictions
 from tlda.training.quiet import hush
@@ -46,7 +51,7 @@ class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration into the run's folder and to every logger."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        dumped = self.parser.dump(self.config, skip_none=False, format="yaml")
+        dumped = self.parser.dump(self.config, skip_none=False, format="yaml", skip_validation=True)
         write_text(Path(trainer.default_root_dir) / "config.yaml", dumped)
         config = yaml.safe_load(dumped)
         for logger in trainer.loggers:
@@ -59,9 +64,11 @@ class Run(LightningCLI):
     def __init__(self, args: list[str]) -> None:
         hush()
         print_whole_names()
+        self.new_inputs: NewInputs | None = None
         self.new: list[Path] = []  # the folders that the run makes, the innermost first
         self.checkpoint = last_checkpoint(args)
         self.command = args
+        self.inputs = last_of("inputs", args) if args[0] == "predict" else None
         # An abbreviation that works today is another option's name tomorrow.
         strict = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
@@ -92,11 +99,21 @@ class Run(LightningCLI):
     # Parsing
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.link_arguments("data.task", "model.init_args.task", apply_on="instantiate")
+        if self.inputs is None:
+            parser.link_arguments("data.task", "model.init_args.task", apply_on="instantiate")
+        else:
+            parser.link_arguments("data", "model.init_args.task", compute_fn=self._task_of_inputs, apply_on="instantiate")
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        """Add the subcommand of this command alone: to make the parsers of all would take as long as everything else."""
+        name, known = self.command[0], parser.add_subcommands()
+        self._subcommand_parsers = {name: self._prepare_subcommand_parser(Trainer, name, **kwargs.get(name, {}))}
+        known.add_subcommand(name, self._subcommand_parsers[name])
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "predict":
+            parser.add_argument("--inputs", type=str, default=None, help="New inputs, which need no source; by default the target.")
             parser.add_argument("--output", type=str, default="predictions.csv", help="The CSV that is written.")
         return parser
 
@@ -137,9 +154,27 @@ class Run(LightningCLI):
         print("tlda: options of model and data, and the seed, come from the checkpoint, except those that the command names")
 
     def instantiate_classes(self) -> None:
-        with explained():
+        with explained(), self._without_data():
             super().instantiate_classes()
+        self.datamodule = self.new_inputs or self.datamodule
         self.model.recipe = self.recipe()
+
+    @contextmanager
+    def _without_data(self) -> Iterator[None]:
+        """Say, where a checkpoint is to predict and its data cannot be read, how new inputs are predicted."""
+        try:
+            yield
+        except UserError as error:
+            if self.subcommand != "predict" or self.inputs is not None or self.checkpoint is None:
+                raise
+            raise UserError(f"{error}; new inputs need neither source nor target: name their folder or file by --inputs") from error
+
+    def _task_of_inputs(self, data: DomainPair) -> Task:
+        """The task of the new inputs, which are read as ``data``: that of the checkpoint."""
+        if self.checkpoint is None or self.inputs is None:
+            raise UserError("--inputs needs --ckpt_path, the folder of a run: its checkpoint holds the names of the classes")
+        self.new_inputs = new_inputs(self.checkpoint, self.inputs, data)
+        return self.new_inputs.task
 
     def recipe(self) -> dict[str, Any]:
         """The resolved configuration of model and data, as plain data, and the hash of the protocol."""
@@ -148,7 +183,8 @@ class Run(LightningCLI):
 
     def plain(self) -> dict[str, Any]:
         """The resolved configuration of the subcommand as plain data."""
-        found: dict[str, Any] = yaml.safe_load(self._parser(self.subcommand).dump(self.options, skip_none=False, format="yaml"))
+        whole: dict[str, Any] = {"skip_none": False, "format": "yaml", "skip_validation": True}  # the parser has just validated it
+        found: dict[str, Any] = yaml.safe_load(self._parser(self.subcommand).dump(self.options, **whole))
         return found
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tlda.config.build import translate_checkpoint
 from tlda.errors import Arguments
+from tlda.training.named import find
 
 
 def translate(args: list[str]) -> None:
@@ -17,5 +17,8 @@ def translate(args: list[str]) -> None:
     parser.add_argument("--root", help="the folder of the data; by default that of the training, or TLDA_DATA")
     parser.add_argument("--out", type=Path, required=True, help="the folder that is written; a run that was ended goes on in it")
     options: argparse.Namespace = parser.parse_args(args)
+    find(options.checkpoint)
+    from tlda.config.build import translate_checkpoint  # with torch, which --help and a mistyped option need not wait for
+
     count = translate_checkpoint(options.checkpoint, options.out, {"source": options.source, "root": options.root})
     print(f"tlda: {count} translated images are in {options.out}; train on them with --data.translated.folder {options.out}")

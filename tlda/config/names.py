@@ -13,6 +13,7 @@ from tlda.config.index import Source, subclasses, trainer_options
 from tlda.config.index import options as options_of
 from tlda.config.overlays import near_option, read_yaml, require_config
 from tlda.errors import UserError, near
+from tlda.training.named import find
 
 BASES = {
     "model": "Method",
@@ -38,7 +39,7 @@ FROM_DATA = ("num_classes", "task")
 
 def known_options(command: str) -> list[str]:
     """The options that a configuration of ``command`` may have, such as ``model`` and ``trainer.max_epochs``."""
-    own = ["output"] if command == "predict" else []
+    own = ["output", "inputs"] if command == "predict" else []
     return ["seed_everything", "model", "data", "trainer", "ckpt_path", *own, *(f"trainer.{name}" for name in trainer_options())]
 
 
@@ -58,6 +59,8 @@ def require_names(args: Sequence[str]) -> None:
             require_config(value, config, known)
             for part in ("model", "data"):
                 _see(part, config.get(part), seen)
+        elif name == "ckpt_path" and value is not None:
+            find(value)
         elif plain.split(".")[0] in ("model", "data") and not plain.endswith(".help"):
             _see_option(plain, value, seen)
         elif plain not in (*command, "c", "h") and not (plain.startswith("trainer.") and ".".join(plain.split(".")[:2]) in known):
@@ -125,6 +128,12 @@ def _require_option(place: str, cls: Source | None, name: str) -> None:
         raise UserError(f"{cls.name} has no option '{name}'{near(name, known)}")
 
 
+PREDICT = (
+    "  --inputs PATH              new inputs, a folder of images or a CSV: they need no source (default: the target)",
+    "  --output FILE              the CSV that is written (default: predictions.csv)",
+)
+
+
 def help_of(command: str) -> str:
     """The options of a subcommand that trains or measures, and the classes that they can name."""
     lines = [
@@ -135,7 +144,7 @@ def help_of(command: str) -> str:
         "  --print_config             print the whole configuration, and do nothing",
         "  --ckpt_path RUN            the folder of a run, or a checkpoint: its options are taken too",
         "  --seed_everything SEED     the seed (default: 0)",
-        *(["  --output FILE              the CSV that is written (default: predictions.csv)"] if command == "predict" else []),
+        *(PREDICT if command == "predict" else []),
         "",
         "model and data: a class by its name, with --model.help CLASS and --data.help CLASS its options",
         f"  --model CLASS              {_wrapped(', '.join(sorted(subclasses('Method'))))}",

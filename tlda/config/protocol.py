@@ -34,6 +34,11 @@ TRAINER = {
     "min_steps": None,
     "max_time": None,
     "callbacks": None,
+    "devices": 1,
+    "num_nodes": 1,
+    "strategy": "auto",
+    "sync_batchnorm": False,
+    "plugins": None,
 }
 """The trainer's options that decide a result, with the value of each that is as good as none."""
 
@@ -60,7 +65,17 @@ def _revisions(config: dict[str, Any]) -> dict[str, int] | None:
 
 def decisive_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
     """The options of a trainer that decide a result, and are not as good as none."""
-    return {name: trainer.get(name, off) for name, off in TRAINER.items() if trainer.get(name, off) != off}
+    given = {**trainer, "devices": _count(trainer.get("devices"))}
+    return {name: given.get(name, off) for name, off in TRAINER.items() if given.get(name, off) not in (off, None)}
+
+
+def _count(devices: Any) -> Any:
+    """How many ``devices`` an option of the trainer means, in each of which a process has a batch of its own; a cell has one by itself."""
+    if devices in (None, "auto"):
+        return 1
+    if isinstance(devices, str) and "," in devices:
+        return len([number for number in devices.split(",") if number.strip()])
+    return len(devices) if isinstance(devices, list) else int(devices)
 
 
 def own_code(config: dict[str, Any]) -> dict[str, str] | None:

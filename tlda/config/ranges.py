@@ -56,6 +56,10 @@ def require_range(name: str, value: Any, ranges: Mapping[str, Range]) -> None:
         raise UserError(f"--{name} is {value}: it must be {ranges[name][1]}")
 
 
+BARE = {"Optim": "Adam", "Loss": "MMD", "Weighting": "PCGrad", "Backbone": "LeNet", "Augment": "Cutout", "DomainPair": "Digits"}
+"""The bases that make nothing themselves, which the parser takes where an option of a class is given and no class, each with a class."""
+
+
 def require_ranges(parsed: Any) -> None:
     """Raise :class:`UserError` where an option of one of tlda's classes is out of its range, in the model or the data of ``parsed``."""
     for part in ("model", "data"):
@@ -69,6 +73,8 @@ def _require_ranges(place: str, value: Any) -> None:
     if not isinstance(value, Mapping):
         return
     ours = str(value.get("class_path")).startswith("tlda.")
+    if ours and (usual := BARE.get(str(value["class_path"]).rpartition(".")[2])):
+        raise UserError(f"--{place} has options and no class: name one before them, as by --{place} {usual}")
     for name, given in (value.get("init_args") or {}).items():
         if ours and name in RANGES:
             require_range(f"{place}.{name}", given, {f"{place}.{name}": RANGES[name]})

@@ -27,18 +27,26 @@ def explained(known: Iterable[str] = ()) -> Iterator[None]:
         raise UserError(sentence(str(error), known)) from error
     except ValueError as error:
         # The parser tries each type of a union, and wraps what a class raised while it was made.
-        if "Does not validate" not in str(error):
+        ours = _ours(error)
+        if ours is None and "Does not validate" not in str(error):
             raise
-        raise UserError(_bottom(error)) from error
+        raise UserError(str(ours) if ours else _bottom(error)) from error
 
 
-def _bottom(error: BaseException) -> str:
+def _chain(error: BaseException) -> list[BaseException]:
+    """``error``, and what it came from."""
     chain = [error]
     while inner := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(inner)
-    if ours := next((link for link in chain if isinstance(link, UserError)), None):
-        return str(ours)
-    return f"these options cannot be put together: {_first_line(chain[-1])} (--debug shows where)"
+    return chain
+
+
+def _ours(error: BaseException) -> UserError | None:
+    return next((link for link in _chain(error) if isinstance(link, UserError)), None)
+
+
+def _bottom(error: BaseException) -> str:
+    return f"these options cannot be put together: {_first_line(_chain(error)[-1])} (--debug shows where)"
 
 
 def _first_line(error: BaseException) -> str:

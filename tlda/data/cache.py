@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from tlda.data.arrays import Images, Splits
-from tlda.errors import UserError
+from tlda.errors import UserError, warn
 
 LIMIT = "20GB"
 """The size limit of the cache where ``TLDA_CACHE_LIMIT`` gives none."""
@@ -222,11 +222,11 @@ def _unpack(arrays: dict[str, tuple[Tensor, Tensor]]) -> Splits:
 
 
 def _warn_damaged(path: Path, error: Exception) -> None:
-    warnings.warn(f"{path} is damaged ({error}); it is made again", stacklevel=3)
+    warn(f"{path} is damaged ({error}); it is made again")
 
 
 def _warn_unwritable(path: Path, error: Exception) -> None:
-    warnings.warn(f"the cache {path.parent} cannot be written ({error}); set TLDA_CACHE to a folder that can", stacklevel=3)
+    warn(f"the cache {path.parent} cannot be written ({error}); set TLDA_CACHE to a folder that can")
 
 
 # What there is, and what goes

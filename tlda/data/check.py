@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 from tlda.data.files import FORMATS, SUFFIXES, decode, image_files, in_rgb, is_hidden, orientation, reading, upright
 from tlda.data.folders import Folders, in_threads
 from tlda.data.layouts import Classes, Found, Layout, few, subfolders
-from tlda.errors import Arguments, UserError, near
+from tlda.errors import UserError, near
 from tlda.writing import require_writable
 
 THUMBNAIL = 64
@@ -74,25 +73,14 @@ class Checked:
         return [image for images in self.classes.values() for image in images if image.error]
 
 
-def _arguments(args: list[str]) -> argparse.Namespace:
-    parser = Arguments(
-        prog="tlda data check", description="Say what images a data set has, by domain and class, and what is wrong with them."
-    )
-    parser.add_argument("subject", metavar="NAME_OR_FOLDER", help="a data set such as PACS, or a folder of DOMAIN/CLASS/*.jpg")
-    parser.add_argument("--root", help="where a named data set lies; by default in TLDA_DATA, else in data")
-    parser.add_argument("--sheet", type=Path, help="the picture that is written; by default NAME-sheet.png")
-    return parser.parse_args(args)
-
-
-def check(args: list[str]) -> None:
-    """Run the command ``tlda data check`` with ``args``.
+def check(name: str, root: str | None, sheet: Path | None) -> None:
+    """Look through the data set ``name``, or the folder of that name, and draw a sheet of it, as ``tlda data check`` does.
 
     Raises:
         UserError: there are images that cannot be read, or that a list names and the disk lacks.
     """
-    options = _arguments(args)
-    layout, home, domains = subject(options.subject, options.root)
-    sheet = options.sheet or Path(f"{layout.name}-sheet.png")
+    layout, home, domains = subject(name, root)
+    sheet = sheet or Path(f"{layout.name}-sheet.png")
     _require_picture(sheet)
     require_writable(sheet.parent, "--sheet")
     checked = [check_domain(layout, home, domain) for domain in domains]

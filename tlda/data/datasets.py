@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -18,7 +17,7 @@ from tlda.data.files import pixels, upright
 from tlda.data.layouts import few
 from tlda.data.pair import DomainPair
 from tlda.data.rows import Domain
-from tlda.errors import UserError
+from tlda.errors import UserError, warn
 from tlda.tasks import Classification, Task
 
 UNKNOWN = -1
@@ -129,7 +128,7 @@ class Items:
         """The first image, which all others are like."""
         image = self.item(0)[0]
         if image.is_floating_point() and float(image.abs().max()) > FLOATS:
-            warnings.warn(
+            warn(
                 f"the images of the {self.name} data set are floats up to {float(image.max()):g}, which are taken as they are: give bytes, "
                 "or floats in 0..1",
                 stacklevel=2,

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tlda.data.arrays import RECENT, Images, Splits, require_size
 from tlda.data.cache import cached
 from tlda.data.download import Store
-from tlda.data.files import idx_images, mnist_m, svhn, usps_hdf5, usps_libsvm
+from tlda.data.files import decode, idx_images, mnist_m, pixels, reading, svhn, usps_hdf5, usps_libsvm
+from tlda.data.folders import UNKNOWN, new_images
 from tlda.data.fonts import fonts
 from tlda.data.pair import DomainPair
 from tlda.data.photos import blend, photographs
 from tlda.data.pooling import require_distinct
-from tlda.data.rows import Domain
+from tlda.data.rows import Domain, New
 from tlda.errors import UserError, near
+from tlda.options.recorded import Plain
 from tlda.tasks import Classification, Task
 
 PHOTOS = "+photos"
@@ -69,6 +72,13 @@ READERS: dict[str, Callable[[Store], Splits]] = {
     "mnist": _mnist, "usps": _usps, "mnist_m": _mnist_m, "svhn": _svhn, "handwritten": _handwritten, "fonts": _fonts,
 }  # fmt: skip
 COLOURED = ("mnist_m", "svhn")
+
+
+def _image(path: Path, size: int, mode: str) -> Tensor:
+    from PIL import Image
+
+    with reading(path):
+        return pixels(decode(path).convert(mode).resize((size, size), Image.Resampling.BILINEAR))
 
 
 class Digits(DomainPair):
@@ -125,10 +135,19 @@ class Digits(DomainPair):
         return Classification(self.classes)
 
     def load(self) -> tuple[Domain, Domain]:
-        channels = 3 if any(n.endswith(PHOTOS) or n in COLOURED for n in (self.source, self.target)) else 1
-        source, target = (Domain(name, *self._splits(name, channels)) for name in (self.source, self.target))
+        source, target = (Domain(name, *self._splits(name, self.channels)) for name in (self.source, self.target))
         self._require_classes(source, target)
         return source, target
+
+    @property
+    def channels(self) -> int:
+        """3 where either domain is in colour, else 1."""
+        return 3 if any(name.endswith(PHOTOS) or name in COLOURED for name in (self.source, self.target)) else 1
+
+    def read_new(self, place: str, fitted: Plain) -> New:
+        paths = new_images(place)
+        images = torch.stack([_image(path, self.size, "RGB" if self.channels == 3 else "L") for path in paths])
+        return New(Images(images, torch.full((len(paths),), UNKNOWN)), [str(path) for path in paths])
 
     def _splits(self, name: str, channels: int) -> Splits:
         key = (name, self.size, self.fill, channels, tuple(self.classes), self.store.root, self.photos if PHOTOS in name else None)

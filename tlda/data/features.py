@@ -16,10 +16,11 @@ from tlda.data.cache import mapped, slug
 from tlda.data.extractor import Extractor
 from tlda.data.pair import DomainPair, refuse_idle, refuse_translated
 from tlda.data.progress import progress
-from tlda.data.rows import Domain, content, lengths_of
+from tlda.data.rows import Domain, New, content, lengths_of
 from tlda.data.tasks import Relabelled, Tasks
 from tlda.data.text.tokenizers import require_tokenizer
 from tlda.errors import UserError
+from tlda.options.recorded import Plain
 from tlda.tasks import Task
 
 
@@ -116,6 +117,20 @@ class Features(DomainPair):
             return source, target
         scale = _scale(source)
         return _scaled(source, scale), _scaled(target, scale if self.standardise == "source" else _scale(target))
+
+    @property
+    def fitted(self) -> Plain:
+        if self.standardise != "source":
+            return None
+        rows: Any = self.loaded[0].train
+        return {"mean": rows.scale.mean.tolist(), "std": rows.scale.std.tolist()}
+
+    def read_new(self, place: str, fitted: Plain) -> New:
+        rows, names = self.data.read_new(place, None)
+        features = self._features("new", rows, Extractor(self.extractor, self._device))
+        learnt = fitted if isinstance(fitted, dict) else self.fitted
+        scale = Scale(*(torch.tensor(learnt[name]) for name in ("mean", "std"))) if isinstance(learnt, dict) else None
+        return New(FeatureRows(features, rows.labels, Scale.of([features]) if self.standardise == "each" else scale), names)
 
     @property
     def _device(self) -> torch.device:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
@@ -25,8 +24,9 @@ from tlda.data.layouts import Classes, Found, Layout, few
 from tlda.data.pair import DomainPair
 from tlda.data.pooling import require_apart, require_distinct
 from tlda.data.progress import progress
-from tlda.data.rows import Domain
-from tlda.errors import UserError, near
+from tlda.data.rows import Domain, New
+from tlda.errors import UserError, near, warn
+from tlda.options.recorded import Plain
 from tlda.tasks import Classification, Task
 
 T = TypeVar("T")
@@ -330,7 +330,7 @@ class Folders(DomainPair):
                     "get them again, or take the list away to use what is there"
                 )
             if short := self.layout.shortfall(name, found.counts):
-                warnings.warn(f"{short}; a result on it does not compare with published ones", stacklevel=2)
+                warn(f"{short}; a result on it does not compare with published ones")
 
     def _parts(self, names: list[str]) -> tuple[Files, Files | None]:
         """The images of the domains, pooled: those that train, and those that are kept apart where that is so in each."""
@@ -352,10 +352,29 @@ class Folders(DomainPair):
         size, shorter = self.resize or self.size, self.resize is not None
         return Files(paths, labels, size, self.layout.turned, domains, shorter, self.crop)
 
+    def read_new(self, place: str, fitted: Plain) -> New:
+        paths = new_images(place)
+        files = self._read_as(paths, torch.full((len(paths),), UNKNOWN))
+        files = files if self.on_error == "raise" else whole(files)
+        return New(files, [str(path) for path in files.paths])
+
     def describe_row(self, row: int) -> str:
         target = self.loaded[1]
         rows: Any = target.train if target.test is None else target.test
         return str(rows.paths[row])
+
+
+def new_images(place: str) -> list[Path]:
+    """The image at ``place``, or those at any depth in it, by name.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(place).expanduser()
+    found = [path] if path.is_file() else image_files(path)
+    if not found:
+        raise UserError(f"there is no image in {place}: give --inputs a folder with images at any depth, or an image")
+    return found
 
 
 def _chosen(names: list[str], there: dict[str, list[str]]) -> list[str]:
@@ -379,7 +398,7 @@ def whole(files: Files) -> Files:
     first = error_of(files.paths[rows[0]])
     if len(rows) == len(files):
         raise UserError(f"none of {len(rows)} images can be read; the first: {first}")
-    warnings.warn(f"{len(rows)} of {len(files)} images are left out; the first: {first}", stacklevel=2)
+    warn(f"{len(rows)} of {len(files)} images are left out; the first: {first}")
     return files.without(set(rows))
 
 

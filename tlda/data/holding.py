@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from tlda.errors import UserError
+from tlda.errors import UserError, warn
 
 
 def hold_out(name: str, rows: int, labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -55,7 +54,7 @@ def warn_of_absent(name: str, rows: int, labels: Tensor, classes: Sequence[str])
     there = set(labels.tolist())
     if absent := [c for number, c in enumerate(classes) if number not in there]:
         names = ", ".join(f"'{c}'" for c in absent[:8]) + (f" and {len(absent) - 8} more" if len(absent) > 8 else "")
-        warnings.warn(f"'{name}' has no row of {names} to train on: no method learns such a class from it", stacklevel=3)
+        warn(f"'{name}' has no row of {names} to train on: no method learns such a class from it")
 
 
 def _is_one_a_row(labels: Tensor, rows: int) -> bool:

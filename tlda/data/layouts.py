@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tlda.data.files import image_files, is_hidden, reading
-from tlda.errors import UserError, near
+from tlda.data.files import SUFFIXES, image_files, is_hidden, reading
+from tlda.errors import UserError, near, warn
 
 Classes = dict[str, list[Path]]
 """The images of each class."""
@@ -115,8 +115,11 @@ class Layout:
 
     def _by_class(self, folder: Path) -> Classes:
         files = {self.renamed.get(name, name): found for name in subfolders(folder) if (found := image_files(folder / name))}
-        if not files and not image_files(folder):
+        beside = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file() and not is_hidden(path.name)]
+        if not files and not beside and not image_files(folder):
             raise UserError(f"there is no image in {folder}; put them in {folder / 'CLASS'}")
+        if files and beside:
+            warn(f"{len(beside)} images in {folder} are in none of its class folders, and are left out: {min(beside).name} …")
         return dict(sorted(files.items()))
 
     def _listed(self, home: Path, path: Path) -> tuple[Classes, list[Path]]:

@@ -18,12 +18,12 @@ from tlda.batch import Pair, Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
 from tlda.data.crops import Viewed
 from tlda.data.holding import hold_out, shots, warn_of_absent
-from tlda.data.rows import Domain, Subset, digest_of, lengths_of
+from tlda.data.rows import Domain, New, Subset, digest_of, lengths_of
 from tlda.data.samplers import ALONE, Balanced, Buckets, Once, Steps
 from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
-from tlda.options.recorded import Recorded
+from tlda.options.recorded import Plain, Recorded
 from tlda.tasks import Place, Task
 
 ROLES: tuple[Literal["source", "target"], ...] = ("source", "target")
@@ -124,6 +124,23 @@ class DomainPair(Recorded, LightningDataModule):
     def describe_row(self, row: int) -> str:
         """The name of a row of the target in the file of ``predict``: its path, or its number."""
         return str(row)
+
+    @property
+    def fitted(self) -> Plain:
+        """What the data learnt from their rows, such as a column's mean, as plain data; a checkpoint carries it to :meth:`read_new`."""
+        return None
+
+    def read_new(self, place: str, fitted: Plain) -> New:
+        """Read inputs without labels, which are to be predicted, as those of the target are read; the rows of the data are not looked at.
+
+        Args:
+            place: the file or folder that they are in.
+            fitted: the :attr:`fitted` of the data that the network was trained on.
+
+        Raises:
+            UserError: there are none, or these data read no inputs alone.
+        """
+        raise UserError(f"{type(self).__name__} reads no inputs alone: leave --inputs out, and the target of the data is predicted")
 
     @cached_property
     def loaded(self) -> tuple[Domain, Domain]:

@@ -6,6 +6,14 @@ from collections.abc import Sequence
 
 from tlda.errors import UserError
 
+Name = str | int
+"""A name in a configuration, such as that of a domain or a column: in a file, 2019 is a number until it is made a text."""
+
+
+def as_text(name: Name | None) -> str | None:
+    """``name`` as a text; None where there is none."""
+    return None if name is None else str(name)
+
 
 def require_distinct(names: Sequence[str], option: str) -> None:
     """Raise :class:`UserError` where ``option`` names one of its ``names`` twice."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,6 +46,13 @@ class Domain:
         """The training rows, none of whose labels can be reached."""
         rows = self.train if self.every is None else self.every
         return WithoutLabels(rows if self.unlabelled is None else Joined([rows, self.unlabelled]))
+
+
+class New(NamedTuple):
+    """Inputs without labels, which are to be predicted, and the name of each row."""
+
+    rows: Rows
+    names: Sequence[str]
 
 
 @dataclass

@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 from tlda.batch import Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
 from tlda.data.pair import DomainPair, default, refuse_idle, refuse_translated
-from tlda.data.rows import Domain, Joined, digest_of, lengths_of
+from tlda.data.rows import Domain, Joined, New, digest_of, lengths_of
 from tlda.errors import UserError, near
+from tlda.options.recorded import Plain
 from tlda.tasks import Classification, Place, Several, Task
 from tlda.tasks.several import require_distinct_tasks
 
@@ -119,6 +120,13 @@ class Relabelled(DomainPair):
     def describe_row(self, row: int) -> str:
         return self.data.describe_row(row)
 
+    @property
+    def fitted(self) -> Plain:
+        return self.data.fitted
+
+    def read_new(self, place: str, fitted: Plain) -> New:
+        return self.data.read_new(place, fitted)
+
     def fingerprint(self) -> str:
         # Not of the rows: which of them are held out depends on the seed.
         return digest([self.data.fingerprint().encode(), self.table(0), self.table(1)])
@@ -196,6 +204,13 @@ class Tasks(DomainPair):
 
     def describe_row(self, row: int) -> str:
         return next(iter(self.tasks.values())).describe_row(row)
+
+    @property
+    def fitted(self) -> Plain:
+        return next(iter(self.tasks.values())).fitted
+
+    def read_new(self, place: str, fitted: Plain) -> New:
+        return next(iter(self.tasks.values())).read_new(place, fitted)
 
     def fingerprint(self) -> str:
         return digest([f"{name} {data.fingerprint()}\n".encode() for name, data in self.tasks.items()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor
 from tlda.batch import Output, Sample
 from tlda.config import build
 from tlda.config.overlays import read_yaml
+from tlda.config.protocol import class_paths
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
@@ -178,7 +179,8 @@ def load_run(folder: Path) -> FinishedRun:
     for needed in (path, config):
         if not needed.is_file():
             raise UserError(f"{folder} has no {needed.relative_to(folder)}: name the folder of a run that `tlda fit` has finished")
-    made, found = _recipe(path), _configuration(config)
+    found = _configuration(config)
+    made = _recipe(path, class_paths(found))  # the user named the folder, and with it the configuration that names the classes
     # The rows that the source holds out are those of the run's seed.
     seeds = (seed for seed in (made.get("seed"), found.get("seed_everything")) if type(seed) is int and 0 <= seed < 2**32)
     seed_everything(next(seeds, 0), verbose=False)
@@ -199,9 +201,9 @@ def load_run(folder: Path) -> FinishedRun:
     return FinishedRun(folder, method.eval(), data, trainer, data.seed, found)
 
 
-def _recipe(path: Path) -> dict[str, Any]:
-    """What the checkpoint at ``path`` was made from: a model and data."""
-    made: Any = checkpoint.recipe(path)
+def _recipe(path: Path, trusted: Iterable[str] = ()) -> dict[str, Any]:
+    """What the checkpoint at ``path`` was made from: a model and data, of tlda's classes or of modules of the ``trusted`` class paths."""
+    made: Any = checkpoint.recipe(path, trusted)
     if not isinstance(made, dict) or not all(_is_class(made.get(part)) for part in ("model", "data")):
         raise UserError(f"{path} does not say which data it was trained on: train it with `tlda fit`")
     return made

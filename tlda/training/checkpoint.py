@@ -16,6 +16,7 @@ from tlda.errors import UserError
 from tlda.options.recorded import NotPlainError, described
 from tlda.tasks import Task
 from tlda.training.lightning import data_of
+from tlda.training.named import find
 from tlda.training.trained import Trained
 
 KEY = "tlda"
@@ -23,8 +24,10 @@ KEY = "tlda"
 
 def describe(method: Trained, checkpoint: dict[str, Any]) -> None:
     """Write into ``checkpoint`` what it holds: method, task, seed, and the plain configuration that they were made from."""
-    made = method.recipe or parts_of(method, data_of(method.trainer))
-    checkpoint[KEY] = {"method": type(method).__name__, "task": method.task.description(), "seed": run_seed(), **made}
+    data = data_of(method.trainer)
+    made = method.recipe or parts_of(method, data)
+    learnt = {} if data is None or data.fitted is None else {"fitted": data.fitted}
+    checkpoint[KEY] = {"method": type(method).__name__, "task": method.task.description(), "seed": run_seed(), **learnt, **made}
 
 
 def parts_of(method: object, data: object) -> dict[str, Any]:
@@ -101,23 +104,6 @@ def refuse_other(method: Trained, checkpoint: dict[str, Any]) -> None:
                 f"the checkpoint holds another network: '{name}' is {state} in it, not {tuple(parameter.shape)}; give the options of the "
                 "model that it was trained with"
             )
-
-
-def find(path: str | Path) -> Path:
-    """The file of the checkpoint ``path``, which may be the folder of a run, whose last one it is then.
-
-    Raises:
-        UserError: there is none, or ``path`` is an address.
-    """
-    if "://" in str(path):
-        raise UserError(f"a checkpoint is a file of this machine, and {path} is an address: fetch it first, from a place that you trust")
-    last = Path(path) / "checkpoints" / "last.ckpt"
-    if Path(path).is_dir() and not last.is_file():
-        raise UserError(f"the folder {path} has no checkpoints/last.ckpt: name the folder of a run, or a checkpoint itself")
-    file = last if last.is_file() else Path(path)
-    if not file.is_file():
-        raise UserError(f"there is no checkpoint at {path}: a run writes RUN/checkpoints/last.ckpt, and says where RUN is")
-    return file
 
 
 def read(path: str | Path) -> dict[str, Any]:

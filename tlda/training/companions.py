@@ -23,7 +23,10 @@ INSTEAD: dict[type, str] = {
 """The callbacks that a run cannot have, and what to use."""
 
 
-LATER = ("train/", "lr/", MEASURES)
+STEPS = ("train/", "lr/")
+"""How the names begin of what training logs, of some of its steps."""
+
+LATER = (*STEPS, MEASURES)
 """How the names begin of what a validation before training does not measure."""
 
 
@@ -75,6 +78,8 @@ def refuse_unmeasured(method: Trained) -> None:
     It is that before training, unless the trainer is told to make none.
     """
     trainer = method.trainer
+    if not trainer.sanity_checking and trainer.current_epoch == 0:
+        _refuse_unlogged(trainer)
     first = trainer.sanity_checking or (trainer.num_sanity_val_steps == 0 and trainer.current_epoch == 0)
     names = measured(trainer) if first else ()
     for callback in callbacks_of(trainer) if names else ():
@@ -82,3 +87,19 @@ def refuse_unmeasured(method: Trained) -> None:
         plain = re.sub(r"(_epoch|_step)?(/dataloader_idx_[0-9]+)?$", "", name)  # as Lightning calls what is logged twice
         if not {name, plain} & {*names, "epoch", "step"} and not name.startswith(LATER):
             raise UserError(f"{type(callback).__name__} follows '{name}', which nothing measures{near(name, names)}")
+
+
+def _refuse_unlogged(trainer: Trainer) -> None:
+    """Raise :class:`UserError` where a callback follows what no step that was trained before the first validation has logged."""
+    logged = {name for name in trainer.callback_metrics if name.startswith(STEPS)}
+    every: Any = trainer
+    for callback in callbacks_of(trainer):
+        name = getattr(callback, "monitor", None) or "epoch"
+        if not name.startswith(STEPS) or name in logged or re.sub(r"_(epoch|step)$", "", name) in logged:
+            continue
+        if logged:
+            raise UserError(f"{type(callback).__name__} follows '{name}', which nothing logs{near(name, logged)}")
+        raise UserError(
+            f"{type(callback).__name__} follows '{name}', and no step before the first validation is logged: give a smaller "
+            f"--trainer.log_every_n_steps than {every.log_every_n_steps}"
+        )

@@ -62,21 +62,71 @@ def is_missing(text: str, marks: Sequence[str | int | float] = (), decimal: str 
     return text.lower() in MISSING or (bool(marks) and canonical(text, decimal) in {canonical(str(mark), decimal) for mark in marks})
 
 
+class Column(NamedTuple):
+    """How a column of a table becomes numbers, as the rows that were trained on say it: plain data, which a checkpoint carries.
+
+    Attributes:
+        name: the column.
+        values: the values of a category, each a column of zeros and ones; None where the column is of numbers.
+        median: what fills a missing number.
+        mean: what is taken from a number; None where each domain is standardised by its own.
+        std: what it is divided by.
+        flagged: whether a column of zeros and ones beside it says which numbers are missing.
+    """
+
+    name: str
+    values: list[str] | None = None
+    median: float = 0.0
+    mean: float | None = 0.0
+    std: float | None = 1.0
+    flagged: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns of numbers."""
+        if self.values is not None:
+            return [f"{self.name}={value}" for value in self.values]
+        return [self.name, f"{self.name} is missing"] if self.flagged else [self.name]
+
+
 def encode(source: Sheet, target: Sheet, how: Encoding, label: str | None = None) -> Encoded:
-    """Encode all columns but the ``label``.
+    """Encode all columns but the ``label``, by :func:`fit_columns` on both tables and :func:`apply_columns` to each.
+
+    Raises:
+        UserError: no such column; text among numbers; a column without a value, or with one value only, in the source.
+    """
+    return encoded(source, target, fit_columns(source, target, how, label), how)
+
+
+def encoded(source: Sheet, target: Sheet, columns: Sequence[Column], how: Encoding) -> Encoded:
+    """Both tables as numbers by ``columns``."""
+    names = [name for column in columns for name in column.names]
+    return Encoded(apply_columns(source, columns, how), apply_columns(target, columns, how), names)
+
+
+def fit_columns(source: Sheet, target: Sheet, how: Encoding, label: str | None = None) -> list[Column]:
+    """How each column but the ``label`` becomes numbers.
 
     A column of numbers has its missing values filled by the source's median, and beside it one that is 1 where a value was missing, if
     any is, in the source or in the target. A category is one column per value that the source has; another value is zero in all of them,
     and so is a missing one. Columns of numbers are then standardised, those of zeros and ones are not.
 
     Raises:
-        UserError: no such column; text among numbers; a column without a value, or with one value only, in the source.
+        UserError: see :func:`encode`.
     """
-    parts = [part for name in _chosen(source, how, label) for part in _column(source, target, name, how)]
-    if not parts:
+    columns = [_fit(source, target, name, how) for name in _chosen(source, how, label)]
+    if not columns:
         raise UserError(f"{source.place} has no column beside the label '{label}': a row needs something to learn from")
-    stacked = (np.stack([part[place] for part in parts], 1).astype(np.float32) for place in (0, 1))
-    return Encoded(next(stacked), next(stacked), [part[2] for part in parts])
+    return columns
+
+
+def apply_columns(sheet: Sheet, columns: Sequence[Column], how: Encoding) -> NDArray[np.float32]:
+    """The rows of ``sheet`` as numbers, (n, d), by ``columns``.
+
+    Raises:
+        UserError: a column is not there; text among numbers.
+    """
+    return np.stack([part for column in columns for part in _applied(sheet, column, how)], 1).astype(np.float32)
 
 
 def _chosen(source: Sheet, how: Encoding, label: str | None) -> list[str]:
@@ -88,25 +138,53 @@ def _chosen(source: Sheet, how: Encoding, label: str | None) -> list[str]:
     return [name for name in (how.columns or source.columns) if name != label and name not in how.drop]
 
 
-Part = tuple[Floats, Floats, str]
-
-
-def _column(source: Sheet, target: Sheet, name: str, how: Encoding) -> Iterator[Part]:
-    """The columns of numbers that the column ``name`` becomes: of the source, of the target, and their name."""
+def _texts(sheet: Sheet, name: str, how: Encoding, who: str) -> list[str | None]:
+    """The texts of the column ``name``, which ``who`` names; None where one is missing."""
     marks = how.missing.get(name, ())
-    texts = [
-        [None if is_missing(text, marks, how.decimal) else text for text in sheet.require(name, f"{source.place}")]
-        for sheet in (source, target)
-    ]
+    return [None if is_missing(text, marks, how.decimal) else text for text in sheet.require(name, who)]
+
+
+def _fit(source: Sheet, target: Sheet, name: str, how: Encoding) -> Column:
+    texts = [_texts(sheet, name, how, source.place) for sheet in (source, target)]
     present = [text for text in texts[0] if text is not None]
     if not present:
         raise UserError(f"{source.place} has no value in the column '{name}': leave it out by --data.drop+={name}")
     if name in how.categories or _is_text(source, name, present, how):
-        yield from _categories(source, name, texts, how)
-    else:
-        yield from _numbers(
-            name, [_parsed(sheet, name, part, how) for sheet, part in zip((source, target), texts, strict=True)], source, how
-        )
+        values = sort_names({canonical(text, how.decimal) for text in present})
+        _require_some(source, name, values)
+        return Column(name, values)
+    numbers = [_parsed(sheet, name, part, how) for sheet, part in zip((source, target), texts, strict=True)]
+    known = numbers[0][~np.isnan(numbers[0])]
+    _require_some(source, name, np.unique(known).tolist())
+    median, flagged = float(np.median(known)), any(bool(np.isnan(part).any()) for part in numbers)
+    if how.standardise == "none":
+        return Column(name, None, median, flagged=flagged)
+    mean, std = (None, None) if how.standardise == "each" else _scale(_filled(numbers[0], median))
+    return Column(name, None, median, mean, std, flagged)
+
+
+def _applied(sheet: Sheet, column: Column, how: Encoding) -> Iterator[Floats]:
+    texts = _texts(sheet, column.name, how, "the source")
+    if column.values is not None:
+        named = [None if text is None else canonical(text, how.decimal) for text in texts]
+        yield from (np.array([text == value for text in named], dtype=np.float64) for value in column.values)
+        return
+    values = _parsed(sheet, column.name, texts, how)
+    filled = _filled(values, column.median)
+    mean, std = _scale(filled) if column.mean is None or column.std is None else (column.mean, column.std)
+    yield (filled - mean) / std
+    if column.flagged:
+        yield np.isnan(values).astype(np.float64)
+
+
+def _filled(values: Floats, median: float) -> Floats:
+    return np.where(np.isnan(values), median, values)
+
+
+def _scale(values: Floats) -> tuple[float, float]:
+    """The mean of ``values`` and their standard deviation; 1 where they are constant, as such a column may be in the target."""
+    mean, std = float(values.mean()), float(values.std())
+    return mean, std if std > 1e-12 * (1 + abs(mean)) else 1.0
 
 
 def _is_text(source: Sheet, name: str, present: Sequence[str], how: Encoding) -> bool:
@@ -119,40 +197,9 @@ def _is_text(source: Sheet, name: str, present: Sequence[str], how: Encoding) ->
     return True
 
 
-def _categories(source: Sheet, name: str, texts: Sequence[Sequence[str | None]], how: Encoding) -> Iterator[Part]:
-    named = [[None if text is None else canonical(text, how.decimal) for text in part] for part in texts]
-    values = sort_names({value for value in named[0] if value is not None})
-    _require_some(source, name, values)
-    for value in values:
-        first, second = (np.array([text == value for text in part], dtype=np.float64) for part in named)
-        yield first, second, f"{name}={value}"
-
-
-def _numbers(name: str, values: Sequence[Floats], source: Sheet, how: Encoding) -> Iterator[Part]:
-    gone = [np.isnan(part) for part in values]
-    _require_some(source, name, np.unique(values[0][~gone[0]]).tolist())
-    median = np.median(values[0][~gone[0]])
-    filled = [np.where(lost, median, part) for lost, part in zip(gone, values, strict=True)]
-    first, second = _scaled(filled, how.standardise)
-    yield first, second, name
-    if any(part.any() for part in gone):
-        yield gone[0].astype(np.float64), gone[1].astype(np.float64), f"{name} is missing"
-
-
 def _require_some(source: Sheet, name: str, values: Sequence[object]) -> None:
     if len(values) < 2:
         raise UserError(f"{source.place} has the value {values[0]} alone in the column '{name}': leave it out by --data.drop+={name}")
-
-
-def _scaled(filled: Sequence[Floats], standardise: Standardise) -> list[Floats]:
-    if standardise == "none":
-        return list(filled)
-    by = filled if standardise == "each" else (filled[0], filled[0])
-    # A column that is constant in the target is 0 there, not a division by zero.
-    return [
-        (part - own.mean()) / (own.std() if own.std() > 1e-12 * (1 + abs(own.mean())) else 1.0)
-        for part, own in zip(filled, by, strict=True)
-    ]
 
 
 def _parsed(sheet: Sheet, name: str, texts: Sequence[str | None], how: Encoding) -> Floats:

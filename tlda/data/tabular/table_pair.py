@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,14 +15,18 @@ from torch import Tensor
 from tlda.batch import Sample
 from tlda.data.arrays import digest
 from tlda.data.pair import DomainPair
-from tlda.data.rows import Domain
+from tlda.data.pooling import Name, as_text
+from tlda.data.rows import Domain, New
 from tlda.data.tabular.encoding import (
+    Column,
     Encoded,
     Encoding,
     Standardise,
+    apply_columns,
     canonical,
     class_labels,
-    encode,
+    encoded,
+    fit_columns,
     is_missing,
     number_labels,
     sort_names,
@@ -29,6 +34,7 @@ from tlda.data.tabular.encoding import (
 from tlda.data.tabular.sheets import Sheet, read_sheet, sheet_of_frame
 from tlda.data.text.base import data_path
 from tlda.errors import UserError
+from tlda.options.recorded import Plain
 from tlda.tasks import Classification, Regression, Task
 
 
@@ -64,8 +70,8 @@ class Tabular(DomainPair):
     """Rows of numbers and categories with a class or a number each, from CSV, Parquet, or DataFrames (:meth:`of_frames`).
 
     Each domain has a file of its own, or one file has both, and a column says which row is of which. Missing are an empty field, ``?``,
-    ``NA``, ``NaN`` and ``null``. :func:`~tlda.data.tabular.encoding.encode` says how columns become numbers; all of it is fitted on the
-    source. A method takes the rows by ``--model.backbone MLP``. A target without labels is adapted to and predicted, not measured.
+    ``NA``, ``NaN`` and ``null``. :func:`~tlda.data.tabular.encoding.fit_columns` says how columns become numbers, all fitted on
+    the source. A method takes the rows by ``--model.backbone MLP``. A target without labels is adapted to and predicted, not measured.
 
     Args:
         source: the file of the domain with labels; with ``file`` and ``domain``, the value of that column.
@@ -93,19 +99,19 @@ class Tabular(DomainPair):
 
     def __init__(
         self,
-        source: str,
-        target: str,
-        label: str = "label",
+        source: Name,
+        target: Name,
+        label: Name = "label",
         label_type: Literal["class", "number"] = "class",
         unit: str = "",
         classes: Mapping[str, Sequence[str | int | float]] | None = None,
-        columns: Sequence[str] | None = None,
-        drop: Sequence[str] = (),
-        categories: Sequence[str] = (),
+        columns: Sequence[Name] | None = None,
+        drop: Sequence[Name] = (),
+        categories: Sequence[Name] = (),
         missing: Mapping[str, Sequence[str | int | float]] | None = None,
         standardise: Standardise = "source",
         file: str | None = None,
-        domain: str | None = None,
+        domain: Name | None = None,
         separator: str | None = None,
         decimal: str = ".",
         encoding: str = "utf-8",
@@ -118,9 +124,10 @@ class Tabular(DomainPair):
             raise UserError(f"--data.decimal is '{decimal}': it is '.' or ','")
         if separator is not None and len(separator) != 1:
             raise UserError(f"--data.separator is '{separator}': it is one character, such as ';'")
-        self.source, self.target, self.label, self.classes = source, target, label, classes
-        self.file, self.domain, self.separator, self.encoding = file, domain, separator, encoding
-        self.how = Encoding(columns, drop, categories, missing or {}, standardise, decimal)
+        self.source, self.target, self.label, self.classes = str(source), str(target), str(label), classes
+        self.file, self.domain, self.separator, self.encoding = file, as_text(domain), separator, encoding
+        chosen, left_out, named = (None if names is None else [str(name) for name in names] for names in (columns, drop, categories))
+        self.how = Encoding(chosen, left_out or (), named or (), missing or {}, standardise, decimal)
         self.frames: tuple[Any, Any] | None = None
         if label_type == "number" and classes is not None:
             raise UserError("--data.classes are of labels that are classes, and --data.label_type is number: leave one of them out")
@@ -152,9 +159,25 @@ class Tabular(DomainPair):
         return read_sheet(data_path(None, name), self.separator, self.encoding)
 
     @cached_property
+    def columns(self) -> list[Column]:
+        """How each column becomes numbers."""
+        return fit_columns(*self.sheets, self.how, self.label)
+
+    @cached_property
     def encoded(self) -> Encoded:
         """The rows of both domains as numbers, and the names of their columns."""
-        return encode(*self.sheets, self.how, self.label)
+        return encoded(*self.sheets, self.columns, self.how)
+
+    @property
+    def fitted(self) -> Plain:
+        return [column._asdict() for column in self.columns]
+
+    def read_new(self, place: str, fitted: Plain) -> New:
+        sheet = self._read(place)
+        columns = [Column(**column) for column in fitted] if isinstance(fitted, list) else self.columns
+        unknown = torch.full((len(sheet),), math.nan if self.label_type == "number" else -1)
+        rows = TableRows(torch.from_numpy(apply_columns(sheet, columns, self.how)), unknown)
+        return New(rows, [f"{sheet.place}:{line}" for line in sheet.lines])
 
     @cached_property
     def class_of(self) -> dict[str, str]:

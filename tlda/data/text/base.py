@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from tlda.data.pair import DomainPair
-from tlda.data.rows import Domain
+from tlda.data.rows import Domain, New
 from tlda.data.text.reading import Record
 from tlda.data.text.tokens import Texts, encode
 from tlda.errors import UserError, near
+from tlda.options.recorded import Plain
 from tlda.tasks import Classification, Task
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -73,6 +74,14 @@ class Labelled(TextPair):
         return Domain(next(names), source["train"], source.get("test")), Domain(
             next(names), target["train"], target.get("test"), known, target.get("unlabelled")
         )
+
+    def new_records(self, path: Path) -> Iterable[Record]:
+        """The records of a file of inputs alone; labels in it are not looked at."""
+        raise NotImplementedError
+
+    def read_new(self, place: str, fitted: Plain) -> New:
+        found = [record._replace(label=None) for record in self.new_records(data_path(None, place))]
+        return New(self._texts(found, f"'{place}'"), [record.text for record in found])
 
     def _texts(self, records: Sequence[Record], what: str) -> Texts:
         if not records:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tlda.batch import Sample
+from tlda.data.pooling import Name
 from tlda.data.rows import Domain, Subset
 from tlda.data.text.base import TextPair, data_path
 from tlda.data.text.reading import read_text, text_of
@@ -67,10 +68,10 @@ class Questions(TextPair):
     """
 
     def __init__(
-        self, source: str = "xquad/xquad.en.json", target: str = "xquad/xquad.es.json", max_length: int = 384, **kwargs: Any
+        self, source: Name = "xquad/xquad.en.json", target: Name = "xquad/xquad.es.json", max_length: int = 384, **kwargs: Any
     ) -> None:
         super().__init__(max_length=max_length, **kwargs)
-        self.source, self.target = source, target
+        self.source, self.target = str(source), str(target)
 
     @property
     def transfer(self) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tlda.errors import UserError, near
+from tlda.errors import UserError, near, warn
 
 LONGEST = 10_000_000
 """The most characters of a field of a CSV: what is longer is no text, but the rest of a file after a quote that nothing closes."""
@@ -63,7 +62,7 @@ def mended_text(path: Path) -> str:
     text = data.decode("utf-8-sig", errors="replace")
     if broken := text.count("\ufffd") - data.count("\ufffd".encode()):
         line = text[: text.index("\ufffd")].count("\n") + 1
-        warnings.warn(f"{path} has {broken} places that are not UTF-8, the first in line {line}: each is read as \ufffd", stacklevel=2)
+        warn(f"{path} has {broken} places that are not UTF-8, the first in line {line}: each is read as \ufffd")
     return text
 
 

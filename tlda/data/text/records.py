@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tlda.data.pooling import Name, as_text
 from tlda.data.text.base import Labelled, data_path
 from tlda.data.text.reading import Record, records
 from tlda.errors import UserError
@@ -34,22 +36,22 @@ class Records(Labelled):
 
     def __init__(
         self,
-        source: str,
-        target: str,
-        text: str = "text",
-        label: str = "label",
+        source: Name,
+        target: Name,
+        text: Name = "text",
+        label: Name = "label",
         file: str | None = None,
-        domain: str | None = None,
-        source_test: str | None = None,
-        target_test: str | None = None,
+        domain: Name | None = None,
+        source_test: Name | None = None,
+        target_test: Name | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if (file is None) is not (domain is None):
             raise UserError("--data.file and --data.domain belong together: the file of both domains, and its column that names the domain")
-        self.source, self.target, self.text, self.label = source, target, text, label
-        self.file, self.domain = file, domain
-        self.tests = source_test, target_test
+        self.source, self.target, self.text, self.label = map(str, (source, target, text, label))
+        self.file, self.domain = file, as_text(domain)
+        self.tests = as_text(source_test), as_text(target_test)
 
     @property
     def transfer(self) -> str:
@@ -61,6 +63,9 @@ class Records(Labelled):
             for train, test, measured in zip((self.source, self.target), self.tests, (True, False), strict=True)
         )
         return source, target
+
+    def new_records(self, path: Path) -> Iterable[Record]:
+        return records(path, self.text, self.label, optional_label=True)
 
     def describe_row(self, row: int) -> str:
         target = self.records[1]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tlda.data.pooling import require_apart
+from tlda.data.pooling import Name, require_apart
 from tlda.data.text.base import Labelled, data_path
 from tlda.data.text.reading import Record, reviews
 from tlda.errors import UserError, near
@@ -30,14 +31,19 @@ class Reviews(Labelled):
         UserError: an unknown domain, with the near name; the target among several sources; a line without a label; an empty text.
     """
 
-    def __init__(self, source: str = "books", target: str = "dvd", root: str | None = None, unlabelled: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, source: Name = "books", target: Name = "dvd", root: str | None = None, unlabelled: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        require_apart(source.split("+"), target.split("+"))
-        self.source, self.target, self.root, self.unlabelled = source, target, root, unlabelled
+        self.source, self.target, self.root, self.unlabelled = str(source), str(target), root, unlabelled
+        require_apart(self.source.split("+"), self.target.split("+"))
 
     def read(self) -> tuple[dict[str, list[Record]], dict[str, list[Record]]]:
         source, target = ({part: self._records(d, part) for part in ("train", "test")} for d in (self.source, self.target))
         return source, target | ({"unlabelled": self._records(self.target, "unlabel")} if self.unlabelled else {})
+
+    def new_records(self, path: Path) -> Iterable[Record]:
+        return reviews(path, labelled=False)
 
     def describe_row(self, row: int) -> str:
         return self.records[1]["test"][row].text

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tlda.data.pooling import require_apart
+from tlda.data.pooling import Name, require_apart
 from tlda.data.rows import Domain
 from tlda.data.text.base import TextPair, data_path
 from tlda.data.text.reading import Sentence, columns, conllu, require_bio
@@ -46,15 +46,16 @@ class Tagging(TextPair):
 
     def __init__(
         self,
-        source: str = "reviews",
-        target: str = "email",
+        source: Name = "reviews",
+        target: Name = "email",
         root: str = "ud_english_ewt",
-        types: list[str] | None = None,
+        types: list[Name] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_apart(source.split("+"), target.split("+"))
-        self.source, self.target, self.root, self.types = source, target, root, types
+        self.source, self.target, self.root = str(source), str(target), root
+        self.types = None if types is None else [str(name) for name in types]
+        require_apart(self.source.split("+"), self.target.split("+"))
 
     @cached_property
     def folder(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from tlda.backbones.text import TOKENIZER, load_tokenizer, model_file
 from tlda.batch import PAD, Sample
 from tlda.data.arrays import digest
 from tlda.data.cache import stored
-from tlda.errors import UserError
+from tlda.errors import UserError, warn
 
 VERSION = b"1"
 """Part of the names of what is kept. Raise it when a change of this file changes what is made."""
@@ -111,9 +110,7 @@ def encode(texts: Sequence[Any], model: str, max_length: int, what: str, kind: s
     parts = (VERSION, kind.encode(), str(max_length).encode(), model_file(model, TOKENIZER).read_bytes(), *_bytes(texts))
     found = stored(f"tokens/{digest(parts)}", lambda: _encode(load_tokenizer(model), texts, max_length, what, kind))
     if cut := int(found["cut"]):
-        warnings.warn(
-            f"{cut} of {len(texts)} texts of {what} have more than {max_length} tokens and are cut: see --data.max_length", stacklevel=3
-        )
+        warn(f"{cut} of {len(texts)} texts of {what} have more than {max_length} tokens and are cut: see --data.max_length")
     return found
 
 

@@ -1,0 +1,27 @@
+"""What a parsed configuration may hold, beside the types that the parser checks."""
+
+from __future__ import annotations
+
+import pytest
+
+from tlda.config.build import resolve
+from tlda.errors import UserError
+
+LENET = {"class_path": "LeNet", "init_args": {"size": 16, "channels": 1}}
+DATA = {"class_path": "Digits", "init_args": {"source": "fonts", "target": "handwritten", "size": 16}}
+
+
+@pytest.mark.parametrize(
+    ("method", "option", "given", "sentence"),
+    [
+        ("DANN", "optimizer", {"lr": 0.1}, "--model.optimizer has options and no class: .* by --model.optimizer Adam"),
+        ("ADDA", "gan", {"weight_decay": 0.1}, "--model.gan has options and no class"),
+    ],
+)
+def test_options_of_an_optimizer_without_its_class(method: str, option: str, given: dict[str, float], sentence: str) -> None:
+    model = {"class_path": method, "init_args": {"backbone": LENET, option: {"class_path": "Optim", "init_args": given}}}
+    with pytest.raises(UserError, match=sentence):
+        resolve({"model": model, "data": DATA})
+    del model["init_args"][option]["class_path"]  # type: ignore[attr-defined]
+    with pytest.raises(UserError):
+        resolve({"model": model, "data": DATA})
