@@ -10,8 +10,8 @@ import torch
 
 import tlda as front
 from tests.conftest import TINY, Tlda
-from tests.folders import FOLDERS, write_folders
-from tests.text.tiny import tiny_model
+from tests.helpers.folders import FOLDERS, write_folders
+from tests.helpers.tiny_text import tiny_model
 from tlda.backbones import LeNet
 from tlda.data import Datasets, Digits, Features, Folders, Records, Relabelled, Reviews, Tabular
 from tlda.data.new_inputs import NewInputs

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.toy import Toy
+from tests.helpers.toy import Toy
 from tlda.report import pictures
 
 
