@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from tlda.errors import Note, plain_warnings, warn
+from tlda.errors import Note, near, plain_warnings, warn
 
 
 def careful() -> None:
@@ -33,3 +33,8 @@ def test_the_command_line_says_it_once_in_one_line(capsys: pytest.CaptureFixture
         careful()
     assert capsys.readouterr().err == "tlda: it is short\n"
     assert others == ["somebody else's", "it is short"], "outside the block it is a warning of Python's again"
+
+
+def test_a_name_is_not_near_itself() -> None:
+    assert near("root", ["root", "rot"]) == "; did you mean 'rot'?"
+    assert near("root", ["root", "size"]) == "; known: root, size"

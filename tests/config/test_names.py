@@ -99,6 +99,13 @@ QUICK = [
     "bench --help",
     "report --help",
     "rank --help",
+    "rank nothere.yaml",
+    "data check --help",
+    "data check nothere",
+    "data cache --help",
+    "translate --help",
+    "translate nothere --out x",
+    "test --ckpt_path nothere",
     "--debug",
 ]
 

@@ -159,6 +159,12 @@ def test_a_domain_of_damaged_images_is_refused(root: Path) -> None:
         folders(root, on_error="skip").load()
 
 
+def test_a_reader_that_runs_other_programs_is_not_tried(root: Path) -> None:
+    (root / "source" / "cat" / "0.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+    with pytest.raises(UserError, match=r"0.png cannot be read \(cannot identify image file"):
+        read_image(root / "source" / "cat" / "0.png", 4)
+
+
 def test_a_jpeg_cut_short_is_named(root: Path) -> None:
     path = root / "target" / "cat" / "9.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(path)
