@@ -14,7 +14,7 @@ from tests.helpers.folders import FOLDERS, write_folders
 from tests.helpers.tiny_text import tiny_model
 from tlda.backbones import LeNet
 from tlda.data import Datasets, Digits, Features, Folders, Records, Relabelled, Reviews, Tabular
-from tlda.data.new_inputs import NewInputs
+from tlda.data.new_inputs import alone
 from tlda.data.rows import Rows
 from tlda.errors import UserError
 from tlda.tasks import Classification
@@ -36,7 +36,7 @@ def test_a_folder_at_any_depth_is_images_alone(tmp_path: Path) -> None:
     shutil.copytree(root / "target", new / ".hidden")
     (new / "notes.txt").write_text("no image")
     shutil.rmtree(root)
-    found = NewInputs(Folders(str(root), size=8), str(new), TASK)
+    found = alone(Folders(str(root), size=8), str(new), TASK)
     found.setup("predict")
     assert torch.equal(values(found.loaded[1].train), expected)
     assert found.describe_row(5) == str(new / "deep" / "deeper" / "5.png")

@@ -35,7 +35,6 @@ from tlda.config.overlays import require_config
 from tlda.config.protocol import with_protocol
 from tlda.config.ranges import require_ranges, require_seed, require_trainer_ranges
 from tlda.config.sentences import explained
-from tlda.data.new_inputs import NewInputs
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
@@ -64,7 +63,7 @@ class Run(LightningCLI):
     def __init__(self, args: list[str]) -> None:
         hush()
         print_whole_names()
-        self.new_inputs: NewInputs | None = None
+        self.new_inputs: DomainPair | None = None
         self.new: list[Path] = []  # the folders that the run makes, the innermost first
         self.checkpoint = last_checkpoint(args)
         self.command = args

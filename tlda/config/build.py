@@ -20,7 +20,7 @@ from tlda.config.overlays import require_config
 from tlda.config.protocol import own_code, with_protocol
 from tlda.config.ranges import require_ranges, require_trainer_ranges
 from tlda.config.sentences import explained, import_class
-from tlda.data.new_inputs import NewInputs
+from tlda.data.new_inputs import alone
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError, subclasses
 from tlda.method import Method
@@ -151,7 +151,7 @@ def data_of(recipe: Any, checkpoint: Path, changes: dict[str, str | None]) -> Do
     return data
 
 
-def new_inputs(path: str | Path, place: str | Path, data: DomainPair | None = None) -> NewInputs:
+def new_inputs(path: str | Path, place: str | Path, data: DomainPair | None = None) -> DomainPair:
     """The inputs at ``place``, for the network of the checkpoint at ``path``: nothing else of the data that it was trained on is read.
 
     Args:
@@ -166,7 +166,7 @@ def new_inputs(path: str | Path, place: str | Path, data: DomainPair | None = No
     if "task" not in found:
         raise UserError(f"{path} does not say what it was trained for: it was written by another version of tlda; train again")
     reader = data or data_of(found.get("data"), Path(path), {})
-    return NewInputs(reader, str(place), checkpoint.task_from(found["task"]), found.get("fitted"))
+    return alone(reader, str(place), checkpoint.task_from(found["task"]), found.get("fitted"))
 
 
 def translate_checkpoint(path: Path, out: Path, changes: dict[str, str | None]) -> int:

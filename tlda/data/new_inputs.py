@@ -10,8 +10,8 @@ from tlda.options.recorded import Plain
 from tlda.tasks import Place, Task
 
 
-class NewInputs(DomainPair):
-    """The inputs at a place, without labels, read as other data read theirs, to be predicted.
+def alone(data: DomainPair, place: str, task: Task, fitted: Plain = None) -> DomainPair:
+    """The inputs at ``place``, without labels, read as ``data`` read theirs, to be predicted.
 
     Args:
         data: the data whose reader and options are taken, see :meth:`tlda.data.DomainPair.read_new`; none of their rows is read.
@@ -19,8 +19,13 @@ class NewInputs(DomainPair):
         task: the task of the checkpoint that predicts.
         fitted: what its data had learnt from their rows (:attr:`tlda.data.DomainPair.fitted`).
     """
+    return _NewInputs(data, place, task, fitted)
 
-    def __init__(self, data: DomainPair, place: str, task: Task, fitted: Plain = None) -> None:
+
+class _NewInputs(DomainPair):
+    """See :func:`alone`; no configuration names it."""
+
+    def __init__(self, data: DomainPair, place: str, task: Task, fitted: Plain) -> None:
         super().__init__(eval_batch_size=data.eval_batch_size, num_workers=data.num_workers, seed=data.given_seed)
         self.data, self.place, self.fitted_before = data, place, fitted
         self.given_task, self.ten_crop = task, data.ten_crop
