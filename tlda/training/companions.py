@@ -78,7 +78,7 @@ def refuse_unmeasured(method: Trained) -> None:
     It is that before training, unless the trainer is told to make none.
     """
     trainer = method.trainer
-    if not trainer.sanity_checking and trainer.current_epoch == 0:
+    if not trainer.sanity_checking and trainer.current_epoch == 0 and not getattr(trainer, "fast_dev_run", False):
         _refuse_unlogged(trainer)
     first = trainer.sanity_checking or (trainer.num_sanity_val_steps == 0 and trainer.current_epoch == 0)
     names = measured(trainer) if first else ()
