@@ -34,6 +34,7 @@ from tlda.errors import UserError, near
 from tlda.method import Method
 from tlda.training import checkpoint
 from tlda.training.lightning import Unprofiled
+from tlda.training.named import find
 from tlda.training.predictions import Columns, Predictions
 from tlda.training.quiet import hush
 from tlda.training.tracking import closed, flat_keys
@@ -69,7 +70,7 @@ def fit(
     """
     require_seed(seed)
     _require_options(trainer)
-    start = None if ckpt_path is None else checkpoint.find(ckpt_path)
+    start = None if ckpt_path is None else find(ckpt_path)
     if isinstance(method, Method) and "PL_GLOBAL_SEED" not in os.environ:
         print("tlda: the initial weights were drawn before the seed was set: give fit a function that makes the method, to repeat the run")
     seed_everything(seed, workers=True, verbose=False)

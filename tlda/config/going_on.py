@@ -11,6 +11,7 @@ from tlda.config.given import configurations, last_of, name_alike, names_of, opt
 from tlda.config.protocol import class_paths, differences, lines
 from tlda.errors import UserError
 from tlda.training import checkpoint
+from tlda.training.named import find
 
 PARTS = {"model": "model", "data": "data", "seed": "seed_everything"}
 """The parts of a checkpoint's recipe, and the options that they are."""
@@ -23,7 +24,7 @@ def last_checkpoint(args: Sequence[str]) -> Path | None:
         UserError: there is none, or its name is an address.
     """
     named = last_of("ckpt_path", args)
-    return None if named is None else checkpoint.find(named)
+    return None if named is None else find(named)
 
 
 def with_checkpoint(args: Sequence[str], path: Path) -> list[str]:

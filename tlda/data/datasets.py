@@ -131,7 +131,6 @@ class Items:
             warn(
                 f"the images of the {self.name} data set are floats up to {float(image.max()):g}, which are taken as they are: give bytes, "
                 "or floats in 0..1",
-                stacklevel=2,
             )
         return image
 
