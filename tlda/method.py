@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -13,10 +13,11 @@ from tlda.batch import Batch, Inputs, Output, Pair, SourceBatch, Supervised, Tak
 from tlda.finetuning import Full, Tuning
 from tlda.inputs import joined, split
 from tlda.losses import Loss
-from tlda.network import Bottleneck, Network
+from tlda.network import Bottleneck, Head, Network
+from tlda.nn import BatchNormUse, one_by_one
 from tlda.optim import Adam, Optim, Schedule, named_groups
 from tlda.tasks import Task
-from tlda.training.fitting import refuse_loss, task_of
+from tlda.training.fitting import batchnorm_of, refuse_loss, task_of
 from tlda.training.hooked import Hooked
 from tlda.training.target import training_batches
 from tlda.training.trainers import logs_this_step
@@ -38,10 +39,13 @@ class Method(Hooked):
         tuning: how far the backbone is fine-tuned; all of it where none is given.
         plus: losses to add under this method.
         init_from: a checkpoint whose backbone, bottleneck and head this run starts from.
+        batchnorm: how the domains go through BatchNorm: ``joint`` as one batch, ``separate`` each by its own statistics, or ``target``, the
+            same but that the running statistics, which a test uses, are those of the target; as the method has it where none is given.
+        head: the last layers; the task's own one where none is given.
     """
 
-    batchnorm: ClassVar[Literal["joint", "separate"]] = "joint"
-    """Whether BatchNorm sees both domains as one batch (which keeps their gap in the features) or each for itself."""
+    batchnorm: BatchNormUse = "joint"
+    """How the domains go through BatchNorm where no option says it, see :data:`tlda.nn.BatchNormUse`."""
 
     def __init__(
         self,
@@ -54,10 +58,13 @@ class Method(Hooked):
         tuning: Tuning | None = None,
         plus: Sequence[Loss] | None = None,
         init_from: str | None = None,
+        batchnorm: BatchNormUse | None = None,
+        head: Head | None = None,
     ) -> None:
         super().__init__()
         self.task, self.init_from, self.progress = task_of(self, task), init_from, 0.0
-        self.network = Network(backbone, self.task, bottleneck)
+        self.network = Network(backbone, self.task, bottleneck, head)
+        self.batchnorm = batchnorm_of(self, batchnorm)
         self.num_features = self.network.num_features
         self.tuning = tuning or Full()
         self.tuning.prepare(backbone)
@@ -66,6 +73,9 @@ class Method(Hooked):
         self.lr_multipliers = lr_multipliers or {}
         for loss in plus or ():
             self.add_loss(loss.short_name(), loss)
+
+    fixed_batchnorm: ClassVar[bool] = False
+    """Whether the steps of the method decide how the domains go through BatchNorm, so that no option can."""
 
     recipe: dict[str, Any] = {}  # noqa: RUF012  (replaced, never changed)
     """The configuration that the method and its data were made from, where there was one; it rides in the checkpoint."""
@@ -113,7 +123,7 @@ class Method(Hooked):
     def forward_pair(self, batch: Any) -> tuple[Output, Output]:
         """The outputs of the first and the last domain of ``batch``, which are one where it has only one."""
         inputs = [domain.x for domain in batch]
-        outputs = [self(x) for x in inputs] if self.batchnorm == "separate" else split(self(joined(inputs)), inputs)
+        outputs = split(self(joined(inputs)), inputs) if self.batchnorm == "joint" else one_by_one(self, inputs, self.batchnorm)
         return outputs[0], outputs[-1]
 
     def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:

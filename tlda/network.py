@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from tlda.backbones import Backbone
 from tlda.batch import Inputs, Output
@@ -64,6 +65,43 @@ class Bottleneck:
         return nn.Sequential(*layers)
 
 
+@dataclass
+class Head:
+    """The last layers: one that the task makes, after a hidden one where it is asked for.
+
+    Args:
+        hidden: the width of a hidden layer with ReLU before the last one; 0 for none. MDD's authors have one as wide as the features.
+        dropout: the probability that a hidden feature is dropped in training.
+        weight_norm: whether the last layer's weights are a direction and a length each, as in SHOT's networks (Liang et al., ICML 2020,
+            sec. 3.4).
+
+    Raises:
+        UserError: an option out of its range.
+    """
+
+    hidden: int = 0
+    dropout: float = 0.0
+    weight_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.hidden < 0:
+            raise UserError(f"--model.head.hidden is {self.hidden}: it must be 0 or more")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"--model.head.dropout is {self.dropout}: it must be 0 or more, and below 1")
+        if self.dropout and not self.hidden:
+            raise UserError("--model.head.dropout follows a hidden layer, and there is none: set --model.head.hidden too")
+
+    def build(self, num_features: int, task: Task) -> nn.Module:
+        """Make the layers, for features of width ``num_features`` and the answers of ``task``."""
+        last = task.head(self.hidden or num_features)
+        if not isinstance(last, nn.Linear):
+            raise UserError(f"--model.head changes a linear layer, and {type(task).__name__} has another head: leave it out")
+        last = weight_norm(last) if self.weight_norm else last
+        if not self.hidden:
+            return last
+        return nn.Sequential(nn.Linear(num_features, self.hidden), nn.ReLU(), nn.Dropout(self.dropout), last)
+
+
 class Network(nn.Module):
     """Backbone, bottleneck and head, as one module without Lightning: inputs to an :class:`tlda.batch.Output`.
 
@@ -71,16 +109,27 @@ class Network(nn.Module):
         backbone: the feature extractor.
         task: the task, which makes the head.
         bottleneck: a layer between them, or its width; 0 for none.
+        head: the last layers; the task's own one where none is given.
     """
 
-    def __init__(self, backbone: Backbone, task: Task, bottleneck: Bottleneck | int = 0) -> None:
+    def __init__(self, backbone: Backbone, task: Task, bottleneck: Bottleneck | int = 0, head: Head | None = None) -> None:
         super().__init__()
         layer = Bottleneck(bottleneck) if isinstance(bottleneck, int) and bottleneck else bottleneck or None
         self.task, self.num_features = task, layer.width if isinstance(layer, Bottleneck) else backbone.num_features
         self.backbone = backbone.to(memory_format=torch.channels_last)
         train_depthwise_in_float32(self.backbone)
         self.bottleneck = layer.build(backbone.num_features) if isinstance(layer, Bottleneck) else nn.Identity()
-        self.head: nn.Module = task.head(self.num_features)
+        self.asked, self.head = head, head.build(self.num_features, task) if head else task.head(self.num_features)
+
+    def replace_head(self, head: nn.Module) -> None:
+        """Take ``head``, which a method makes itself, for the last layers.
+
+        Raises:
+            UserError: the options ask for another one.
+        """
+        if self.asked:
+            raise UserError("--model.head makes the last layers, and this method makes its own: leave it out")
+        self.head = head
 
     def features(self, x: Inputs) -> Tensor:
         """The features (r, d) that the head sees of inputs."""

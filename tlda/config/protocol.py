@@ -125,7 +125,12 @@ def lines(config: dict[str, Any]) -> Lines:
 
 def protocol(config: dict[str, Any]) -> Lines:
     """The lines of ``config`` that are the benchmark's: data, network, optimizer, trainer, and the version of this code."""
-    return {name: value for name, value in lines(config).items() if not name.startswith("model") or name.split(".")[1:2] in SHARED}
+    return {name: value for name, value in lines(config).items() if not name.startswith("model") or _is_shared(name)}
+
+
+def _is_shared(name: str) -> bool:
+    # The rate of the losses, such as that of a domain discriminator, is the method's, as those are.
+    return name.split(".")[1:2] in SHARED and name != "model.lr_multipliers.losses"
 
 
 def with_protocol(recipe: dict[str, Any], trainer: dict[str, Any]) -> dict[str, Any]:

@@ -64,17 +64,20 @@ class DomainAdversarial(Loss):
         hidden: the width of the domain discriminator's two hidden layers.
         dropout: the domain discriminator's dropout.
         gamma: the steepness of the ramp.
+        batch_norm: whether BatchNorm follows each hidden layer of the discriminator, which both domains go through as one batch.
     """
 
     mixed_precision: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
 
-    def __init__(self, trade_off: float = 1.0, hidden: int = 1024, dropout: float = 0.0, gamma: float = 10.0) -> None:
+    def __init__(
+        self, trade_off: float = 1.0, hidden: int = 1024, dropout: float = 0.0, gamma: float = 10.0, batch_norm: bool | None = None
+    ) -> None:
         super().__init__(trade_off)
-        self.hidden, self.dropout, self.gamma = hidden, dropout, gamma
+        self.hidden, self.dropout, self.gamma, self.batch_norm = hidden, dropout, gamma, batch_norm
 
     def build(self, num_features: int, num_classes: int) -> None:
-        self.critic: nn.Module = critic(num_features, self.hidden, self.dropout)
+        self.critic: nn.Module = critic(num_features, self.hidden, self.dropout, bool(self.batch_norm))
 
     def critic_inputs(self, source: Output, target: Output) -> Tensor:
         """The inputs of the domain discriminator, (n + m, inputs), source first."""
@@ -105,6 +108,7 @@ class ConditionalAdversarial(DomainAdversarial):
         max_features: above this many products, a random projection of that size takes their place.
         entropy_gradient: whether these weights have a gradient, reversed as that of the features, as in the authors' code; by default
             none, as in the common library.
+        batch_norm: as for :class:`DomainAdversarial`.
     """
 
     reads_classes: ClassVar[bool] = True
@@ -119,8 +123,9 @@ class ConditionalAdversarial(DomainAdversarial):
         entropy: bool = False,
         max_features: int = 8192,
         entropy_gradient: bool | None = None,
+        batch_norm: bool | None = None,
     ) -> None:
-        super().__init__(trade_off, hidden, dropout, gamma)
+        super().__init__(trade_off, hidden, dropout, gamma, batch_norm)
         self.entropy, self.max_features, self.entropy_gradient = entropy, max_features, entropy_gradient
         if entropy_gradient and not entropy:
             raise UserError("entropy_gradient is of the weights by entropy, which this loss has not: set entropy true, or leave it out")

@@ -22,6 +22,8 @@ class ADDA(ManualMethod):
         hidden: the width of the domain discriminator's hidden layers.
     """
 
+    batchnorm, fixed_batchnorm = "separate", True
+
     def __init__(self, *, pretrain: float = 0.5, gan: Optim | None = None, hidden: int = 500, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pretrain, self.gan = pretrain, gan or GanAdam()

@@ -12,8 +12,9 @@ class DANN(Method):
     Args:
         trade_off: the coefficient of the reversed gradient at full ramp.
         hidden: the width of the domain discriminator's hidden layers.
+        discriminator_norm: whether BatchNorm follows each of them, as in the common library.
     """
 
-    def __init__(self, *, trade_off: float = 1.0, hidden: int = 1024, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, hidden: int = 1024, discriminator_norm: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.add_loss("domain", DomainAdversarial(trade_off, hidden))
+        self.add_loss("domain", DomainAdversarial(trade_off, hidden, batch_norm=discriminator_norm))

@@ -1,6 +1,6 @@
 """Maximum classifier discrepancy."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,14 +23,14 @@ class MCD(ManualMethod):
     """
 
     reads_classes: ClassVar[bool] = True
-    batchnorm: ClassVar[Literal["joint", "separate"]] = "separate"
+    batchnorm, fixed_batchnorm = "separate", True
 
     def __init__(
         self, *, feature_steps: int = 4, hidden: int = 100, dropout: float | None = None, digit_heads: bool | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.feature_steps = feature_steps
-        self.network.head = TwoHeads(self.num_features, hidden, len(self.task.classes), dropout or 0.0, bool(digit_heads))
+        self.network.replace_head(TwoHeads(self.num_features, hidden, len(self.task.classes), dropout or 0.0, bool(digit_heads)))
 
     @property
     def batch_type(self) -> type:

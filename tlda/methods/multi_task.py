@@ -27,7 +27,7 @@ class MultiTask(Method):
         super().__init__(task=task.first if isinstance(task, Several) else task, **kwargs)
         several = task if isinstance(task, Several) else Several({"": {"task": self.task}})
         self.task = self.network.task = several
-        self.network.head = TaskHeads(self.num_features, several.by_data, weighting or Equal())
+        self.network.replace_head(TaskHeads(self.num_features, several.by_data, weighting or Equal()))
         require_one_count(self.losses, several.by_data)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:

@@ -5,10 +5,11 @@ from tlda.nn.discriminators import MultilinearMap, TwoHeads, critic
 from tlda.nn.gates import reverse_gradient
 from tlda.nn.hardware import computes_in_bfloat16
 from tlda.nn.modes import evaluating, without_gradients, without_noise, without_statistics
-from tlda.nn.normalisation import affine_parameters, batch_norms, use_batch_statistics
+from tlda.nn.normalisation import BatchNormUse, affine_parameters, batch_norms, one_by_one, use_batch_statistics
 from tlda.nn.snapshots import Snapshot
 
 __all__ = [
+    "BatchNormUse",
     "MultilinearMap",
     "Snapshot",
     "TwoHeads",
@@ -17,6 +18,7 @@ __all__ = [
     "computes_in_bfloat16",
     "critic",
     "evaluating",
+    "one_by_one",
     "reverse_gradient",
     "train_depthwise_in_float32",
     "use_batch_statistics",

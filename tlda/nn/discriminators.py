@@ -6,11 +6,15 @@ import torch
 from torch import Tensor, nn
 
 
-def critic(num_inputs: int, hidden: int = 1024, dropout: float = 0.0) -> nn.Sequential:
-    """A domain critic with two hidden layers: (n, ``num_inputs``) to (n, 1), the logit of "this is source"."""
+def critic(num_inputs: int, hidden: int = 1024, dropout: float = 0.0, batch_norm: bool = False) -> nn.Sequential:
+    """A domain critic with two hidden layers: (n, ``num_inputs``) to (n, 1), the logit of "this is source".
+
+    With ``batch_norm``, each is linear, BatchNorm, ReLU, as in the discriminators of the common library.
+    """
     layers: list[nn.Module] = []
     for width in (num_inputs, hidden):
-        layers += [nn.Linear(width, hidden), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
+        layers += [nn.Linear(width, hidden), *([nn.BatchNorm1d(hidden)] if batch_norm else [])]
+        layers += [nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
     return nn.Sequential(*layers, nn.Linear(hidden, 1))
 
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+
+from tlda.nn.modes import without_statistics
+
+BatchNormUse = Literal["joint", "separate", "target"]
+"""How two domains go through BatchNorm in training, and which statistics a test uses.
+
+``joint``: as one batch, by their common statistics, which keeps the gap between them in the features; a test uses their running average.
+``separate``: each by its own, so that both have the same means and spreads; a test uses the running average over both.
+``target``: as ``separate``, and a test uses the running average over the target alone.
+"""
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:
@@ -20,6 +32,19 @@ def affine_parameters(module: nn.Module) -> list[nn.Parameter]:
 
 
 M = TypeVar("M", bound=nn.Module)
+
+
+def one_by_one(module: nn.Module, inputs: Sequence[Any], use: BatchNormUse) -> list[Any]:
+    """Send the inputs of several domains through ``module`` one after the other, the target's last.
+
+    Under ``target``, the running statistics of BatchNorm learn from the last alone.
+    """
+    outputs = []
+    for number, x in enumerate(inputs, 1):
+        learns = number == len(inputs) or use != "target"
+        with nullcontext() if learns else without_statistics(module):
+            outputs.append(module(x))
+    return outputs
 
 
 def use_batch_statistics(module: M) -> M:
