@@ -21,7 +21,7 @@ from tests.helpers.results import result_of
 from tlda.bench.plot import figure, groups, plot
 from tlda.bench.summary import Entry, paired_test
 from tlda.bench.table import load_table, merge
-from tlda.config.protocol import differing
+from tlda.config.protocol import differing, protocol
 from tlda.errors import UserError
 
 TABLE: dict[str, Any] = {
@@ -395,3 +395,9 @@ def test_a_part_that_one_row_lacks_is_named_alone() -> None:
     assert differing(more, base) == "data.tasks.names Tagging, not off; data.tasks.names_too 1, not off"
     assert differing(base, more) == "data.tasks.names off, not Tagging; data.tasks.names_too off, not 1"
     assert differing({"a": "SGD", "a.momentum": 0.9}, {"a": "Adam"}) == "a SGD, not Adam; a.momentum 0.9, not off"
+
+
+def test_the_rate_of_the_losses_is_the_method_s_and_that_of_the_head_the_benchmark_s() -> None:
+    options = {"lr_multipliers": {"losses": 0.1, "head": 2.0}, "trade_off": 0.1}
+    config = {"model": {"class_path": "DANN", "init_args": options}, "data": {"class_path": "Digits", "init_args": {}}, "trainer": {}}
+    assert [name for name in protocol(config) if name.startswith("model")] == ["model.lr_multipliers.head"]

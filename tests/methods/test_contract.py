@@ -25,6 +25,7 @@ from tlda.errors import UserError, subclasses
 from tlda.losses import BSS, CORAL, MMD, DeepJDOT, DomainAdversarial, Loss
 from tlda.method import Method
 from tlda.methods.base import ManualMethod
+from tlda.nn import BatchNormUse, batch_norms
 from tlda.optim import SGD, Adam
 from tlda.training.finite import FiniteWatch
 
@@ -314,19 +315,42 @@ def test_batch_types_have_no_target_label() -> None:
     assert not hasattr(batch_of(make("DANN")).target, "y")
 
 
-def test_separate_batchnorm_sees_each_domain_for_itself() -> None:
-    class Separate(tlda.methods.DANN):
-        batchnorm = "separate"
-
+def forwarded(batchnorm: BatchNormUse | None) -> tuple[Any, Method]:
+    """A batch, and a method whose network it went through in training, as ``batchnorm`` says."""
     seed_everything(0, verbose=False)
-    method = Separate(backbone=Tiny(dropout=0.0), task=CLASSES)
-    batch = batch_of(method)
+    method = tlda.methods.DANN(backbone=Tiny(dropout=0.0), task=CLASSES, batchnorm=batchnorm)
+    return batch_of(method), method
+
+
+@pytest.mark.parametrize("use", ["separate", "target"])
+def test_separate_batchnorm_sees_each_domain_for_itself(use: BatchNormUse) -> None:
+    batch, method = forwarded(use)
     source, target = method.forward_pair(batch)
     torch.testing.assert_close(source.features, method(batch.source.x).features)
     torch.testing.assert_close(target.features, method(batch.target.x).features)
-    Separate.batchnorm = "joint"
-    joint, _ = method.forward_pair(batch)
+    joint, _ = forwarded(None)[1].forward_pair(batch)
     assert not torch.allclose(joint.features, source.features)
+
+
+def test_the_running_statistics_are_of_both_domains_or_of_the_target() -> None:
+    def running(use: BatchNormUse, *domains: str) -> Tensor:
+        """The running mean after a step, or after ``domains`` went through one by one."""
+        batch, method = forwarded(use)
+        if domains:
+            for domain in domains:
+                method(getattr(batch, domain).x)
+        else:
+            method.forward_pair(batch)
+        return batch_norms(method)[0].running_mean  # type: ignore[return-value]
+
+    torch.testing.assert_close(running("separate"), running("separate", "source", "target"))
+    torch.testing.assert_close(running("target"), running("separate", "target"))
+
+
+def test_steps_that_decide_batchnorm_refuse_another() -> None:
+    assert tlda.methods.MCD(backbone=Tiny(), task=CLASSES, batchnorm="separate").batchnorm == "separate"
+    with pytest.raises(UserError, match=r"--model.batchnorm is joint, and the steps of ADDA are separate: leave it out"):
+        tlda.methods.ADDA(backbone=Tiny(), task=CLASSES, batchnorm="joint")
 
 
 def test_fine_tune_uses_source_then_few_target_labels() -> None:
