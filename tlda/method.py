@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from tlda.backbones import Backbone
 from tlda.batch import Batch, Inputs, Output, Pair, SourceBatch, Supervised, Takes
+from tlda.errors import UserError
 from tlda.finetuning import Full, Tuning
 from tlda.inputs import joined, split
 from tlda.losses import Loss
@@ -17,7 +18,7 @@ from tlda.network import Bottleneck, Head, Network
 from tlda.nn import BatchNormUse, one_by_one
 from tlda.optim import Adam, Optim, Schedule, named_groups
 from tlda.tasks import Task
-from tlda.training.fitting import batchnorm_of, refuse_loss, task_of
+from tlda.training.fitting import refuse_loss, task_of
 from tlda.training.hooked import Hooked
 from tlda.training.target import training_batches
 from tlda.training.trainers import logs_this_step
@@ -64,7 +65,12 @@ class Method(Hooked):
         super().__init__()
         self.task, self.init_from, self.progress = task_of(self, task), init_from, 0.0
         self.network = Network(backbone, self.task, bottleneck, head)
-        self.batchnorm = batchnorm_of(self, batchnorm)
+        if batchnorm and batchnorm != self.batchnorm:
+            if self.fixed_batchnorm:
+                raise UserError(
+                    f"--model.batchnorm is {batchnorm}, and the steps of {type(self).__name__} are {self.batchnorm}: leave it out"
+                )
+            self.batchnorm = batchnorm
         self.num_features = self.network.num_features
         self.tuning = tuning or Full()
         self.tuning.prepare(backbone)

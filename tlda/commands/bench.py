@@ -35,6 +35,9 @@ def _arguments(args: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--verify", type=positive, metavar="N", help="run N finished cells once more, elsewhere, and print what differs")
     parser.add_argument("--seed", type=int, help="by which --verify draws the cells; by default 0")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check data and weights, run two steps of each method, and print what all needs"
+    )
     parser.add_argument("--render", action="store_true", help="run nothing; render what is finished")
     parser.add_argument("--into", type=Path, help="a document whose place between `<!-- table NAME -->` and `<!-- end -->` is filled")
     parser.add_argument("--wandb", action="store_true", help="log every cell to W&B, in a group of the table's name")
@@ -67,6 +70,9 @@ def bench(args: list[str]) -> None:
     if options.verify:
         _verify(whole, cells, options)
         return
+    if options.dry_run:
+        _dry_run(whole, cells)
+        return
     require_writable(folder, "--results")
     for sentence in left_out(folder, every):
         print(f"tlda: {sentence}")
@@ -81,6 +87,8 @@ def _require_together(options: argparse.Namespace) -> None:
     """Raise :class:`UserError` where ``options`` contradict each other."""
     if options.seed is not None and not options.verify:
         raise UserError("--seed draws the cells of --verify: --seeds names those of the table")
+    if options.dry_run and (unfit := [name for name in ("tune", "verify", "render", "into", "wandb") if getattr(options, name)]):
+        raise UserError(f"--dry-run trains nothing to the end: leave --{unfit[0]} out")
     if options.verify and (unfit := [name for name in ("tune", "render", "into", "wandb") if getattr(options, name)]):
         raise UserError(f"--verify writes nothing: leave --{unfit[0]} out")
     if options.tune and options.render:
@@ -102,6 +110,18 @@ def _verify(table: Table, cells: list[Cell], options: argparse.Namespace) -> Non
     found, failed = verify(table, cells, options.verify, options.seed or 0, lambda drawn, folder: _run(drawn, len(drawn), folder, options))
     Console().print(Markdown(markdown(found)))
     _require_whole(failed, "of these cells failed when they ran again")
+
+
+def _dry_run(table: Table, cells: list[Cell]) -> None:
+    """Print what ``cells`` need, and end with what is missing."""
+    from tlda.bench.dry_run import dry_run
+    from tlda.documents.grid import markdown
+
+    shown, missing = dry_run(table, cells)
+    Console().print(Markdown(markdown(shown)))
+    if missing:
+        sentences = "\n".join(f"  {sentence}" for sentence in missing)
+        raise UserError(f"{len(missing)} things are missing or other than published:\n{sentences}")
 
 
 def _log(table: Table, folder: Path, shown: Document) -> None:

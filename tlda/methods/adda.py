@@ -10,7 +10,7 @@ from tlda.batch import Output, Pair
 from tlda.losses import domain_adversarial
 from tlda.methods.base import ManualMethod
 from tlda.nn import Snapshot, critic, without_noise
-from tlda.optim import GanAdam, Optim
+from tlda.optim import GanAdam, Optim, named_groups
 
 
 class ADDA(ManualMethod):
@@ -36,8 +36,7 @@ class ADDA(ManualMethod):
     def optimizer_list(self) -> list[Optimizer]:
         target = [{**group, "name": f"adversarial_{group['name']}"} for group in self.parameter_groups() if group["name"] != "head"]
         # As in the authors' code the second stage is a training of its own, which starts without the moments of the source's loss.
-        critic = {"name": "critic", "params": list(self.critic.parameters()), "lr_multiplier": 1.0}
-        return [self.optimizer(self.parameter_groups()), self.gan(target), self.gan([critic])]
+        return [self.optimizer(self.parameter_groups()), self.gan(target), self.gan(named_groups({"critic": self.critic}, {}))]
 
     def step_batch(self, batch: Pair) -> None:
         """Train on the source until ``pretrain``; then step the domain discriminator, and the target network against it."""
@@ -47,10 +46,9 @@ class ADDA(ManualMethod):
         if not self.source_network.taken:
             self.step(self.source_objective(batch, self(batch.source.x)), pretraining)
             return
-        source, target = self.forward_pair(batch)
-        logits = (self.critic(output.features.detach()).float() for output in (source, target))
-        self.step({"critic": domain_adversarial(*logits)}, critic)
-        self.step(self.objective(batch, source, target), target_network)
+        outputs = self.forward_pair(batch)
+        self.step({"critic": domain_adversarial(*(self.critic(output.features.detach()).float() for output in outputs))}, critic)
+        self.step(self.objective(batch, *outputs), target_network)
 
     def forward_pair(self, batch: Pair) -> tuple[Output, Output]:
         features = self.source_network(batch.source.x)
