@@ -18,7 +18,7 @@ from tlda.commands.bench import bench
 from tlda.documents.grid import Grid
 from tlda.errors import UserError
 
-TINY = {"class_path": "LeNet", "init_args": {"channels": 3, "size": 28, "hidden": 8}}
+TINY = {"class_path": "LeNet", "init_args": {"channels": 3, "size": 28, "num_features": 8}}
 SMALL = {"init_args": {"size": 32, "crop": 28, "batch_size": 4, "eval_batch_size": 20, "num_workers": 0}}
 
 

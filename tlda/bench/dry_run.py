@@ -112,9 +112,8 @@ def dry_run(table: Table, cells: list[Cell]) -> tuple[Document, list[str]]:
     """
     prepare(torch.get_num_threads())
     dry = Dry(table)
-    first = {cell.task: cell for cell in reversed(cells)}
-    for task, cell in first.items():
-        _sizes(dry, task, cell)
+    for task in dict.fromkeys(cell.task for cell in cells):
+        _sizes(dry, task, next(cell for cell in cells if cell.task == task))
     with TemporaryDirectory() as folder:
         for cell in _one_of_each(cells, dry.sizes):
             _measure(dry, cell, Path(folder))
@@ -208,8 +207,8 @@ def _measure(dry: Dry, cell: Cell, folder: Path) -> None:
 
 
 def _few(domain: Domain, data: DomainPair) -> Domain:
-    """Some rows of ``domain`` from its whole length, enough for two batches; a method may go through all of them."""
-    most = max(2 * data.batch_size, len(data.task.outputs))
+    """Some rows of ``domain`` from its whole length, enough for two batches and to hold some out; a method may go through all of them."""
+    most = 2 * max(data.batch_size, len(data.task.outputs))
     return domain.map(lambda rows: Subset(rows, torch.linspace(0, len(rows) - 1, min(most, len(rows))).long()))
 
 
@@ -255,7 +254,7 @@ def _document(dry: Dry, cells: list[Cell]) -> Document:
         Grid(["task", "rows of the source", "rows of the target", "steps of a cell", "rows evaluated by a cell"], sizes, name="sizes"),
         Grid(header, rows, name="costs"),
         f"Estimate: {total:.2f} hours, one cell at a time on this machine, for {len(known)} of {len(cells)} cells; at most "
-        f" {held / 1e9:.1f} GB of disk for decoded images (the cache takes {size_limit() / 1e9:.0f} GB, TLDA_CACHE_LIMIT) and "
+        f"{held / 1e9:.1f} GB of disk for decoded images (the cache takes {size_limit() / 1e9:.0f} GB, TLDA_CACHE_LIMIT) and "
         f"{leads / 1e9:.1f} GB for checkpoints.",
     ]
 
