@@ -28,7 +28,5 @@ class CDAN(Method):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        loss = ConditionalAdversarial(
-            trade_off, hidden, entropy=entropy, entropy_gradient=entropy_gradient, batch_norm=discriminator_norm
-        )
+        loss = ConditionalAdversarial(trade_off, hidden, entropy=entropy, entropy_gradient=entropy_gradient, batch_norm=discriminator_norm)
         self.add_loss("domain", loss)
