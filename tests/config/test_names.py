@@ -77,6 +77,7 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", FILES, ids=list(FILES.values()))
 def test_a_wrong_file(text: str, tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text(text)
@@ -110,6 +111,7 @@ QUICK = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", QUICK)
 def test_an_answer_needs_no_torch(args: str) -> None:
     code = f"import sys; from tlda.cli import main; main({args.split()!r}); assert 'torch' not in sys.modules, 'slow'"

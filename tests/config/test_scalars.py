@@ -92,6 +92,7 @@ def test_every_reader_takes_names_as_they_are_written(reader: str, name: str) ->
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", ["[no,yes]", "[007,008]"])
 @pytest.mark.parametrize(("source", "target"), [("2019", "on"), ("2020-01-01", "null_")])
 @pytest.mark.parametrize("where", ["command", "file"])

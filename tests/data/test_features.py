@@ -543,6 +543,7 @@ data:
 """
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_and_predicts_on_features(tlda: Tlda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setenv("TLDA_CACHE", str(cache))  # where the fonts are rendered already
     (tmp_path / "features.yaml").write_text(OVERLAY)

@@ -323,6 +323,7 @@ def test_two_processes_thaw_alike(tmp_path: Path) -> None:
 # Adapters
 
 
+@pytest.mark.slow
 @every_network
 @pytest.mark.parametrize("policy", ADAPTERS)
 def test_merged_is_an_equal_plain_network(policy: str, network: str) -> None:
@@ -465,6 +466,7 @@ def test_a_row_of_a_table_from_yaml_alone(row: str) -> None:
     assert any(torch.equal(start[key], middle[key]) for key in weights)
 
 
+@pytest.mark.slow
 def test_the_command_line_names_and_lists_it(tlda: Tlda, tmp_path: Path) -> None:
     listed = tlda("list", "tunings").out
     assert {line.split()[0] for line in listed.splitlines()[1:]} == set(subclasses(Tuning))

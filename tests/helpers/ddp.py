@@ -14,10 +14,12 @@ from torch import Tensor
 from tests.conftest import REPO
 from tests.helpers.fresh import fresh
 from tlda.cli import main
+from tlda.report import pictures
 
 
 def fit_each(names: Sequence[str], options: Sequence[str]) -> None:
-    """Fit each of the methods of ``names`` with the same ``options``."""
+    """Fit each of the methods of ``names`` with the same ``options``, and draw few rows."""
+    pictures.ROWS = 20
     for name in names:
         assert main(["fit", f"--model={name}", *options]) == 0, name
 

@@ -218,6 +218,7 @@ def test_vat_finds_its_direction_in_single_precision(monkeypatch):
     assert cosines.min() > 0.99
 
 
+@pytest.mark.slow
 def test_losses_need_no_lightning():
     code = "import sys, tlda.losses as losses; losses.mmd; assert not {'pytorch_lightning', 'lightning', 'torchmetrics'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -16,6 +16,8 @@ from tlda.method import Method
 
 STEPS = 10
 """Enough that each stage of each method comes: what a target moves, it moves in a few steps."""
+WAITING = {"FixMatch": 50, "PseudoLabel": 50}
+"""The steps of methods that learn from a target row as soon as the network is sure of it."""
 
 
 class Outcome(NamedTuple):
@@ -27,7 +29,8 @@ class Outcome(NamedTuple):
 
 def outcome(name: str, family: str, target_seed: int, change: Callable[[Method], Method] = whole) -> Outcome:
     """That of a run on a target drawn by ``target_seed``; all else, the source and every random number, is the same."""
-    method, data = change(make(name, family)), FAMILIES[family].toy(steps=STEPS, target_seed=target_seed)
+    method = change(make(name, family))
+    data = FAMILIES[family].toy(steps=WAITING.get(name, STEPS), target_seed=target_seed)
     fit(method, data, epochs=1)
     source, target = (domain.train[torch.arange(20)].x for domain in data.loaded)
     answers = method.eval().answer(torch.cat((source, target)), "target").logits[: len(source)]

@@ -101,6 +101,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_inception_measures_the_images_themselves_and_under_names_of_its_own(weights: Path) -> None:
     from torchmetrics.image.fid import FrechetInceptionDistance
 

@@ -219,6 +219,7 @@ def test_a_probe_learns_what_there_is_to_learn() -> None:
     assert probe((x[:30], y[:30]), (x[30:], y.roll(1)[30:])) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

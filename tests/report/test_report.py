@@ -247,13 +247,13 @@ def test_curves_leave_out_what_is_not_finite_and_survive_a_constant() -> None:
 
 
 @pytest.fixture(scope="module")
-def before(trained: Path, cache: Path) -> Path:
+def before(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on the source alone, on the task of ``trained``."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TLDA_CACHE", str(cache))
         patch.setenv("TLDA_RUN", "")
         patch.setattr("tlda.report.pictures.ROWS", 20)
-        root = trained.parents[2]
+        root = tmp_path_factory.mktemp("before")
         method = ["-c", str(EXPERIMENTS / "method" / "source_only.yaml")]
         assert main(["fit", *TASK, *method, *TINY, f"--trainer.default_root_dir={root}", "--data.steps=20"]) == 0
     (folder,) = (root / "fonts_to_handwritten" / "SourceOnly").iterdir()

@@ -66,6 +66,7 @@ def test_its_loss_and_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     assert task.head(4)(torch.ones(5, 4)).shape == (5, 2)
 
 
+@pytest.mark.slow
 def test_it_is_trained_tested_and_predicted(tlda: Tlda, folder: Path) -> None:
     data = ["--data=my_task.Graded", "--data.source=north.csv", "--data.target=south.csv", "--data.label=grade"]
     model = ["--model=DANN", "--model.backbone=MLP", "--model.backbone.num_inputs=2", "--model.backbone.hidden=[16]"]

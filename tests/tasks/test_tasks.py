@@ -115,6 +115,7 @@ class Numbers(Toy):
         return tuple(domain.map(lambda rows: replace(rows, labels=rows.labels.float())) for domain in super().load())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [SourceOnly, DANN, DeepCORAL])
 def test_methods_that_read_no_classes_learn_numbers(cls: type[SourceOnly]) -> None:
     torch.manual_seed(0)

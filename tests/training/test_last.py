@@ -26,6 +26,7 @@ def dann() -> DANN:
     return DANN(backbone=Tiny(), task=CLASSES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -84,6 +84,7 @@ def test_without_wandb_there_is_the_csv(no_mode: pytest.MonkeyPatch, tmp_path: P
     assert isinstance(logger, CSVLogger)
 
 
+@pytest.mark.slow
 def test_a_disabled_run_does_not_import_wandb() -> None:
     code = "import sys, pathlib, tlda.training.tracking as t; t.loggers(pathlib.Path('.'), 'g', []); assert 'wandb' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -108,6 +109,7 @@ def read(folder: Path) -> list[Any]:
     return list(records(path))
 
 
+@pytest.mark.slow
 @needs_wandb
 @pytest.mark.usefixtures("offline")
 def test_the_offline_run_has_the_whole_of_it(tlda: Tlda) -> None:
@@ -200,6 +202,7 @@ def test_a_run_goes_on_where_its_tracker_fails(where: str, tmp_path: Path, monke
     assert said == ["tlda: W&B does not take the run (no room left); what is in its folder is whole"]
 
 
+@pytest.mark.slow
 @needs_wandb
 @pytest.mark.usefixtures("offline")
 def test_what_a_run_translated_is_in_the_dashboard(tlda: Tlda) -> None:
@@ -221,6 +224,7 @@ def test_a_run_that_fails_is_closed_as_failed(tlda: Tlda) -> None:
     assert [record.exit.exit_code for record in read(Path("runs")) if record.HasField("exit")] == [1]
 
 
+@pytest.mark.slow
 @needs_wandb
 @pytest.mark.usefixtures("offline")
 def test_a_bench_groups_its_runs_by_table(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,6 +251,7 @@ def test_a_bench_groups_its_runs_by_table(tlda: Tlda, monkeypatch: pytest.Monkey
     assert list(Path("results/tiny/logs/summary").rglob("page_*.html"))
 
 
+@pytest.mark.slow
 def test_an_own_logger_and_an_own_bar_leave_the_working_folder_as_it_was(tlda: Tlda) -> None:
     logger = ["--trainer.logger=CSVLogger", "--trainer.logger.save_dir=own", "--trainer.logger.name=", "--trainer.logger.version="]
     options = [option for option in TINY if "progress_bar" not in option]
@@ -258,6 +263,7 @@ def test_an_own_logger_and_an_own_bar_leave_the_working_folder_as_it_was(tlda: T
     assert "test/target/accuracy" in Path("own/metrics.csv").read_text()
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_at_the_precision_that_is_measured(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, forward = [], Method.forward
 

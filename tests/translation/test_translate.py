@@ -146,6 +146,7 @@ def test_a_full_disk_leaves_no_half_of_a_manifest_or_an_image(checkpoint: Path, 
     assert contents(tmp_path) == wanted
 
 
+@pytest.mark.slow
 def test_what_cannot_be_translated_is_told_in_a_sentence(tlda: Tlda, tmp_path: Path, checkpoint: Path, translated: Path) -> None:
     def error(*args: str | Path) -> str:
         done = tlda("translate", *args)
@@ -237,6 +238,7 @@ def test_a_wrong_folder_or_a_damaged_image_is_named(translated: Path, checkpoint
 # What a run shows
 
 
+@pytest.mark.slow
 def test_a_run_shows_what_it_translated(tlda: Tlda, tmp_path: Path) -> None:
     args = ["-c", EXPERIMENTS / "base" / "embedded.yaml", "-c", EXPERIMENTS / "method" / "cyclegan.yaml"]
     args += ["-c", EXPERIMENTS / "task" / "fonts_handwritten.yaml", *TINY, f"--trainer.default_root_dir={tmp_path / 'runs'}"]
@@ -322,6 +324,7 @@ def test_translate_then_adapt_is_one_command(tlda: Tlda, tmp_path: Path) -> None
     assert again["metrics"] == result["metrics"]
 
 
+@pytest.mark.slow
 def test_the_stage_is_part_of_a_cell_and_no_other_cell_knows_of_it(tmp_path: Path) -> None:
     def keys(**changes: Any) -> dict[str, str]:
         return {cell.method: cell.key for cell in load_table(table(tmp_path / "t.yaml", **changes)).cells()}

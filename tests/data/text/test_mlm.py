@@ -36,6 +36,7 @@ def test_the_share_of_the_tokens_is_masked_as_in_bert(model: str) -> None:
     assert torch.equal(masked[~told], ids[~told])
 
 
+@pytest.mark.slow
 def test_it_learns_the_texts_of_the_target(root: Path, model: str) -> None:
     method, data = made(model, share=0.3), reviews(model, steps=20, seed=0)
     run = trainer(4)

@@ -58,6 +58,7 @@ def test_answers_are_tokens_of_the_text(tmp_path: Path, model: str) -> None:
     assert [q.context for q in data.questions[0]["test"]] == [q.context for q in data.questions[1]["test"]]
 
 
+@pytest.mark.slow
 def test_source_only_and_alignment_learn_to_answer_and_others_say_that_they_do_not(tmp_path: Path, model: str) -> None:
     for method in (SourceOnly, DANN):
         torch.manual_seed(0)

@@ -153,6 +153,7 @@ def test_short_texts_of_one_domain_meet_short_ones_of_the_other(root: Path, mode
 # Methods
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [SourceOnly, DANN])
 def test_methods_train_on_texts_unchanged(root: Path, model: str, method: Any) -> None:
     torch.manual_seed(0)

@@ -86,6 +86,7 @@ def test_a_word_of_several_tokens_is_one_row(tmp_path: Path, model: str) -> None
     assert len(sample.y) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [SourceOnly, DANN, MCC, MCD])
 def test_methods_see_words_unchanged(tmp_path: Path, model: str, method: Any) -> None:
     torch.manual_seed(0)
@@ -221,6 +222,7 @@ def encoder(model: str) -> Text:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_trains_on_words_or_says_that_it_does_not(tmp_path: Path, model: str, name: str) -> None:
     cls, data, run = METHODS[name], tagging(tmp_path, model, steps=1, batch_size=5), trainer(1, limit_val_batches=0)
