@@ -162,6 +162,7 @@ def alike(ours: Sequence[float], theirs: Sequence[float]) -> bool:
     return float(ks_2samp(ours, theirs).pvalue) > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(256, 256), (256, 400), (400, 256), (256, 2000)])
 @pytest.mark.parametrize(("scale", "ratio"), [((0.08, 1.0), (3 / 4, 4 / 3)), ((0.7, 1.0), (3 / 4, 4 / 3)), ((0.5, 1.0), (0.5, 0.6))])
 def test_boxes_are_those_of_torchvision(shape: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float]) -> None:
@@ -218,6 +219,7 @@ def test_a_full_turn_leaves_the_hue_and_grey_has_none(images: Tensor) -> None:
     torch.testing.assert_close(rotated_hue(grey, torch.full((16,), 0.3)), grey)
 
 
+@pytest.mark.slow
 def test_factors_and_orders_are_drawn_as_torchvisions(images: Tensor) -> None:
     """What the four do to an image depends on their factors and their order: the distributions of the results are the same."""
     torch.manual_seed(0)

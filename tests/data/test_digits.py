@@ -188,6 +188,7 @@ def test_handwritten_needs_no_file() -> None:
     assert [len(rows) for rows in data.evaluation_rows] == [180, 1797]
 
 
+@pytest.mark.slow
 def test_digits_of_both_domains_fill_their_frame() -> None:
     data = Digits("fonts", "handwritten", size=16, fill=True)
     for domain in data.load():

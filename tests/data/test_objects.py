@@ -97,6 +97,7 @@ def test_the_published_counts_add_up() -> None:
     assert {name: renamed[name] for name in published.OFFICE_CALTECH_10["webcam"]} == published.OFFICE_CALTECH_10["webcam"]
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     for name, count in published.PACS_COUNTS["sketch"].items():
         for i in range(3 if name == "dog" else count):

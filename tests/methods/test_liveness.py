@@ -37,6 +37,7 @@ def outcome(name: str, family: str, target_seed: int, change: Callable[[Method],
     return Outcome(torch.cat([parameter.detach().flatten() for parameter in method.backbone.parameters()]), answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNSUPERVISED)
 def test_the_target_moves_the_network(name: str) -> None:
     first, second = (outcome(name, FAMILY[name], seed) for seed in (1, 2))
@@ -52,6 +53,7 @@ def test_the_target_does_not_move_source_only(family: str) -> None:
     assert torch.equal(first.answers, second.answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNSUPERVISED)
 def test_the_target_does_not_move_a_copy_without_alignment(name: str) -> None:
     first, second = (outcome(name, FAMILY[name], seed, without_alignment) for seed in (1, 2))

@@ -43,6 +43,7 @@ def measured(method: MultiTask, data: Any, epochs: int = 6) -> dict[str, float]:
     return {name: value for row in run.test(method, data, verbose=False) for name, value in row.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighting", [Equal, Uncertainty, GradNorm, DWA, RLW, PCGrad, CAGrad])
 def test_every_weighting_learns_class_parity_and_origin(weighting: type[Weighting]) -> None:
     found = measured(make(shared(), weighting()), shared(), epochs=9)
@@ -81,6 +82,7 @@ def test_the_origin_is_all_that_is_seen_of_the_target() -> None:
     assert {name: len(task.classes) for name, task in data.task.parts.items()} == {"class": CLASSES, "parity": 2, "domain": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighting", [Uncertainty, GradNorm, DWA, RLW, PCGrad])
 def test_resume_equals_uninterrupted(weighting: type[Weighting], tmp_path: Path) -> None:
     whole = make(several(), weighting())

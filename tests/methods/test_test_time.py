@@ -180,6 +180,7 @@ def test_mistakes_have_a_sentence() -> None:
         trainer().predict(from_source("AdaBN"), data.predict_dataloader())
 
 
+@pytest.mark.slow
 def test_the_command_line_adapts_a_checkpoint_of_source_only(tlda: Tlda) -> None:
     found, predicted = {}, {}
     for name in ("SourceOnly", "TENT", "AdaBN"):

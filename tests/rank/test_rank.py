@@ -73,6 +73,7 @@ def results(name: str = "tiny") -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_every_score_of_every_candidate(tlda: Tlda, declared: dict[str, Any]) -> None:
     done = tlda("rank", write(declared))
     assert done.code == 0, done.err
@@ -122,6 +123,7 @@ def test_finished_candidates_are_not_measured_again(tlda: Tlda, declared: dict[s
     assert set(results()["tasks"]["two"]) == {"pixels"}, "what was measured under other settings is gone"
 
 
+@pytest.mark.slow
 def test_fine_tuning_and_how_well_the_scores_foretold_it(tlda: Tlda, declared: dict[str, Any]) -> None:
     done = tlda("rank", write(declared), "--fine-tune")
     assert done.code == 0, done.err

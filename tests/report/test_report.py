@@ -321,6 +321,7 @@ def test_the_page_of_a_run_is_whole(page: str) -> None:
     assert len([*root.iter("img")]) % 3 == 0, "an image, and its heat before and after"
 
 
+@pytest.mark.slow
 def test_the_numbers_of_the_page_are_those_of_the_networks(page: str, answers: dict[str, Any]) -> None:
     text, labels = words(ElementTree.fromstring(page.removeprefix("<!doctype html>\n"))), answers["labels"]
     predicted = [answers[name].argmax(1) for name in ("before", "after")]
@@ -363,6 +364,7 @@ def test_the_calibration_error_is_what_numpy_says() -> None:
     assert calibration_error(Seen(logits, logits, labels)) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_measures_after_are_those_that_the_run_logged(page: str, trained: Path) -> None:
     run, text = load_run(trained), words(ElementTree.fromstring(page.removeprefix("<!doctype html>\n")))
     ends = {name: points[-1][1] for name, points in run.curves.items()}
@@ -407,6 +409,7 @@ def test_a_target_without_labels_has_evidence_and_no_accuracy(tlda: Tlda) -> Non
 # What is refused
 
 
+@pytest.mark.slow
 def test_what_is_no_run_and_no_table_is_refused(tlda: Tlda, trained: Path, before: Path) -> None:
     Path("empty").mkdir()
     refused(tlda("report", "empty"), "empty is neither a run nor a table", "RUN/checkpoints")

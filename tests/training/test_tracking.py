@@ -215,6 +215,7 @@ def test_what_a_run_translated_is_in_the_dashboard(tlda: Tlda) -> None:
     assert {f"val/translation/{measure}" for measure in ("frechet", "kernel", "semantic")} <= set(values)
 
 
+@pytest.mark.slow
 @needs_wandb
 @pytest.mark.usefixtures("offline")
 def test_a_run_that_fails_is_closed_as_failed(tlda: Tlda) -> None:

@@ -308,6 +308,7 @@ def table(path: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_translate_then_adapt_is_one_command(tlda: Tlda, tmp_path: Path) -> None:
     path = table(tmp_path / "t.yaml")
     done = tlda("bench", path, "--methods", "adapted", "--workers", "1")
