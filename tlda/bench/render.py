@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tlda.bench import selection
+from tlda.bench import edges, selection
 from tlda.bench.machine import kind
 from tlda.bench.results import Results
 from tlda.bench.summary import FEW_TASKS, Entry, Row, summarize
@@ -103,6 +103,8 @@ def _on(results: Results) -> str:
 def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
     """What the marks that are in use mean."""
     if table.select_by:
+        if at_edge := edges.grids(table, rows):
+            yield f"At an edge of their grid, so that values beyond it are not excluded: {'; '.join(at_edge)}."
         return
     base = table.label(table.baseline)
     if tests := sum(row.p is not None for row in rows):

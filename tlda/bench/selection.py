@@ -99,7 +99,7 @@ def blocks(table: Table, results: Results) -> list[str | Grid]:
     translating = {place: result for place, result in honest.items() if _translates_to_the_end(result["history"])}
     all_runs = (
         f"What a user would really get: the {table.metric_name} on the target of the epoch that each rule chooses, all read from the same "
-        "runs, the mean over tasks."
+        f"runs, the mean over tasks. {_looks_at(honest)}"
     )
     of_translation = (
         "When to stop to translate, by what the translations are like: the distances are over the features of the classifier that judges, "
@@ -109,6 +109,13 @@ def blocks(table: Table, results: Results) -> list[str | Grid]:
         *_blocks(table, honest, rules(), all_runs, "selection"),
         *_blocks(table, translating, [LAST, *TRANSLATION, BEST], of_translation, "translation"),
     ]
+
+
+def _looks_at(results: Results) -> str:
+    """Which inputs of the target the rules that see no label of it look at."""
+    if results and all(result["config"].get("data", {}).get("init_args", {}).get("validate_on") == "train" for result in results.values()):
+        return "All of this, the oracle too, is of the target's training inputs."
+    return "A rule without target labels looks at the inputs that are measured: it is transductive."
 
 
 def _translates_to_the_end(history: list[dict[str, float | None]]) -> bool:

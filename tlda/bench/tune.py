@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tlda.bench.checks import is_number, tuned
+from tlda.bench.edges import beyond, edge
 from tlda.bench.results import read_results
 from tlda.bench.table import Cell, Table, merge
 from tlda.errors import UserError, near
 from tlda.writing import write_text
+
+FURTHER = 4
+"""How many numbers a search tries at most beyond an edge that it ended at, of each option."""
 
 Complete = Callable[[list[Cell]], dict[str, str]]
 """Runs what is missing of some cells, and returns what failed."""
@@ -24,8 +28,9 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
     """Run ``trials`` trials of each ``picked`` method that the table's ``search`` has a space for, and keep the best in ``tuned.json``.
 
     A trial is the table's cells with other values of the options and the search's own seeds; its value is the validator after
-    the last epoch, the mean over tasks and seeds. One that fails, or whose validator is not finite, is none of the best. Trials are
-    result files too, in the folder ``trials``: a search goes on where it was killed.
+    the last epoch, the mean over tasks and seeds. One that fails, or whose validator is not finite, is none of the best. Where the best is
+    at an edge of what was tried, further trials look beyond it. Trials are result files too, in the folder ``trials``: a search goes on
+    where it was killed.
 
     Raises:
         UserError: Optuna is missing, the table declares no search, the validator is unknown, an oracle, or not measured there, or
@@ -41,18 +46,43 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
     for method in [method for method in table.search["space"] if method in picked]:
         study = optuna.create_study(direction="maximize" if higher else "minimize", sampler=optuna.samplers.TPESampler(seed=0))
         failed = ""
-        for number in range(trials):
-            trial = study.ask()
-            values = {option: _suggested(trial, option, spec) for option, spec in table.search["space"][method].items()}
-            cells = _trial(table, f"{method}_trial_{number}", method, values)
+        tried: list[dict[str, Any]] = []
+
+        def run(values: dict[str, Any], method: str = method, tried: list[dict[str, Any]] = tried) -> tuple[float | None, str]:
+            cells = _trial(table, f"{method}_trial_{len(tried)}", method, values)
             failed = next(iter(complete(cells).values()), "")
             value = math.nan if failed else _measured(cells, folder / "trials", validator)
-            study.tell(trial, value if math.isfinite(value) else None, None if math.isfinite(value) else optuna.trial.TrialState.FAIL)
-        if not any(trial.value is not None for trial in study.trials):
+            tried.append({"values": values, "value": value if math.isfinite(value) else None})
+            return tried[-1]["value"], failed
+
+        for _ in range(trials):
+            trial = study.ask()
+            value, failed = run({option: _suggested(trial, option, spec) for option, spec in table.search["space"][method].items()})
+            study.tell(trial, value, None if value is not None else optuna.trial.TrialState.FAIL)
+        if all(one["value"] is None for one in tried):
             raise UserError(f"no trial of {method} has a value of {validator}: {failed or 'it was never finite'}")
-        tried = [{"values": trial.params, "value": trial.value} for trial in study.trials]
-        found[method] = {"values": study.best_params, "validator": validator, "value": study.best_value, "trials": tried}
+        _widen(table.search["space"][method], tried, higher, run)
+        best = _best(tried, higher)
+        found[method] = {"values": best["values"], "validator": validator, "value": best["value"], "trials": tried}
         write_text(folder / "tuned.json", json.dumps(found, indent=1) + "\n")
+
+
+def _best(tried: Sequence[dict[str, Any]], higher: bool) -> dict[str, Any]:
+    """The first of the best of the trials that came to a value."""
+    return max((one for one in tried if one["value"] is not None), key=lambda one: one["value"] if higher else -one["value"])
+
+
+def _widen(space: dict[str, Any], tried: list[dict[str, Any]], higher: bool, run: Callable[[dict[str, Any]], object]) -> None:
+    """Try further numbers beyond an edge, at most :data:`FURTHER` of an option, while the best of those ``tried`` is at one."""
+    for option, spec in space.items():
+        for _ in range(FURTHER if "choices" not in spec else 0):
+            best, numbers = _best(tried, higher)["values"], _tried(tried, option)
+            if not edge(best[option], numbers):
+                break
+            try:
+                run({**best, option: beyond(best[option], numbers, bool(spec.get("log", False)))})
+            except UserError:
+                break  # the option takes no such number
 
 
 def _found(table: Table, folder: Path) -> dict[str, Any]:
@@ -81,13 +111,17 @@ def _fault(space: dict[str, Any], entry: Any) -> str:
     values = entry["values"]
     if set(values) != set(space):
         return "it was of other options"
-    outside = [f"{option} {values[option]!r}" for option, spec in space.items() if not _within(spec, values[option])]
+    tried = {option: _tried(entry.get("trials", ()), option) for option in space}
+    outside = [f"{option} {values[option]!r}" for option, spec in space.items() if not _within(spec, values[option], tried[option])]
     return f"{', '.join(outside)} is outside of its space" if outside else ""
 
 
-def _within(spec: dict[str, Any], value: Any) -> bool:
-    """Whether ``value`` is one that a search looks at."""
-    return value in spec["choices"] if "choices" in spec else is_number(value) and spec["low"] <= value <= spec["high"]
+def _within(spec: dict[str, Any], value: Any, tried: Sequence[float]) -> bool:
+    """Whether ``value`` is one that a search looks at, or, beyond the space that it began with, one that it ``tried``."""
+    if "choices" in spec:
+        return value in spec["choices"]
+    inside = any(spec["low"] <= number <= spec["high"] for number in tried)
+    return is_number(value) and (spec["low"] <= value <= spec["high"] or (inside and value in tried))
 
 
 def with_tuned(table: Table, folder: Path) -> Table:
@@ -100,10 +134,22 @@ def with_tuned(table: Table, folder: Path) -> Table:
         if name in found:
             values = found[name]["values"]
             methods[tuned(name)] = merge(overlay, _overlay(values))
-            shown = ", ".join(f"{option.rsplit('.', 1)[-1]} {_printed(value)}" for option, value in values.items())
+            shown = ", ".join(_shown(found[name], option) for option in values)
             labels[tuned(name)] = f"{table.label(name)}, tuned by {found[name]['validator']} ({shown})"
     after, translate = ({**stage, **{tuned(name): stage[name] for name in found if name in stage}} for stage in table.stages)
     return replace(table, methods=methods, labels=labels, after=after, translate=translate)
+
+
+def _shown(entry: dict[str, Any], option: str) -> str:
+    """The value of an ``option`` in print, and whether it is at an edge of what was tried."""
+    value = entry["values"][option]
+    where = edge(value, _tried(entry.get("trials", ()), option))
+    return f"{option.rsplit('.', 1)[-1]} {_printed(value)}{where and f', {where}'}"
+
+
+def _tried(trials: Sequence[dict[str, Any]], option: str) -> list[float]:
+    """The numbers that were tried of ``option``, in the trials that came to a value."""
+    return [trial["values"][option] for trial in trials if trial.get("value") is not None and is_number(trial["values"].get(option))]
 
 
 def _printed(value: Any) -> str:
