@@ -18,7 +18,8 @@ import yaml
 
 from tests.conftest import EXPERIMENTS, Tlda
 from tlda.bench import launch
-from tlda.bench.cell import Failed
+from tlda.bench.cell import Failed, try_cell
+from tlda.bench.launching import Options
 from tlda.bench.table import Cell, load_table, merge
 from tlda.config.protocol import own_code
 from tlda.data.extractor import code_of
@@ -41,11 +42,11 @@ class Here:
 
     slots = 1
 
-    def __init__(self, options: launch.Options, cells: int) -> None:
+    def __init__(self, options: Options, cells: int) -> None:
         self.options = options
 
     def run(self, folder: Path, cell: Cell) -> Any:
-        return launch.try_cell(folder, cell, self.options.wandb_group)
+        return try_cell(folder, cell, self.options.wandb_group)
 
     def close(self) -> None:
         return None
@@ -298,7 +299,7 @@ def test_a_cell_that_always_dies_fails_alone(tlda: Tlda, tmp_path: Path, monkeyp
     monkeypatch.setattr(launch, "start_worker", work_bench.start)
     cells = [Cell(method, "task", 0, {}, {}, "") for method in ("deadly", "slow", "other")]
     ended: dict[str, Any] = {}
-    local = launch.Local(launch.Options(workers=2), len(cells))
+    local = launch.Local(Options(workers=2), len(cells))
     failed = launch.run_cells(cells, tmp_path, local, lambda cell, result: ended.update({cell.method: result}))
     assert set(failed) == {"deadly-task-0"}
     assert "died 2 times" in failed["deadly-task-0"]

@@ -23,6 +23,7 @@ from tests.helpers.results import result_of
 from tlda.bench import launch
 from tlda.bench.cell import Failed, try_cell
 from tlda.bench.clusters import Ray
+from tlda.bench.launching import Options, Outcome
 from tlda.bench.results import claim, read_result, write_result
 from tlda.bench.table import METRIC, Cell
 from tlda.errors import UserError
@@ -49,15 +50,20 @@ def test_a_cell_that_never_ends_is_ended_and_the_others_go_on(tmp_path: Path, mo
     monkeypatch.setattr(launch, "start_worker", endless_bench.start)
     ended: dict[str, Any] = {}
     cells = [Cell(name, "t", 0, {}, {}, "") for name in ("endless", "a", "b")]
-    local = launch.Local(launch.Options(workers=1, timeout=5.0), len(cells))
+    local = launch.Local(Options(workers=1, timeout=5.0), len(cells))
     failed = launch.run_cells(cells, tmp_path, local, lambda cell, result: ended.update({cell.method: result}))
     assert failed["endless-t-0"].startswith("it took longer than 5 s and was ended: raise --cell-timeout")
     assert ended == {"endless": None, "a": {"done": "a"}, "b": {"done": "b"}}
 
 
 def test_a_cell_runs_in_one_process_at_a_time_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran = []
-    monkeypatch.setattr("tlda.bench.cell.run_cell", lambda folder, cell, group: ran.append(cell) or {"key": "key"})
+    ran: list[Cell] = []
+
+    def run_cell(folder: Path, cell: Cell, group: str | None) -> dict[str, Any]:
+        ran.append(cell)
+        return {"key": "key"}
+
+    monkeypatch.setattr("tlda.bench.cell.run_cell", run_cell)
     with claim(tmp_path, CELL, 0):
         assert try_cell(tmp_path, CELL) is None
     assert not ran
@@ -95,7 +101,7 @@ def test_a_cell_that_comes_after_others_leaves_its_worker_to_what_is_ready(tmp_p
 
         slots = 2
 
-        def run(self, folder: Path, cell: Cell) -> launch.Outcome:
+        def run(self, folder: Path, cell: Cell) -> Outcome:
             events.append(f"{cell.method} starts")
             time.sleep(0.1 if cell is other else 0.3)
             events.append(f"{cell.method} ends")
@@ -114,7 +120,7 @@ class Shared:
 
     slots = 1
 
-    def run(self, folder: Path, cell: Cell) -> launch.Outcome:
+    def run(self, folder: Path, cell: Cell) -> Outcome:
         try:
             with claim(folder, cell, 0):
                 return {"mine": True}
@@ -178,7 +184,7 @@ def test_the_process_is_told_to_stop_after_ray_as_before_it(monkeypatch: pytest.
     ray.cluster_resources, ray.shutdown = lambda: {"CPU": 2.0}, lambda: None
     monkeypatch.setitem(sys.modules, "ray", ray)
     before = signal.getsignal(signal.SIGTERM)
-    launcher = Ray(launch.Options(), 1)
+    launcher = Ray(Options(), 1)
     assert signal.getsignal(signal.SIGTERM) is ends, "while cells run, Ray's own handler ends its processes"
     launcher.close()
     assert signal.getsignal(signal.SIGTERM) is before

@@ -87,12 +87,17 @@ def test_a_whole_result_has_no_fault() -> None:
     assert fault([], CELL) == "it is no mapping"
 
 
+def into_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 CONTENT: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: path.write_bytes(b""), "it is no JSON"),
     "cut off": (lambda path: path.write_text(path.read_text()[:40]), "it is no JSON"),
     "not UTF-8": (lambda path: path.write_bytes(b"\xff\xfe\x00"), "it is no JSON"),
     "nested without end": (lambda path: path.write_text("[" * 100_000), "it is no JSON"),
-    "a folder": (lambda path: (path.unlink(), path.mkdir()), "it cannot be read: Is a directory"),
+    "a folder": (into_a_folder, "it cannot be read: Is a directory"),
     "a number": (lambda path: path.write_text("3"), "it is no mapping"),
     "another cell's": (lambda path: path.write_text(json.dumps(result_of(CELL))), "it is of the method 'm'"),
 }

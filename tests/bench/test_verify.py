@@ -74,7 +74,8 @@ def test_the_commit_is_of_the_package_s_own_checkout(tmp_path: Path) -> None:
 def test_a_machine_that_is_none_is_damaged_and_a_file_without_one_is_not() -> None:
     assert fault(result_of(CELL), CELL) == ""
     assert fault(result_of(CELL, machine=MACHINE), CELL) == ""
-    for machine in ([], {}, "x", {**MACHINE, "processor": None}, {**MACHINE, "gpu": 3}):
+    wrong: list[Any] = [[], {}, "x", {**MACHINE, "processor": None}, {**MACHINE, "gpu": 3}]
+    for machine in wrong:
         assert fault(result_of(CELL, machine=machine), CELL) == "its 'machine' is not a processor and its instruction set"
 
 

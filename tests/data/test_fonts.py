@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tlda.data import Digits, fonts
+from tlda.data import Digits, Images, fonts
 from tlda.data.arrays import RECENT
 from tlda.data.fonts import FACES, _font, render
 
@@ -34,8 +34,13 @@ def test_each_face_draws_ten_different_digits() -> None:
 @pytest.mark.slow
 def test_fonts_are_rendered_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TLDA_CACHE", str(tmp_path))
-    asked = []
-    monkeypatch.setattr(fonts, "render", lambda count, seed: asked.append((count, seed)) or render(count // 100, seed))
+    asked: list[tuple[int, int]] = []
+
+    def few(count: int, seed: int) -> Images:
+        asked.append((count, seed))
+        return render(count // 100, seed)
+
+    monkeypatch.setattr(fonts, "render", few)
     for _ in range(2):
         RECENT.kept.clear()
         source, _ = Digits("fonts", "handwritten", size=16).load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tlda.documents.grid import Grid, latex, markdown, page
 
-DOCUMENT = ["A title\nof two lines", "A note", Grid(["method", "a|b"], [["α < β\nΓ", "Α_1"], ["x", "1.0"]], {(0, 1)})]
+DOCUMENT: list[str | Grid] = ["A title\nof two lines", "A note", Grid(["method", "a|b"], [["α < β\nΓ", "Α_1"], ["x", "1.0"]], {(0, 1)})]
 
 
 def test_a_line_break_or_a_bar_breaks_no_markdown() -> None:
