@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from tlda.backbones.weights import PACKAGE, package_files
 from tlda.batch import PAD
 from tlda.errors import UserError
 from tlda.inputs import SPANS, channels, places
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 TOKENIZER = "tokenizer.json"
 KINDS = "name a folder, package:NAME of an installed package, or a model on the hub"
@@ -53,7 +56,7 @@ def missing() -> UserError:
     return UserError("texts need transformers, which is not installed: pip install 'tlda[text]'")
 
 
-def load_tokenizer(name: str) -> Any:
+def load_tokenizer(name: str) -> Tokenizer:
     """The tokenizer of the model ``name``, without padding or truncation."""
     try:
         from tokenizers import Tokenizer

@@ -164,12 +164,12 @@ def _require_space(path: Path, option: Any, spec: Any) -> None:
         )
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether ``value`` is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def is_scalar(value: Any) -> bool:
+def is_scalar(value: object) -> bool:
     """Whether ``value`` is what an option takes without being a list or a mapping."""
     return value is None or isinstance(value, str | bool) or is_number(value)
 
@@ -209,7 +209,7 @@ PUBLISHED: dict[str, Callable[[Any], bool]] = {
 """What an entry of published numbers has."""
 
 
-def require_published(path: Path, published: Any) -> dict[str, Any]:
+def require_published(path: Path, published: object) -> dict[str, Any]:
     """The ``published`` numbers that the file at ``path`` holds.
 
     Raises:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from itertools import cycle, takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlda.bench.results import Results
 from tlda.bench.summary import Row, summarize
 from tlda.bench.table import Table
 from tlda.config.protocol import digest
 from tlda.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MARKERS = "osD^vP*Xph"
 """Of the lines in turn, so that colours are not all that tells them apart."""
@@ -56,7 +59,7 @@ def _taken(config: Any, keys: list[str]) -> tuple[Any, Any]:
     return value, {**config, keys[0]: rest}
 
 
-def figure(table: Table, results: Results) -> Any:
+def figure(table: Table, results: Results) -> Figure:
     """A matplotlib figure: a panel for the tasks that are alike but for the option, a line a method, bars of one standard deviation."""
     from matplotlib.figure import Figure
 

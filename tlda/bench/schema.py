@@ -84,7 +84,7 @@ OPTIONAL = frozenset(("history", "confusion", "machine"))
 """The entries that files of earlier versions lack."""
 
 
-def fault(found: Any, cell: Cell) -> str:
+def fault(found: object, cell: Cell) -> str:
     """Why ``found`` is not the result of ``cell``, in a few words; empty where it is, under whatever settings."""
     if not isinstance(found, dict):
         return "it is no mapping"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import Namespace
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -187,9 +188,10 @@ class Run(LightningCLI):
         return found
 
     @property
-    def options(self) -> Any:
+    def options(self) -> Namespace:
         """The parsed options of the subcommand."""
-        return self.config[self.subcommand]
+        options: Namespace = self.config[self.subcommand]
+        return options
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         options = self.options.trainer
@@ -253,7 +255,7 @@ class Run(LightningCLI):
             print(f"tlda: wrote {self.options.output}")
 
 
-def require_trained(args: list[str], model: Any) -> None:
+def require_trained(args: list[str], model: Namespace) -> None:
     """Raise :class:`UserError` where the command of ``args`` would measure a ``model`` whose weights are random."""
     if model.init_args.get("init_from"):
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def load(path: str | Path) -> Method:
     return method.eval()
 
 
-def data_of(recipe: Any, checkpoint: Path, changes: dict[str, str | None]) -> DomainPair:
+def data_of(recipe: Mapping[str, Any] | None, checkpoint: Path, changes: dict[str, str | None]) -> DomainPair:
     """The data of the ``recipe`` in ``checkpoint``, with the ``changes`` that are not None."""
     if recipe is None:
         raise UserError(f"{checkpoint} does not say what it was trained on: train with `tlda fit`, which writes that down")

@@ -42,7 +42,7 @@ def last_of(name: str, args: Sequence[str]) -> str | None:
     return None if found is None else str(found)
 
 
-def names_of(config: Any, prefix: str = "") -> Iterator[str]:
+def names_of(config: object, prefix: str = "") -> Iterator[str]:
     """The dotted names of the options that ``config`` has, as arguments name them: ``model.backbone.size``."""
     if not isinstance(config, dict):
         return

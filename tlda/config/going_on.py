@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlda.config.given import configurations, last_of, name_alike, names_of, options
 from tlda.config.protocol import class_paths, differences, lines
 from tlda.errors import UserError
 from tlda.training import checkpoint
 from tlda.training.named import find
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
 
 PARTS = {"model": "model", "data": "data", "seed": "seed_everything"}
 """The parts of a checkpoint's recipe, and the options that they are."""
@@ -86,7 +89,7 @@ def _lines(parts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in ("protocol", "model.init_from")}
 
 
-def require_unfinished(path: Path, trainer: Any) -> None:
+def require_unfinished(path: Path, trainer: Namespace) -> None:
     """Raise :class:`UserError` where the run of the checkpoint at ``path`` has done all that the options ``trainer`` ask for."""
     state = checkpoint.read(path)
     done = state.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {}).get("processed", 0)

@@ -10,12 +10,13 @@ import yaml
 
 from tlda.config.scalars import load
 from tlda.errors import UserError, near
+from tlda.options.recorded import Plain
 
 DEEPEST, MOST = 50, 100_000
 """The levels of a configuration, and the values in it, with those that anchors repeat."""
 
 
-def read_yaml(path: str | Path) -> Any:
+def read_yaml(path: str | Path) -> Plain:
     """The contents of a YAML file, or a :class:`UserError` that says where it is wrong."""
     try:
         content = load(Path(path).read_text(encoding="utf-8"))
@@ -51,7 +52,7 @@ def _require_plain(path: str | Path, value: Any, above: tuple[int, ...], count: 
         _require_plain(path, inner, (*above, id(value)), count)
 
 
-def require_config(place: str | Path, config: Any, known: Iterable[str]) -> None:
+def require_config(place: str | Path, config: object, known: Iterable[str]) -> None:
     """Raise :class:`UserError` where ``config``, from ``place``, names another option than those in ``known``."""
     known = list(known)
     if not isinstance(config, Mapping):

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tlda.options.recorded import Plain
+
 PROTOCOL = 1
 """The version of the code that decides results. Raise it when a change of the code changes numbers."""
 
@@ -47,8 +49,9 @@ Lines = dict[str, Any]
 
 def decisive(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a resolved ``config`` that decides a result. A class is its name: the module where it stands decides nothing."""
-    named: dict[str, Any] = by_name(_decisive(config))
-    return named
+    named: Any = by_name(_decisive(config))
+    lines: Lines = named
+    return lines
 
 
 def _decisive(config: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +89,7 @@ def own_code(config: dict[str, Any]) -> dict[str, str] | None:
     return {name: code_of(name) for name in modules if name.split(".")[0] != "tlda"} or None
 
 
-def by_name(value: Any) -> Any:
+def by_name(value: Plain) -> Plain:
     """Plain data whose classes are named without their modules; a name is unique below the base that an option takes."""
     if isinstance(value, dict):
         return {
@@ -95,7 +98,7 @@ def by_name(value: Any) -> Any:
     return [by_name(item) for item in value] if isinstance(value, list) else value
 
 
-def class_paths(value: Any) -> Iterator[str]:
+def class_paths(value: Plain) -> Iterator[str]:
     """The paths of all classes that plain data name."""
     if isinstance(value, dict):
         yield from [value["class_path"]] if isinstance(value.get("class_path"), str) else []
@@ -138,7 +141,7 @@ def with_protocol(recipe: dict[str, Any], trainer: dict[str, Any]) -> dict[str, 
     return {**recipe, "trainer": decisive_trainer(trainer), "protocol": digest(protocol({**recipe, "trainer": trainer}))}
 
 
-def digest(found: Any) -> str:
+def digest(found: object) -> str:
     """A hash of plain data, 16 hexadecimal digits."""
     return hashlib.blake2b(json.dumps(found, sort_keys=True).encode(), digest_size=8).hexdigest()
 
@@ -156,7 +159,7 @@ def differences(found: Lines, wanted: Lines) -> dict[str, str]:
     return {name: f"{name} {found.get(name, 'off')}, not {wanted.get(name, 'off')}" for name in names}
 
 
-def without_nulls(value: Any) -> Any:
+def without_nulls(value: Plain) -> Plain:
     """Plain data without what is None: an option added later, off by default, changes no hash of what was measured before it."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}

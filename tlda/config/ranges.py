@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tlda.errors import UserError
 from tlda.options.limits import AT_LEAST_ONE, NOT_NEGATIVE, RANGES, Range, in_range
 
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
 
-def _whole(value: Any) -> bool:
+
+def _whole(value: float) -> bool:
     return float(value).is_integer()
 
 
@@ -34,12 +37,12 @@ PRECISIONS = ("64", "64-true", "32", "32-true", "16", "16-mixed", "bf16", "bf16-
 """Those that methods train in. In 16-true gradients vanish, and Lightning's transformer-engine changes layers."""
 
 
-def require_seed(seed: Any) -> None:
+def require_seed(seed: object) -> None:
     """Raise :class:`UserError` where ``seed`` cannot be one."""
     require_range("seed_everything", seed, {"seed_everything": RANGES["seed"]})
 
 
-def require_trainer_ranges(trainer: Any) -> None:
+def require_trainer_ranges(trainer: Namespace) -> None:
     """Raise :class:`UserError` where an option of the parsed ``trainer`` is out of its range."""
     devices, precision = trainer.get("devices"), trainer.get("precision")
     if isinstance(devices, str) and not re.fullmatch(r"auto|-1|\d+(, ?\d+)*,?", devices):
@@ -50,7 +53,7 @@ def require_trainer_ranges(trainer: Any) -> None:
         raise UserError(f"--trainer.precision is {precision}: it must be one of {', '.join(PRECISIONS)}")
 
 
-def require_range(name: str, value: Any, ranges: Mapping[str, Range]) -> None:
+def require_range(name: str, value: object, ranges: Mapping[str, Range]) -> None:
     """Raise :class:`UserError` where ``value``, of the option ``name``, is a number out of its range in ``ranges``."""
     if not in_range(name, value, ranges):
         raise UserError(f"--{name} is {value}: it must be {ranges[name][1]}")
@@ -60,13 +63,13 @@ BARE = {"Optim": "Adam", "Loss": "MMD", "Weighting": "PCGrad", "Backbone": "LeNe
 """The bases that make nothing themselves, which the parser takes where an option of a class is given and no class, each with a class."""
 
 
-def require_ranges(parsed: Any) -> None:
+def require_ranges(parsed: Namespace) -> None:
     """Raise :class:`UserError` where an option of one of tlda's classes is out of its range, in the model or the data of ``parsed``."""
     for part in ("model", "data"):
         _require_ranges(part, parsed[part].as_dict())
 
 
-def _require_ranges(place: str, value: Any) -> None:
+def _require_ranges(place: str, value: object) -> None:
     if isinstance(value, list):
         for item in value:
             _require_ranges(place, item)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import yaml
 from jsonargparse import set_loader
+
+from tlda.options.recorded import Plain
 
 BOOL, INT, FLOAT, TIME = (f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp"))
 
@@ -28,12 +29,13 @@ Loader.add_implicit_resolver(
 )
 
 
-def load(text: str) -> Any:
+def load(text: str) -> Plain:
     """The contents of ``text``."""
-    return yaml.load(text, Loader)
+    content: Plain = yaml.load(text, Loader)
+    return content
 
 
-def load_option(text: str) -> Any:
+def load_option(text: str) -> Plain:
     """The value of an option in the command's text; what only looks like a mapping, such as ``name:`` or ``{a, b}``, is text."""
     value = load(text)
     if isinstance(value, dict) and value and all(inner is None for inner in value.values()):

@@ -69,10 +69,11 @@ def sentence(message: str, known: Iterable[str]) -> str:
     return _bad_class(message, place) or _bad_value(message, place)
 
 
-def import_class(class_path: str) -> Any:
+def import_class(class_path: str) -> type[Any]:
     """The class at ``MODULE.CLASS``."""
     module, _, name = class_path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+    cls: type[Any] = getattr(importlib.import_module(module), name)
+    return cls
 
 
 def _bad_class(message: str, place: str) -> str | None:

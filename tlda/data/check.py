@@ -10,13 +10,16 @@ from io import BytesIO
 from math import prod
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tlda.data.files import FORMATS, SUFFIXES, decode, image_files, in_rgb, is_hidden, orientation, reading, upright
 from tlda.data.folders import Folders, in_threads
 from tlda.data.layouts import Classes, Found, Layout, few, subfolders
 from tlda.errors import UserError, near
 from tlda.writing import require_writable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 THUMBNAIL = 64
 """The height and width of an image on the sheet."""
@@ -153,7 +156,7 @@ def _read(path: Path, turned: bool) -> Image:
             with Pillow.open(BytesIO(data), formats=FORMATS) as image:
                 on_its_side = orientation(image) > 1
                 shown = upright(image) if turned else in_rgb(image)
-            extrema = shown.getextrema()
+            extrema: Any = shown.getextrema()  # of each band
             flat = all(low == high for low, high in extrema)
             brightest = max(high for _, high in extrema)
             return Image(path, shown.size, blake2b(data, digest_size=16).hexdigest(), brightest, flat, on_its_side)
@@ -303,7 +306,7 @@ def _fitted(image: Any) -> Any:
     return ImageOps.pad(image, (THUMBNAIL, THUMBNAIL), color="white")
 
 
-def contact_sheet(checked: list[Checked]) -> Any:
+def contact_sheet(checked: list[Checked]) -> Picture:
     """A picture with a row a class, and of each domain :data:`SHOWN` images a class."""
     from PIL import Image, ImageDraw
 

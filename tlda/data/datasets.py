@@ -27,14 +27,15 @@ FLOATS = 16.0
 """Floats above it are no image in 0..1, nor one that was standardised."""
 
 
-def to_tensor(image: Any) -> Tensor:
+def to_tensor(image: object) -> Tensor:
     """Bytes or floats (c, h, w) of a tensor (c, h, w) or (h, w), an array (h, w, c) or (h, w), or a PIL image."""
     if isinstance(image, Tensor):
         tensor = image[None] if image.ndim == 2 else image
     elif isinstance(image, np.ndarray):
         tensor = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(image).transpose(2, 0, 1)))
     elif hasattr(image, "convert"):
-        tensor = pixels(upright(image, "L" if image.mode in ("1", "L") else "RGB"))
+        picture: Any = image
+        tensor = pixels(upright(picture, "L" if picture.mode in ("1", "L") else "RGB"))
     else:
         raise TypeError(f"a {type(image).__name__} is no image")
     if tensor.ndim != 3 or not (tensor.dtype == torch.uint8 or tensor.is_floating_point()):
@@ -46,7 +47,7 @@ def to_tensor(image: Any) -> Tensor:
     return tensor.float()
 
 
-def class_number(label: Any) -> int:
+def class_number(label: object) -> int:
     """The class that a label is, -1 for none, which is None or -1.
 
     Raises:
@@ -103,7 +104,7 @@ class Items:
         except (TypeError, ValueError) as error:
             raise UserError(f"row {row} of the {self.name} data set: {error}") from error
 
-    def checked(self, row: int, label: Any) -> int:
+    def checked(self, row: int, label: object) -> int:
         """The class of a row, -1 where it has no label."""
         try:
             number = class_number(label)

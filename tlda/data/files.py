@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,10 @@ from torch import Tensor
 
 from tlda.data.arrays import Images, Splits, checked
 from tlda.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image as Picture
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 """The endings of image files; other files among them are left alone."""
@@ -67,7 +71,7 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if not any(map(is_hidden, path.relative_to(folder).parts)))
 
 
-def decode(file: Path | bytes, turned: bool = True) -> Any:
+def decode(file: Path | bytes, turned: bool = True) -> Picture:
     """The PIL image of a file, in RGB; raises what PIL raises.
 
     Args:
@@ -89,7 +93,7 @@ def shape_of(file: Path, turned: bool = True) -> tuple[int, int]:
         return image.size if on_its_side else image.size[::-1]
 
 
-def orientation(image: Any) -> int:
+def orientation(image: Picture) -> int:
     """How the pixels of a PIL image are stored: 1 upright, 2 to 8 as in :data:`TURNS`."""
     if image.format == "TIFF":
         image.load()  # which turns it, and takes the orientation out of it
@@ -100,7 +104,7 @@ def orientation(image: Any) -> int:
     return found if found in TURNS else 1
 
 
-def upright(image: Any, mode: Literal["RGB", "L"] = "RGB") -> Any:
+def upright(image: Picture, mode: Literal["RGB", "L"] = "RGB") -> Picture:
     """A PIL image of any mode in RGB, or a grey one in L, turned as its EXIF data say."""
     from PIL import Image
 
@@ -109,7 +113,7 @@ def upright(image: Any, mode: Literal["RGB", "L"] = "RGB") -> Any:
     return converted.transpose(Image.Transpose[turn]) if turn else converted
 
 
-def in_rgb(image: Any) -> Any:
+def in_rgb(image: Picture) -> Picture:
     """A PIL image of any mode, in RGB.
 
     Raises:
@@ -137,7 +141,7 @@ def _as_bytes(values: Any) -> Any:
     return (values >> 8).astype(np.uint8)
 
 
-def pixels(image: Any) -> Tensor:
+def pixels(image: Picture) -> Tensor:
     """Bytes (c, h, w) of a PIL image in RGB or grey."""
     return torch.from_numpy(np.atleast_3d(np.array(image))).permute(2, 0, 1).contiguous()
 
@@ -208,7 +212,7 @@ def svhn(path: Path) -> Images:
         return Images(found.images, found.labels % 10)
 
 
-def column(values: Any) -> Any:
+def column(values: NDArray[Any]) -> NDArray[Any]:
     """An array (n,) of one (n, 1) or (1, n), as MATLAB keeps it."""
     return values.reshape(-1) if values.ndim == 2 and 1 in values.shape else values
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -14,17 +14,25 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tlda.batch import Pair, Rows, Sample, Unlabelled
+from tlda.batch import Inputs, Pair, Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
 from tlda.data.crops import Viewed
 from tlda.data.holding import hold_out, shots, warn_of_absent
-from tlda.data.rows import Domain, New, Subset, digest_of, lengths_of
+from tlda.data.rows import Domain, New, Subset, WithoutLabels, digest_of, lengths_of
 from tlda.data.samplers import ALONE, Balanced, Buckets, Once, Steps
 from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
 from tlda.options.recorded import Plain, Recorded
 from tlda.tasks import Place, Task
+
+Moved = TypeVar("Moved", bound=tuple[Any, ...])
+"""A batch: any NamedTuple."""
+
+OneDomain = TypeVar("OneDomain", bound=Sample | Unlabelled)
+"""The part of a batch that is of one domain."""
+
+Same = TypeVar("Same", bound=Inputs)
 
 ROLES: tuple[Literal["source", "target"], ...] = ("source", "target")
 """The roles of the two domains, in their order."""
@@ -170,7 +178,7 @@ class DomainPair(Recorded, LightningDataModule):
         for domain in self.loaded:
             if not len(domain.train):
                 raise UserError(f"the domain '{domain.name}' is empty")
-        seen = {"labelled", "oracle"} & set(self.batch_type._fields)
+        seen = {"labelled", "oracle"} & set(getattr(self.batch_type, "_fields", ()))
         if seen and not target.labelled:
             raise UserError(f"the method trains on labels of the target, and '{target.name}' has {self._lacking(target)}")
         # Each time: the next method may see labels that this one did not.
@@ -198,9 +206,11 @@ class DomainPair(Recorded, LightningDataModule):
         return f"rows without labels, the first: {first}; label them or leave them out"
 
     @property
-    def batch_type(self) -> Any:
+    def batch_type(self) -> type:
         """The type of the method's training batch, whose fields say what is read."""
-        return getattr(getattr(self.trainer, "lightning_module", None), "batch_type", Pair)
+        method: Any = getattr(self.trainer, "lightning_module", None)
+        batch_type: type = getattr(method, "batch_type", Pair)
+        return batch_type
 
     def _hold_out(self, domain: Domain) -> Domain:
         if domain.test is not None:
@@ -235,7 +245,8 @@ class DomainPair(Recorded, LightningDataModule):
         }
 
     def train_dataloader(self) -> CombinedLoader:
-        rows, batch_type = self.training_rows(), self.batch_type
+        rows = self.training_rows()
+        batch_type: Any = self.batch_type
         data = {field: rows[field] for field in batch_type._fields}
         rank, world_size = self._processes()
         steps = self.steps or max(1, len(next(iter(data.values()))) // (self.batch_size * world_size))
@@ -274,13 +285,14 @@ class DomainPair(Recorded, LightningDataModule):
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer and not ALONE.get() else (0, 1)
 
-    def loader(self, data: Any, sampler: Iterable[Tensor], *numbers: int) -> DataLoader[Any]:
+    def loader(self, data: Rows | WithoutLabels, sampler: Iterable[Tensor], *numbers: int) -> DataLoader[Any]:
         """A loader of the rows of ``data``, a batch at each index that ``sampler`` gives. What it draws follows seed and ``numbers``."""
         draws = may_draw(data)
+        rows: Any = Seeded(data) if draws else data
         # A batch of rows is one index, so that reading it is one call. With a generator of its own a loader draws nothing
         # from the run's, whose state would else depend on when the loader was made: a resumed run makes it earlier.
         return DataLoader(
-            Seeded(data) if draws else data,
+            rows,
             sampler=Numbered(sampler, self.seed, *numbers) if draws else sampler,
             batch_size=None,
             collate_fn=_as_is,
@@ -333,13 +345,18 @@ class DomainPair(Recorded, LightningDataModule):
     def _tested(self, data: Rows) -> Rows:
         return Viewed(data, "ten") if self.ten_crop else data
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+    def transfer_batch_to_device(self, batch: Moved, device: torch.device, dataloader_idx: int) -> Moved:
         # A batch that is there already is not walked through: that costs a small net a percent of its step.
-        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+        moved: Moved = batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        if isinstance(batch, (Sample, Unlabelled)):
-            return self.prepare(batch, [])
+    def on_after_batch_transfer(self, batch: Moved, dataloader_idx: int) -> Moved:
+        """Make floats of the images of a batch, and augment those of a training batch."""
+        prepared: Any = self.prepare(batch, []) if isinstance(batch, (Sample, Unlabelled)) else self._augmented(batch)
+        moved: Moved = prepared
+        return moved
+
+    def _augmented(self, batch: Any) -> Any:
         cropping, changing = self._changes() if self.trainer is not None and self.trainer.training else ([], [])
         images = [domain.x for domain in batch]
         for change in cropping:
@@ -358,19 +375,26 @@ class DomainPair(Recorded, LightningDataModule):
         return cropping or ([self.window] if self.window else []), [change for change in self.augment if not change.crops]
 
     @staticmethod
-    def prepare(domain: Any, augment: Sequence[Callable[[Tensor], Tensor]]) -> Any:
+    def prepare(domain: OneDomain, augment: Sequence[Callable[[Tensor], Tensor]]) -> OneDomain:
         """Images of bytes to floats in 0..1, augmented, on the batch's device; token ids as they are."""
         x = as_floats(domain.x)
         for change in augment:
             x = change(x)
         spread = domain.domain if domain.domain.ndim else domain.domain.expand(len(domain.row))
-        return domain._replace(x=x, domain=spread)
+        prepared: Any = domain._replace(x=x, domain=spread)
+        whole: OneDomain = prepared
+        return whole
 
 
-def as_floats(x: Any) -> Any:
+def as_floats(x: Same) -> Same:
     """Images of bytes as floats in 0..1; other tensors as they are; a NamedTuple field by field."""
+    floats: Same = _as_floats(x)
+    return floats
+
+
+def _as_floats(x: Any) -> Any:
     if isinstance(x, tuple):
-        return type(x)(*map(as_floats, x))
+        return type(x)(*map(_as_floats, x))
     return x.float().div_(255.0) if x.dtype == torch.uint8 else x
 
 
@@ -393,7 +417,7 @@ def refuse_idle(options: Iterable[str], idle: DomainPair, place: str, who: Domai
             raise UserError(f"{name} {value} of {type(idle).__name__} does nothing here: give it as {place}.{name}, or leave it out")
 
 
-def default(cls: type, option: str) -> Any:
+def default(cls: type, option: str) -> object:
     """The value that ``option`` of the data ``cls`` has where it is not given; an empty list where that is null."""
     signatures = (inspect.signature(vars(part)["__init__"]).parameters for part in cls.__mro__ if "__init__" in vars(part))
     value = next(parameters[option].default for parameters in signatures if option in parameters)

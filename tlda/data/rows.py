@@ -108,7 +108,7 @@ class WithoutLabels:
         return Unlabelled(sample.x, sample.row, sample.domain)
 
 
-def lengths_of(data: Any) -> Tensor | None:
+def lengths_of(data: object) -> Tensor | None:
     """The number of tokens of each row of ``data``, (n,), where its rows are texts."""
     return getattr(data, "lengths", None)
 

@@ -40,7 +40,7 @@ def drawing(seed: int) -> Iterator[None]:
         random.setstate(states[2])
 
 
-def may_draw(data: Any) -> bool:
+def may_draw(data: object) -> bool:
     """Whether reading rows of ``data`` may draw random numbers, as a transform of the user's own does; tlda's readers draw none."""
     if data is None or isinstance(data, Tensor):
         return False

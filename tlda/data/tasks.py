@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from tlda.batch import Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
-from tlda.data.pair import DomainPair, default, refuse_idle, refuse_translated
+from tlda.data.pair import DomainPair, Moved, default, refuse_idle, refuse_translated
 from tlda.data.rows import Domain, Joined, New, digest_of, lengths_of
 from tlda.errors import UserError, near
 from tlda.options.recorded import Plain
@@ -234,7 +234,7 @@ class Tasks(DomainPair):
             loaders.append(data.train_dataloader().iterables)
         return CombinedLoader(self.batch(loaders), "min_size")
 
-    def batch(self, parts: Iterable[Any]) -> Any:
+    def batch(self, parts: Iterable[Any]) -> tuple[Any, ...]:
         """The batch of all tasks, whose fields are their names."""
         return namedtuple("TaskBatch", self.tasks)(*parts)
 
@@ -247,10 +247,13 @@ class Tasks(DomainPair):
     def predict_dataloader(self) -> DataLoader[Any]:
         return next(iter(self.tasks.values())).predict_dataloader()
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+    def on_after_batch_transfer(self, batch: Moved, dataloader_idx: int) -> Moved:
         if isinstance(batch, (Sample, Unlabelled)):
             return super().on_after_batch_transfer(batch, dataloader_idx)
-        return self.batch(data.on_after_batch_transfer(part, dataloader_idx) for data, part in zip(self.tasks.values(), batch, strict=True))
+        parts = (data.on_after_batch_transfer(part, dataloader_idx) for data, part in zip(self.tasks.values(), batch, strict=True))
+        whole: Any = self.batch(parts)
+        moved: Moved = whole
+        return moved
 
 
 def _tasks_of(name: str, data: DomainPair) -> Mapping[str, Task]:

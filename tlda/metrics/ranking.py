@@ -9,16 +9,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from tlda.errors import UserError
 
+Array = Tensor | ArrayLike
+"""A tensor, a numpy array, or nested lists of numbers."""
+
 STEPS = 500
 """The most steps of LogME's fixed point, which needs a dozen as a rule."""
 
 
-def logme(features: Any, labels: Any) -> float:
+def logme(features: Array, labels: Array) -> float:
     """The log of the maximum evidence a row, averaged over one linear model a class (LogME, You et al., ICML 2021, eq. 2 and alg. 1).
 
     Of each class against the others, ``y = F w + e`` with ``w ~ N(0, 1 / alpha)`` and ``e ~ N(0, 1 / beta)`` has the evidence ``n/2 log
@@ -64,7 +68,7 @@ def _evidence(values: Tensor, projected: Tensor, outside: Tensor, shape: torch.S
     return (scale - beta * residual - alpha * weights - determinant) / 2.0
 
 
-def leep(probabilities: Any, labels: Any) -> float:
+def leep(probabilities: Array, labels: Array) -> float:
     """The log expected empirical prediction (LEEP, Nguyen et al., ICML 2020, eq. 2): at most 0.
 
     ``1/n sum_i log sum_z P(y_i|z) p_iz`` with ``P(y|z)`` from the empirical joint ``P(y, z) = 1/n sum_{i: y_i = y} p_iz``.
@@ -79,7 +83,7 @@ def leep(probabilities: Any, labels: Any) -> float:
     return float((p * conditional[y]).sum(1).log().mean())
 
 
-def nce(probabilities: Any, labels: Any) -> float:
+def nce(probabilities: Array, labels: Array) -> float:
     """The negative conditional entropy of the labels given the source class (NCE, Tran et al., ICCV 2019, eq. 7): ``-H(Y|Z)``, at most 0.
 
     Args:
@@ -98,7 +102,7 @@ def nce(probabilities: Any, labels: Any) -> float:
     return float(torch.special.entr(joint.sum(0)).sum() - torch.special.entr(joint).sum())
 
 
-def h_score(features: Any, labels: Any, shrinkage: float | None = None) -> float:
+def h_score(features: Array, labels: Array, shrinkage: float | None = None) -> float:
     """How much of the features' variance lies between the classes (H-score, Bao et al., ICIP 2019, def. 2; Ibrahim et al., ECML 2022).
 
     ``tr(C^-1 B)``, C the covariance of the features and B that of the means of their classes. Of few rows or many features C is
@@ -132,7 +136,7 @@ def _ledoit_wolf(features: Tensor) -> float:
     return float(ledoit_wolf_shrinkage(features.numpy()))
 
 
-def transrate(features: Any, labels: Any, epsilon: float = 1e-4) -> float:
+def transrate(features: Array, labels: Array, epsilon: float = 1e-4) -> float:
     """The mutual information of features and labels, by coding rates (TransRate, Huang et al., ICML 2022, eq. 5 and 6).
 
     ``R(F) - sum_c n_c/n R(F_c)`` of features of mean 0, with ``R(F) = 1/2 log det(I + F'F / (n epsilon))``. The paper has classes of
@@ -161,7 +165,7 @@ def _coding_rate(rows: Tensor, epsilon: float) -> float:
     return float(torch.linalg.slogdet(eye + product / (len(rows) * epsilon)).logabsdet / 2.0)
 
 
-def _checked(score: str, rows: Any, labels: Any) -> tuple[Tensor, Tensor]:
+def _checked(score: str, rows: Any, labels: Array) -> tuple[Tensor, Tensor]:
     """The rows (n, d) in float64 and their classes (n,), both on the CPU, the classes without gaps."""
     x, y = torch.as_tensor(rows).detach().cpu(), torch.as_tensor(labels).detach().cpu()
     if x.ndim != 2 or y.ndim != 1 or len(x) != len(y):

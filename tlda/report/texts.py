@@ -75,7 +75,7 @@ class Shown:
         return f'<p style="--c:{colour}">{"…" * (first > 0)}{"".join(found)}{" …" * (first + LONGEST < len(ids))}</p>'
 
     def _token(self, place: int, number: int, heat: float, asked: int | None) -> str:
-        token = self.tokenizer.id_to_token(number)
+        token = str(self.tokenizer.id_to_token(number))
         space = "" if token.startswith(GLUE) else " "
         word = html.escape(token.removeprefix(GLUE).strip(SPACES))
         word = f"<b>{word}</b>" if place == asked else word

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.loggers import WandbLogger
 
 from tlda.training.tolerance import going_on
+
+if TYPE_CHECKING:
+    from wandb.sdk.wandb_run import Run
 
 
 class Nothing:
@@ -42,7 +45,7 @@ class Tracker(WandbLogger):
     """Logs to W&B until it fails, which is said once."""
 
     @property
-    def experiment(self) -> Any:
+    def experiment(self) -> Run | Nothing:
         """W&B's run, made when it is first asked for."""
         with going_on():
             return super().experiment

@@ -7,10 +7,13 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlda.data.text.reading import read_bytes
 from tlda.errors import UserError, near
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SEPARATORS = (",", ";", "\t", "|")
 """The possible separators of a CSV: the one that its header has most of is taken."""
@@ -129,7 +132,7 @@ def _parquet(path: Path) -> Sheet:
     return sheet_of_frame(frame, str(path))
 
 
-def sheet_of_frame(frame: Any, place: str) -> Sheet:
+def sheet_of_frame(frame: DataFrame, place: str) -> Sheet:
     """The columns of a pandas ``frame``, called ``place`` in errors; its line n is the row n, counted from 1.
 
     Raises:

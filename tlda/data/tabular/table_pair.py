@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -36,6 +36,9 @@ from tlda.data.text.base import data_path
 from tlda.errors import UserError
 from tlda.options.recorded import Plain
 from tlda.tasks import Classification, Regression, Task
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass
@@ -134,7 +137,7 @@ class Tabular(DomainPair):
         self.label_type, self.unit = label_type, unit
 
     @classmethod
-    def of_frames(cls, source: Any, target: Any, names: tuple[str, str] = ("source", "target"), **options: Any) -> Tabular:
+    def of_frames(cls, source: DataFrame, target: DataFrame, names: tuple[str, str] = ("source", "target"), **options: Any) -> Tabular:
         """Take the rows of two pandas DataFrames, called ``names``; ``options`` are those of the class."""
         pair = cls(*names, **options)
         pair.frames = source, target

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 from tlda.backbones.text import Text, load_tokenizer
 from tlda.errors import UserError
 
 
-def require_tokenizer(encoder: Any, data: Any) -> None:
+class Tokenized(Protocol):
+    """Data that name the models whose tokenizers made their tokens."""
+
+    @property
+    def tokenizers(self) -> Sequence[str]: ...
+
+
+def require_tokenizer(encoder: object, data: Tokenized) -> None:
     """Raise :class:`UserError` where an ``encoder`` of texts comes with another tokenizer than that which made the tokens of ``data``."""
-    for tokenizer in data.tokenizers if isinstance(encoder, Text) else ():
+    if not isinstance(encoder, Text):
+        return
+    for tokenizer in data.tokenizers:
         if tokenizer != encoder.name and _tokens_of(encoder.name) not in (None, _tokens_of(tokenizer)):
             raise UserError(
                 f"the texts are tokens of '{tokenizer}', and the encoder '{encoder.name}' was trained on others: "

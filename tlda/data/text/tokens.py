@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from tlda.batch import PAD, Sample
 from tlda.data.arrays import digest
 from tlda.data.cache import stored
 from tlda.errors import UserError, warn
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 VERSION = b"1"
 """Part of the names of what is kept. Raise it when a change of this file changes what is made."""
@@ -152,7 +155,7 @@ def _require_room(tokenizer: Any, questions: list[str], max_length: int, what: s
             )
 
 
-def first_tokens(encoding: Any) -> dict[int, int]:
+def first_tokens(encoding: Encoding) -> dict[int, int]:
     """The number of each word by the place of its first token."""
     found: dict[int, int] = {}
     seen: set[int] = set()
