@@ -41,6 +41,7 @@ class MLP(Backbone):
         return [nn.Linear(before, after), *normalise, nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
 
     def features(self, x: Tensor) -> Tensor:
+        """Features (n, ``num_features``) of rows of numbers (n, ``num_inputs``)."""
         if x.ndim != 2 or not x.is_floating_point():
             raise UserError(f"MLP takes rows of numbers (n, d), these are {tuple(x.shape)}: use --data Tabular, or another backbone")
         if x.shape[1] != self.num_inputs:

@@ -21,6 +21,7 @@ class Precomputed(Backbone):
         self.dropout = nn.Dropout(dropout)
 
     def features(self, x: Tensor) -> Tensor:
+        """The features (n, ``num_features``) as they were given, after dropout."""
         if x.ndim != 2 or not x.is_floating_point():
             raise UserError(f"Precomputed takes features (n, d), these are {tuple(x.shape)}: use --data Features, or another backbone")
         if x.shape[1] != self.num_features:

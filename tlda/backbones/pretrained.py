@@ -158,6 +158,7 @@ class Timm(Pretrained):
         self.name, self.weights, self.file = name, weights, file
 
     def classifier(self) -> nn.Linear:
+        """The last layer of timm's pretrained network, whose weights are read once more."""
         import timm
 
         if self.weights is None or self.layer is not None:
@@ -207,6 +208,7 @@ class Torchvision(Pretrained):
         self.name, self.weights, self.file, self.last = name, weights, file, last
 
     def classifier(self) -> nn.Linear:
+        """The last layer of torchvision's pretrained network, whose weights are read once more."""
         import torchvision
 
         if self.weights is None or self.layer is not None:

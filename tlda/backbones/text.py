@@ -109,6 +109,7 @@ class Text(Backbone):
         return hidden
 
     def features(self, x: Tensor) -> Tensor:
+        """Features of the texts (n, d), or of the marked tokens (m, d) where words or positions have rows."""
         hidden = self.encode(x)
         if channels(x) > 1:
             return hidden[places(x)]

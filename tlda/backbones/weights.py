@@ -112,6 +112,7 @@ def _timm_names(found: dict[str, Tensor], wanted: Iterable[str]) -> dict[str, Te
     expanding = {key.split(".")[1] for key in found if "._expand_conv." in key}
 
     def renamed(key: str) -> str:
+        """The name that timm has for the parameter ``key``; an unknown name stays, and is reported later as one."""
         layer, _, rest = key.partition(".")
         if layer != "_blocks":
             return f"{STEM_AND_HEAD.get(layer, layer)}.{rest}"

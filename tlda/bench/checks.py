@@ -215,11 +215,11 @@ def require_published(path: Path, published: object) -> dict[str, Any]:
     Raises:
         UserError: they are no list of entries with a method, a task, a value and a source, and a text on how the protocols differ.
     """
-    numbers = published.get("numbers") if isinstance(published, dict) else None
-    known = isinstance(published, dict) and not set(published) - {"numbers", "protocol_differs"}
-    if not known or not isinstance(numbers, list) or not isinstance(published.get("protocol_differs") or "", str):
+    declared: dict[str, Any] = published if isinstance(published, dict) else {}
+    numbers, differ = declared.get("numbers"), declared.get("protocol_differs") or ""
+    if set(declared) - {"numbers", "protocol_differs"} or not isinstance(numbers, list) or not isinstance(differ, str):
         raise UserError(f"{path} holds no published numbers: it needs 'numbers', a list, and 'protocol_differs', a text")
     for entry in numbers:
         if not isinstance(entry, dict) or set(entry) != set(PUBLISHED) or not all(holds(entry[k]) for k, holds in PUBLISHED.items()):
             raise UserError(f"{path}: the published number {entry!r} is none: give it a method, a task, a value and a source")
-    return {"numbers": numbers, "protocol_differs": published.get("protocol_differs") or ""}
+    return {"numbers": numbers, "protocol_differs": differ}

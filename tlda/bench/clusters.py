@@ -40,6 +40,7 @@ class Ray:
         return max(1, min(int(held.get(kind, 1) // wanted) for kind, wanted in asked.items() if wanted))
 
     def run(self, folder: Path, cell: Cell) -> Outcome:
+        """Run ``cell`` as a task of Ray; a task that takes too long is cancelled, and a lost worker is a failure."""
         reference = self.task.remote(folder.resolve(), cell, self.options.wandb_group)
         try:
             outcome: Outcome = self.ray.get(reference, timeout=self.options.timeout)
@@ -69,6 +70,7 @@ class Slurm:
         self.jobs: list[Any] = []
 
     def run(self, folder: Path, cell: Cell) -> Outcome:
+        """Run ``cell`` as a job of SLURM, which has a limit of time: a day where none is given."""
         executor = self.submitit.AutoExecutor(folder=folder.resolve() / "slurm")
         minutes = max(1, -(-int(self.options.timeout or 86_400) // 60))
         executor.update_parameters(

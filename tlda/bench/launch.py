@@ -64,6 +64,7 @@ class Local:
             self.idle.put(worker)
 
     def run(self, folder: Path, cell: Cell) -> Outcome:
+        """Run ``cell`` in the next idle process, and in a new one where that process dies."""
         worker = self.idle.get()
         try:
             for _ in range(ATTEMPTS):

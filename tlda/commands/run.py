@@ -123,6 +123,7 @@ class Run(LightningCLI):
         return {asked: LightningCLI.subcommands()[asked] | {"weights_only", "verbose", "return_predictions"}}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Check the names in files and arguments, parse them, and check the ranges; each fault is one sentence."""
         hidden = {"h", "help", "c", "config", "print_config"}
         known = [name.lstrip("-") for action in self._subcommand_parsers[args[0]]._actions for name in action.option_strings]
         if values(args, "model.task", "model.init_args.task"):
@@ -146,6 +147,7 @@ class Run(LightningCLI):
     # Instantiation
 
     def before_instantiate_classes(self) -> None:
+        """Refuse a checkpoint whose run is another one or has ended, and say which options it gives."""
         if self.checkpoint is None:
             return
         if self.subcommand == "fit":
@@ -194,6 +196,7 @@ class Run(LightningCLI):
         return options
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer, with the folder of the run, except where nothing but predictions is kept."""
         options = self.options.trainer
         if self.subcommand == "predict" or options.fast_dev_run:
             # Nothing is kept but the predictions.

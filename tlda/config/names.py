@@ -55,7 +55,7 @@ def require_names(args: Sequence[str]) -> None:
     for name, value in options(args[1:]):
         plain = name.removesuffix("+")
         if name in FILES and value is not None:
-            config = read_yaml(value)
+            config: Any = read_yaml(value)
             require_config(value, config, known)
             for part in ("model", "data"):
                 _see(part, config.get(part), seen)

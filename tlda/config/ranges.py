@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlda.errors import UserError
 from tlda.options.limits import AT_LEAST_ONE, NOT_NEGATIVE, RANGES, Range, in_range
@@ -42,7 +42,7 @@ def require_seed(seed: object) -> None:
     require_range("seed_everything", seed, {"seed_everything": RANGES["seed"]})
 
 
-def require_trainer_ranges(trainer: Namespace) -> None:
+def require_trainer_ranges(trainer: Namespace | Mapping[str, Any]) -> None:
     """Raise :class:`UserError` where an option of the parsed ``trainer`` is out of its range."""
     devices, precision = trainer.get("devices"), trainer.get("precision")
     if isinstance(devices, str) and not re.fullmatch(r"auto|-1|\d+(, ?\d+)*,?", devices):

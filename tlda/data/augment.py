@@ -92,6 +92,7 @@ class RandomResizedCrop(Augment):
         self.size, self.scale, self.ratio = size, tuple(scale), tuple(ratio)
 
     def forward(self, x: Tensor | Ragged) -> Tensor:
+        """Cut a box out of each image and resize it: images (n, c, h, w), or of many sizes, to (n, c, ``size``, ``size``)."""
         from torchvision.transforms.v2.functional import resized_crop
 
         images = apart(x)
@@ -336,6 +337,7 @@ class RandAugment(Augment):
         self.number, self.choices = number, torch.nn.ModuleList(default if choices is None else choices)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Change each image of a batch (n, c, h, w) ``number`` times, each time by a choice drawn for it."""
         x = x.clone()
         for _ in range(self.number):
             # Drawn on the processor, so that a GPU need not be waited for to know how many images a choice has.

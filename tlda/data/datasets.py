@@ -201,6 +201,7 @@ class Datasets(DomainPair):
         return Classification(self.names)
 
     def load(self) -> tuple[Domain, Domain]:
+        """The domains, after a check that all images have one shape and that the source has its labels."""
         reference = self.items["source"].first.shape
         for name, items in self.items.items():
             if items.first.shape != reference:

@@ -111,6 +111,7 @@ class Features(DomainPair):
         return self.data.fingerprint()
 
     def load(self) -> tuple[Domain, Domain]:
+        """The features of both domains, computed or read from the cache, and standardised where that is asked for."""
         extractor = Extractor(self.extractor, self._device)
         source, target = (self._computed(domain, extractor) for domain in self.data.loaded)
         if self.standardise == "none":

@@ -268,6 +268,7 @@ class Folders(DomainPair):
 
     @cached_property
     def task(self) -> Task:
+        """The classification of the class folders that take part: those of ``classes``, or those of all labelled domains."""
         there = {name: list(found.train) for name, found in self.found.items()}
         for name in self.sources:
             if not there[name]:
@@ -295,6 +296,7 @@ class Folders(DomainPair):
         return both
 
     def load(self) -> tuple[Domain, Domain]:
+        """The images of both domains, kept decoded where they fit into the cache, or read when they are asked for."""
         self._compare_counts()
         parts = [self._parts(names) for names in (self.sources, [self.target])]
         if self.on_error == "skip":

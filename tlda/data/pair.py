@@ -174,6 +174,7 @@ class DomainPair(Recorded, LightningDataModule):
         return "_to_".join(names)
 
     def setup(self, stage: str) -> None:
+        """Hold rows out, of the target only where the method sees its labels; refuse an empty domain, and labels that are missing."""
         target = self.loaded[1]
         for domain in self.loaded:
             if not len(domain.train):
@@ -245,6 +246,7 @@ class DomainPair(Recorded, LightningDataModule):
         }
 
     def train_dataloader(self) -> CombinedLoader:
+        """The loaders of a training batch, one per field of :attr:`batch_type`, as many batches long as an epoch has steps."""
         rows = self.training_rows()
         batch_type: Any = self.batch_type
         data = {field: rows[field] for field in batch_type._fields}

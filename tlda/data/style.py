@@ -23,6 +23,7 @@ class Restyle(Augment):
         raise NotImplementedError
 
     def domains(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """The source images in the style of target images, row by row, and the target images as they are."""
         name = type(self).__name__
         if len(images) != 2:
             raise UserError(

@@ -227,6 +227,7 @@ class Tasks(DomainPair):
                 raise UserError(f"the target of the task '{name}' has no labels, and several tasks are measured together: give it some")
 
     def train_dataloader(self) -> CombinedLoader:
+        """The loaders of all tasks, each with as many steps as the largest has, unless ``steps`` is given."""
         steps = self.steps or max(len(data.train_dataloader().iterables[0]) for data in self.tasks.values())
         loaders = []
         for data in self.tasks.values():
@@ -248,6 +249,7 @@ class Tasks(DomainPair):
         return next(iter(self.tasks.values())).predict_dataloader()
 
     def on_after_batch_transfer(self, batch: Moved, dataloader_idx: int) -> Moved:
+        """Let the data of each task prepare its own part of the batch."""
         if isinstance(batch, (Sample, Unlabelled)):
             return super().on_after_batch_transfer(batch, dataloader_idx)
         parts = (data.on_after_batch_transfer(part, dataloader_idx) for data, part in zip(self.tasks.values(), batch, strict=True))

@@ -39,6 +39,7 @@ class _Adapter(Tuning):
         raise NotImplementedError
 
     def prepare(self, backbone: Backbone) -> None:
+        """Put the adapters of peft beside the target layers; the rest of the backbone is frozen."""
         peft = _peft(type(self).__name__)
         options = {**self.options(), "target_modules": self._targets(backbone)}
         try:

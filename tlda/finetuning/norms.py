@@ -70,6 +70,7 @@ class StochNorm(Tuning):
         self.probability = probability
 
     def prepare(self, backbone: Backbone) -> None:
+        """Hook each BatchNorm layer that has running statistics, so that some channels are normalised by these in training."""
         layers = [layer for layer in batch_norms(backbone) if layer.running_mean is not None]
         if not layers:
             raise UserError(f"StochNorm changes BatchNorm layers, and {type(backbone).__name__} has none: use another tuning")

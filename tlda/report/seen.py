@@ -215,11 +215,12 @@ def _is_class(value: Any) -> bool:
 
 def _configuration(path: Path) -> dict[str, Any]:
     """The configuration that a run wrote at ``path``."""
-    found = read_yaml(path)
-    trainer = found.get("trainer") if isinstance(found, dict) else None
+    read = read_yaml(path)
+    found = read if isinstance(read, dict) else {}
+    trainer = found.get("trainer")
     if not isinstance(trainer, dict) or trainer.get("precision") is None:
         raise UserError(f"{path} is not the configuration that `tlda fit` wrote there: it has no trainer with a precision; restore it")
-    return dict(found)
+    return found
 
 
 def require_same_task(run: FinishedRun, before: FinishedRun) -> None:

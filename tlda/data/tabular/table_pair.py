@@ -214,6 +214,7 @@ class Tabular(DomainPair):
         return source, target
 
     def load(self) -> tuple[Domain, Domain]:
+        """The rows of both tables; where the label is a number, source rows without one are left out."""
         found = (
             self.numbers if self.label_type == "number" else [self._labels(s, n) for s, n in zip(self.sheets, (True, False), strict=True)]
         )

@@ -68,6 +68,7 @@ class Labelled(TextPair):
         return Classification(sorted({record.label for record in source if record.label is not None}), ["macro_f1"])
 
     def load(self) -> tuple[Domain, Domain]:
+        """The texts of both domains as tokens; the target also has the texts without labels that come with it."""
         source, target = ({n: self._texts(r, f"'{n}'") for n, r in records.items()} for records in self.records)
         known = bool((target["train"].labels >= 0).all())
         names = (str(getattr(self, name)) for name in ("source", "target"))

@@ -75,6 +75,7 @@ class Tagging(TextPair):
 
     @cached_property
     def task(self) -> Task:
+        """The tags of words: parts of speech, or B and I of each type of entity that both domains have, and O."""
         if self.has_genres:
             return Words(list(UPOS), ["macro_f1"])
         found = [{tag[2:] for part in domain.values() for s in part for tag in s.tags if tag != "O"} for domain in self.sentences]
