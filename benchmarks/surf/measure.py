@@ -7,8 +7,6 @@ python benchmarks/surf/measure.py --render               writes README.md from r
 from __future__ import annotations
 
 import itertools
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tlda.data import OfficeCaltech10SURF
+from tlda.documents.script_page import task_columns, write_measured
 from tlda.losses import coral_align
 
 HERE = Path(__file__).parent
@@ -99,11 +98,8 @@ def measure() -> dict[str, Any]:
 
 def page(results: dict[str, Any]) -> str:
     """The page of ``results``."""
-    tasks = list(results["accuracy"]["1-NN"])
-    short = [" → ".join(name[0].upper() for name in task.split("_")) for task in tasks]
     return PAGE.format(
-        tasks=" | ".join(short),
-        rule="---|" * len(tasks),
+        **task_columns(results["accuracy"]["1-NN"]),
         rows="\n".join(_row(name, accuracy) for name, accuracy in results["accuracy"].items()),
         **{name: results[name] for name in ("draws", "sklearn", "torch")},
     )
@@ -120,11 +116,7 @@ def _row(name: str, accuracy: dict[str, Any]) -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    path = HERE / "results.json"
-    if "--render" not in sys.argv[1:]:
-        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    (HERE / "README.md").write_text(page(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")
-    print(f"wrote {path.name} and README.md")
+    write_measured(HERE, measure, page)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ python benchmarks/tabular/measure.py --render               writes README.md fro
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
@@ -16,6 +14,7 @@ from typing import Any
 import sklearn
 
 from tlda.data import Tabular
+from tlda.documents.script_page import task_columns, write_measured
 
 HERE = Path(__file__).parent
 TABLE = HERE.parent / "tables/heart_disease.yaml"
@@ -76,12 +75,9 @@ def measure() -> dict[str, Any]:
 
 def page(results: dict[str, Any]) -> str:
     """The page of ``results``."""
-    tasks = list(next(iter(results["rows"].values())))
-    short = [" → ".join(name[0].upper() for name in task.split("_")) for task in tasks]
     rows = [_row(name, key, by_task) for name, by_task in results["rows"].items() for key in ("auc", "accuracy")]
-    return PAGE.format(
-        tasks=" | ".join(short), rule="---|" * len(tasks), rows="\n".join(rows), seeds=results["seeds"], sklearn=results["sklearn"]
-    )
+    columns = task_columns(next(iter(results["rows"].values())))
+    return PAGE.format(**columns, rows="\n".join(rows), seeds=results["seeds"], sklearn=results["sklearn"])
 
 
 def _row(name: str, key: str, by_task: dict[str, dict[str, list[float]]]) -> str:
@@ -91,13 +87,5 @@ def _row(name: str, key: str, by_task: dict[str, dict[str, list[float]]]) -> str
     return f"| {name} | {key} | {' | '.join(cells)} |"
 
 
-def main() -> None:
-    path = HERE / "results.json"
-    if "--render" not in sys.argv[1:]:
-        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    (HERE / "README.md").write_text(page(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")
-    print(f"wrote {path.name} and README.md")
-
-
 if __name__ == "__main__":
-    main()
+    write_measured(HERE, measure, page)
