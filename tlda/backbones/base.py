@@ -1,4 +1,4 @@
-"""What every feature extractor is."""
+"""The base class of feature extractors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Backbone(Recorded, nn.Module):
     Args:
         num_features: the width of what :meth:`features` returns.
         mean: the input's mean per channel, or one for all, in 0..1.
-        std: the input's standard deviation, alike.
+        std: the input's standard deviation per channel, or one for all.
     """
 
     mean: Tensor
     std: Tensor
     channels: int = 3
     size: int = 224
-    """The channels, and the height and width, of the images that it is made for: what makes images asks."""
+    """The channels, and the height and width, of the images that the network is made for. Generators of images read them."""
 
     def __init__(self, num_features: int, mean: Sequence[float] = (0.5,), std: Sequence[float] = (0.5,)) -> None:
         super().__init__()
@@ -38,11 +38,11 @@ class Backbone(Recorded, nn.Module):
         raise NotImplementedError
 
     def blocks(self) -> list[nn.Module]:
-        """The network cut into blocks, from the input to the features, which is how far :mod:`tlda.finetuning` may reach into it."""
+        """Cut the network into blocks, from the input to the features. :mod:`tlda.finetuning` freezes or trains whole blocks."""
         return cut(self)
 
     def classifier(self) -> nn.Linear:
-        """The linear layer that the network was pretrained with, from features to the classes of then.
+        """The linear layer of the pretraining, from features to the classes of that time.
 
         Raises:
             UserError: there is none.
@@ -54,7 +54,7 @@ class Backbone(Recorded, nn.Module):
 
 
 def require_shape(x: Tensor, backbone: nn.Module, channels: int, size: int | None) -> None:
-    """Raise :class:`UserError` where images ``x`` have other ``channels`` or another ``size``, which is any where it is None."""
+    """Raise :class:`UserError` where images ``x`` have other ``channels`` or another ``size``; None allows any size."""
     name = type(backbone).__name__
     if x.ndim != 4:
         raise UserError(f"{name} takes images (n, c, h, w), these are {tuple(x.shape)}: use a backbone that takes what the data are")

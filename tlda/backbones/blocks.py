@@ -1,4 +1,4 @@
-"""Where a network may be cut: its blocks, in the order of the input's way through it."""
+"""Cut a network into its blocks, in the order in which an input passes them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from torch import nn
 
 SEQUENCES = frozenset({"blocks", "features", "layer", "layers", "stages"})
-"""What timm, torchvision and transformers call the container whose children are the stages or layers of a network."""
+"""The names that timm, torchvision and transformers give to the container of the stages or layers of a network."""
 
 
 def cut(network: nn.Module) -> list[nn.Module]:
-    """The blocks of ``network``, each a list of modules: one with weight matrices, and what comes before the next one.
+    """The blocks of ``network``. A block is a module with weight matrices, and all modules between it and the next block.
 
     So a normalisation, an activation or a dropout belongs to the layer before it. Stages stay whole.
     """

@@ -16,7 +16,7 @@ class MLP(Backbone):
     Each layer is linear, then BatchNorm where it is asked for, ReLU and dropout. Its features are those of the last layer.
 
     Args:
-        num_inputs: the number of columns of a row; a wrong one is refused with the right one.
+        num_inputs: the number of columns of a row. The error for a wrong number names the right one.
         hidden: the width of each layer, the first at the input.
         dropout: the probability with which a unit of a hidden layer is zero in training.
         batch_norm: normalise after each linear layer.

@@ -1,4 +1,4 @@
-"""The image itself."""
+"""A backbone without weights: the pixels of the image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tlda.errors import UserError
 
 
 class Pixels(Backbone):
-    """The pixels of an image, averaged to ``size`` x ``size``: what a network has to beat.
+    """The pixels of an image, averaged to ``size`` x ``size``: a baseline for networks.
 
     Args:
         size: the height and width that are kept.

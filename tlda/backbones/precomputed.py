@@ -1,4 +1,4 @@
-"""Features that were computed before."""
+"""A backbone for features that are already computed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tlda.errors import UserError
 
 
 class Precomputed(Backbone):
-    """Rows that are features already, (n, ``num_features``), as they are.
+    """Pass rows of precomputed features, (n, ``num_features``), on as they are.
 
     Args:
         num_features: the width of the rows.
-        dropout: the share of them that is dropped in training.
+        dropout: the fraction of the features that is dropped in training.
     """
 
     def __init__(self, num_features: int, dropout: float = 0.0) -> None:

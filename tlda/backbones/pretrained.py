@@ -22,24 +22,24 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class _Reached(Exception):
-    """The layer that was asked for has its output: what comes after it is not computed."""
+    """Raised when the layer that was asked for has its output, so that later layers are not computed."""
 
     def __init__(self, output: Tensor) -> None:
         self.output = output
 
 
 class Pretrained(Backbone):
-    """The base of the networks that others trained.
+    """The base of pretrained networks of other libraries.
 
     Args:
         model: the network, without its classifier.
-        num_features: the width of what it returns.
-        channels: the input's channels; a network for three takes grey images too, as three channels alike.
+        num_features: the width of its output.
+        channels: the input's channels; a network for three also takes grey images, which are repeated in each channel.
         size: the height and width of the images that it was trained at.
-        fixed_size: whether it takes no others.
+        fixed_size: whether it takes images of that size only.
         layer: the name of the module whose output are the features; by default the input of the classifier.
         mean: the input's mean per channel, or one for all.
-        std: the input's standard deviation, alike.
+        std: the input's standard deviation per channel, or one for all.
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class Pretrained(Backbone):
             return self._pooled(reached.output)
 
     def _pooled(self, features: Tensor) -> Tensor:
-        """The means of maps (n, d, h, w) over their places, of tokens (n, tokens, d) over the tokens."""
+        """The means of maps (n, d, h, w) over their positions, of tokens (n, tokens, d) over the tokens."""
         if features.ndim not in (2, 3, 4):
             raise UserError(f"layer '{self.layer}' gives {tuple(features.shape)}, not (n, d), (n, tokens, d) or (n, d, h, w); take another")
         return features.mean(self.places) if features.ndim == 4 else features.mean(1) if features.ndim == 3 else features
 
 
 def _empty(module: nn.Module, begun: set[nn.Module], done: set[nn.Module]) -> None:
-    """Replace what is never computed: it has no gradient, which would make several processes wait for each other."""
+    """Replace layers that are never computed. They would get no gradient, for which several processes would wait."""
     for name, child in list(module.named_children()):
         if child not in done:
             if begun & set(child.modules()):
@@ -223,7 +223,7 @@ class Torchvision(Pretrained):
 
 
 def _drop_auxiliary(model: Any) -> None:
-    """Leave out what gives several outputs in training."""
+    """Remove the parts that give additional outputs in training."""
     for name in AUXILIARY:
         if hasattr(model, name):
             setattr(model, name, None)

@@ -75,8 +75,8 @@ class Text(Backbone):
         name: ``package:NAME`` of an installed package that holds the model, the path of its folder, or its name on the hub.
         pooling: the features of a text: the mean over its tokens, or those of its first token.
         gradient_checkpointing: compute activations again in the backward pass, which takes less memory and more time.
-        attention_dropout: the share of attention weights that training drops, None for the model's own. A processor is slow to draw them,
-            for long texts above all.
+        attention_dropout: the fraction of attention weights that training drops, None for the value of the model. On a CPU this dropout
+            is slow, above all for long texts.
 
     Raises:
         UserError: there is no such model, it cannot be loaded, or its attention has no dropout to set.
@@ -132,7 +132,7 @@ class Text(Backbone):
 
 
 def _encoder(name: str, attention_dropout: float | None) -> Any:
-    """The encoder of the model ``name``, without its pooler, which no feature here goes through."""
+    """The encoder of the model ``name``, without its pooler, which no feature uses."""
     folder = model_file(name, "config.json").parent if name.startswith(PACKAGE) or Path(name).is_dir() else name
     try:
         from transformers import AutoConfig, AutoModel

@@ -1,4 +1,4 @@
-"""Pretrained weights from a file, or from an installed package that carries one."""
+"""Pretrained weights from a file, or from an installed package that contains one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _in_package(name: str) -> Path:
 
 
 def load_file(model: nn.Module, path: Path, classifier: Iterable[str]) -> None:
-    """Load the state_dict at ``path`` into ``model``, strictly, but for the layers named ``classifier``, which are left out.
+    """Load the state_dict at ``path`` into ``model``, except the layers named ``classifier``. All other names and shapes must agree.
 
     Names of efficientnet_pytorch become timm's.
 

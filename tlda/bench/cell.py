@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 def start_worker(threads: int, parent: int) -> None:
-    """Set a long-lived worker up, with an end when the process that started it is gone."""
+    """Prepare a long-lived worker, which ends when the process that started it is gone."""
     prepare(threads)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def prepare(threads: int) -> None:
-    """Few threads and no chatter, in a process that runs cells."""
+    """Set few threads and no output, in a process that runs cells."""
     import torch
 
     from tlda.training.quiet import silence
@@ -46,14 +46,14 @@ def _end_with(parent: int) -> None:
 
 
 class Failed(NamedTuple):
-    """How a cell failed: in one sentence, and its traceback."""
+    """The failure of a cell: one sentence, and the traceback."""
 
     sentence: str
     log: str
 
 
 def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any] | Failed | None:
-    """Run ``cell`` unless it is finished, or return None where another process runs it; what it raises is told as text."""
+    """Run ``cell`` unless it is finished, or return None where another process runs it; errors are returned as text."""
     from filelock import Timeout
 
     from tlda.bench.results import claim, read_result
@@ -72,7 +72,7 @@ def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
 
 
 class Trained(NamedTuple):
-    """A cell once it is trained: what was, what was measured after each epoch, and the seconds of training."""
+    """A trained cell: its parts, the metrics after each epoch, and the seconds of training."""
 
     method: Method
     data: DomainPair
@@ -82,7 +82,7 @@ class Trained(NamedTuple):
 
 
 def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any]:
-    """Run ``cell`` and write its result into ``folder``: what is measured on the target after the last epoch, nothing selected."""
+    """Run ``cell`` and write its result into ``folder``: the test metrics after the last epoch, without any selection."""
     from tlda.bench.results import twin, write_result
     from tlda.training.tracking import closed
 
@@ -101,7 +101,7 @@ def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
 
 
 def _require_measured(cell: Cell, metrics: dict[str, float]) -> None:
-    """Raise :class:`UserError` where ``metrics`` have not what the table shows of ``cell``."""
+    """Raise :class:`UserError` where ``metrics`` lack the metric that the table shows of ``cell``."""
     if not any(name.startswith("test/target/") for name in metrics):
         raise UserError(f"the target of task '{cell.task}' has no labels to measure with: a table needs some")
     if cell.metric not in metrics:
@@ -109,7 +109,7 @@ def _require_measured(cell: Cell, metrics: dict[str, float]) -> None:
 
 
 def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
-    """Train ``cell``, after the cells that it needs, and leave a checkpoint for those that need it."""
+    """Train ``cell`` after the cells that it depends on, and write a checkpoint for those that depend on it."""
     from pytorch_lightning import seed_everything
 
     from tlda.bench.history import History
@@ -143,7 +143,7 @@ def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
 
 
 def _first_stages(folder: Path, cell: Cell) -> Iterator[dict[str, Any]]:
-    """What starts ``cell`` from the checkpoint, and trains it on the translation, of the cells that it comes after."""
+    """The options by which ``cell`` starts from the checkpoint, and trains on the translation, of the cells that it depends on."""
     if cell.first:
         yield {"model": {"init_args": {"init_from": str(_checkpoint(folder, cell.first))}}}
     if cell.translator:
@@ -151,7 +151,7 @@ def _first_stages(folder: Path, cell: Cell) -> Iterator[dict[str, Any]]:
 
 
 def _checkpoint(folder: Path, cell: Cell) -> Path:
-    """The checkpoint of ``cell``, which is trained where there is none."""
+    """The checkpoint of ``cell``; where there is none, the cell is trained."""
     from tlda.bench.results import claim
 
     path = cell.checkpoint(folder)
@@ -162,7 +162,7 @@ def _checkpoint(folder: Path, cell: Cell) -> Path:
 
 
 def _translation(folder: Path, cell: Cell) -> Path:
-    """The source as ``cell`` translates it, which is done where it is not, or not to the end."""
+    """The source translated by ``cell``; where the translation is missing or incomplete, it is done."""
     from tlda.bench.results import claim
     from tlda.config.build import translate_checkpoint
     from tlda.data.translated import MANIFEST

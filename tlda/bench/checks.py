@@ -1,4 +1,4 @@
-"""The checks of a table's declaration, before anything is built of it."""
+"""Check the declaration of a table before anything is built from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = re.compile(r"\w[\w.+-]*")
 """The names of methods and tasks: parts of a file's name on every system."""
 
 LONGEST = 150
-"""The most bytes of a method's and a task's name together: a file's name has room for 255, its seed, its key and its endings among them."""
+"""The most bytes of the names of method and task together: a file name has 255, with seed, key and ending."""
 
 SEEDS = range(2**32)
 """The seeds that the random generators take."""
@@ -31,7 +31,7 @@ def tuned(method: str) -> str:
 
 
 def repeated(names: Iterable[str]) -> str | None:
-    """The first of ``names`` that is there twice."""
+    """The first of ``names`` that occurs twice."""
     seen = set[str]()
     for name in names:
         if name in seen:
@@ -55,7 +55,7 @@ def named(path: Path, entry: str, value: dict[Any, Any]) -> dict[str, Any]:
 
 
 def require_entries(path: Path, declared: dict[str, Any]) -> None:
-    """Raise :class:`UserError` where an entry of the declaration is not what it must be."""
+    """Raise :class:`UserError` where an entry of the declaration has the wrong type."""
     kinds = dict.fromkeys(("title", "protocol", "baseline", "select_by", "published"), str) | dict.fromkeys(MAPPINGS, dict)
     for key, value in declared.items():
         if key in kinds and not isinstance(value, kinds[key]):
@@ -110,7 +110,7 @@ def _require_names(path: Path, methods: list[str], tasks: list[str], space: Coll
 
 
 def _require_texts(path: Path, declared: dict[str, Any], methods: list[str], tasks: list[str]) -> None:
-    """Raise :class:`UserError` where a label or a note is no text or of nothing, or two rows or two columns have one label."""
+    """Raise :class:`UserError` where a label or a note is not a text or names nothing in the table, or two labels are equal."""
     labels, notes = (declared.get(key, {}) for key in ("labels", "notes"))
     for name, text in (*labels.items(), *notes.items()):
         if not isinstance(text, str) or not text.strip():
@@ -126,7 +126,7 @@ def _require_texts(path: Path, declared: dict[str, Any], methods: list[str], tas
 
 
 def _require_search(path: Path, search: dict[str, Any], methods: list[str]) -> None:
-    """Raise :class:`UserError` where a search has no space, one for a method that the table has not, or one that is none."""
+    """Raise :class:`UserError` where a search has no space, an invalid space, or one for a method that is not in the table."""
     if not search:
         return
     for entry in search:
@@ -148,7 +148,7 @@ def _require_search(path: Path, search: dict[str, Any], methods: list[str]) -> N
 
 
 def _require_space(path: Path, option: Any, spec: Any) -> None:
-    """Raise :class:`UserError` where ``option`` is none of a model or of data, or ``spec`` says not where to look for its values."""
+    """Raise :class:`UserError` where ``option`` is not an option of model or data, or ``spec`` does not define its values."""
     if not isinstance(option, str) or not re.fullmatch(r"(model|data)(\.\w+)+", option):
         raise UserError(f"{path}: the search has a space for the option '{option}': name one of model or data, as in model.trade_off")
     if not isinstance(spec, dict) or set(spec) - {"low", "high", "log", "choices"} or ("choices" in spec) == ("low" in spec):
@@ -170,12 +170,12 @@ def is_number(value: object) -> bool:
 
 
 def is_scalar(value: object) -> bool:
-    """Whether ``value`` is what an option takes without being a list or a mapping."""
+    """Whether ``value`` is a plain value: no list and no mapping."""
     return value is None or isinstance(value, str | bool) or is_number(value)
 
 
 def _require_stages(path: Path, declared: dict[str, Any], order: list[str]) -> None:
-    """Raise :class:`UserError` where a method comes after one that is not above it."""
+    """Raise :class:`UserError` where a method depends on one that is not above it in the table."""
     for stage in ("after", "translate"):
         for method, first in declared.get(stage, {}).items():
             if method not in order or first not in order or order.index(first) >= order.index(method):
@@ -186,7 +186,7 @@ def _require_stages(path: Path, declared: dict[str, Any], order: list[str]) -> N
 
 
 def _require_metric(path: Path, metric: Any, tasks: list[str]) -> None:
-    """Raise :class:`UserError` where ``metric`` is neither the name of one nor that of each task."""
+    """Raise :class:`UserError` where ``metric`` is neither the name of a metric nor one name per task."""
     if metric is None:
         return
     names = metric if isinstance(metric, dict) else dict.fromkeys(tasks, metric)
@@ -206,7 +206,7 @@ PUBLISHED: dict[str, Callable[[Any], bool]] = {
     "value": lambda value: isinstance(value, str) or is_number(value),
     "source": lambda value: isinstance(value, str),
 }
-"""What an entry of published numbers has."""
+"""The keys of a published number, each with the check of its value."""
 
 
 def require_published(path: Path, published: object) -> dict[str, Any]:

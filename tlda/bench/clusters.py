@@ -21,7 +21,7 @@ def _needs(package: str) -> Any:
 
 
 class Ray:
-    """Tasks on a Ray cluster: the running one (``RAY_ADDRESS``), or one that starts here. Ray retries a cell whose worker died.
+    """Run cells as tasks of a Ray cluster: a running one (``RAY_ADDRESS``), or a new one here. Ray retries a cell whose worker died.
 
     While it runs, Ray's handler of SIGTERM ends its processes. :meth:`close` puts back the one that was there before.
     """
@@ -35,7 +35,7 @@ class Ray:
         self.task = self.ray.remote(**resources)(_on_node)
 
     def _fit(self) -> int:
-        """How many cells fit into the cluster at a time: what waits for its turn is not to be called slow."""
+        """How many cells fit into the cluster at a time. More would wait, and their waiting would count as running time."""
         held, asked = self.ray.cluster_resources(), {"CPU": self.options.num_cpus, "GPU": self.options.num_gpus}
         return max(1, min(int(held.get(kind, 1) // wanted) for kind, wanted in asked.items() if wanted))
 
@@ -63,7 +63,7 @@ def _on_node(folder: Path, cell: Cell, wandb_group: str | None) -> Outcome:
 
 
 class Slurm:
-    """A job a cell, through submitit, whose logs are in the folder ``slurm`` beside the results."""
+    """Run each cell as a job of its own, through submitit; the logs are in the folder ``slurm`` beside the results."""
 
     def __init__(self, options: Options, cells: int) -> None:
         self.submitit, self.options, self.slots = _needs("submitit"), options, min(cells, options.workers or 1000)

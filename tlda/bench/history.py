@@ -1,4 +1,4 @@
-"""What a run measured after each epoch."""
+"""The metrics of a run after each epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 
 class History(Callback):
-    """Collects the validation's metrics epoch by epoch; what is not finite is None."""
+    """Collects the metrics of validation epoch by epoch; a value that is not finite becomes None."""
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float | None]] = []

@@ -28,7 +28,7 @@ def gpus() -> list[str]:
 
 
 def default_workers() -> int:
-    """One worker a GPU, or one a core where there is none."""
+    """One worker per GPU, or one per core where there is no GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return len(gpus()) or cores or 1
 
@@ -42,7 +42,7 @@ class Worker:
         self.start()
 
     def start(self) -> None:
-        """Start a process; one a pool, so that a death tells which cell caused it."""
+        """Start a process in a pool of its own, so that it is known which cell ended it."""
         from loky import ProcessPoolExecutor
 
         self.pool = ProcessPoolExecutor(1, timeout=None, initializer=start_worker, initargs=(1, os.getpid()), env=self.env)
@@ -106,7 +106,7 @@ LAUNCHERS: dict[str, Callable[[Options, int], Launcher]] = {"local": Local, "ray
 
 
 def launcher(name: str, options: Options, cells: int) -> Launcher:
-    """The launcher of that name for a number of cells."""
+    """Make the launcher of that name for a number of cells."""
     if name not in LAUNCHERS:
         raise UserError(f"there is no launcher '{name}'{near(name, LAUNCHERS)}")
     return LAUNCHERS[name](options, cells)
@@ -115,7 +115,7 @@ def launcher(name: str, options: Options, cells: int) -> Launcher:
 def run_cells(cells: list[Cell], folder: Path, launcher: Launcher, done: Callable[[Cell, dict[str, Any] | None], None]) -> dict[str, str]:
     """Run ``cells``, calling ``done(cell, result)`` as each ends; returns what failed: the cell's name and its error.
 
-    Cells that another `tlda bench` or a twin runs are waited for, and run here where that ended without their result.
+    A cell that another `tlda bench` or a twin runs is waited for, and is run here where no result comes of that.
     """
     failed: dict[str, str] = {}
     running: dict[Future[Outcome], Cell] = {}
@@ -144,7 +144,7 @@ def run_cells(cells: list[Cell], folder: Path, launcher: Launcher, done: Callabl
 
 
 def _ready(left: list[Cell], unfinished: list[Cell]) -> Cell | None:
-    """The first cell of ``left`` that comes after none which is still to end, there or among ``unfinished``: it would only wait for it."""
+    """The first cell of ``left`` that depends on no cell in ``left`` or ``unfinished``; others would only wait."""
     names = {cell.name for cell in (*left, *unfinished)}
     return next((cell for cell in left if not any(first and first.name in names for first in (cell.first, cell.translator))), None)
 

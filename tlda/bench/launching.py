@@ -9,10 +9,10 @@ from tlda.bench.cell import Failed
 from tlda.bench.table import Cell
 
 ATTEMPTS = 2
-"""How often a cell is tried whose worker died, as one does that runs out of memory."""
+"""How often a cell is tried whose worker dies, for example because memory runs out."""
 
 Outcome = dict[str, Any] | Failed | None
-"""The result of a cell, how it failed, or None where another `tlda bench`, or a twin of it, runs now."""
+"""The result of a cell, its failure, or None where another `tlda bench` runs the cell or a twin of it."""
 
 
 class Options(NamedTuple):
@@ -26,12 +26,12 @@ class Options(NamedTuple):
 
 
 class Launcher(Protocol):
-    """Where cells run. ``slots`` is how many may run at a time; :meth:`run` is called from as many threads."""
+    """Runs cells. At most ``slots`` run at a time; :meth:`run` is called from as many threads."""
 
     slots: int
 
     def run(self, folder: Path, cell: Cell) -> Outcome:
-        """Run ``cell``, wait for it, and say what it came to."""
+        """Run ``cell``, wait for it, and return its outcome."""
 
     def close(self) -> None:
         """End what still runs."""

@@ -12,10 +12,10 @@ from typing import TypedDict
 PACKAGE = Path(__file__).parent.parent
 
 UNRECORDED = "a processor that was not recorded"
-"""What stands for the machine of a result file of earlier versions."""
+"""The text for the machine of a result file of an earlier version."""
 
 PARTS = {"GCC": r"GCC ([\d.]+)", "clang": r"clang ([\d.]+)", "MKL": r"Kernel Library Version ([\d.]+)", "oneDNN": r"MKL-DNN v([\d.]+)"}
-"""The parts of PyTorch's build that compute, and where its description has their versions."""
+"""The computing libraries in a build of PyTorch, with the patterns of their versions in its description."""
 
 
 class Machine(TypedDict):
@@ -70,7 +70,7 @@ def model_of(cpuinfo: str) -> str:
 
 
 def build(description: str) -> str:
-    """What computes in a build of PyTorch, by its ``description``: compiler and libraries with their versions."""
+    """The compiler and the computing libraries of a build of PyTorch, with their versions, from its ``description``."""
     return ", ".join(f"{name} {match[1]}" for name, pattern in PARTS.items() if (match := re.search(pattern, description)))
 
 
@@ -86,7 +86,7 @@ def commit(package: Path) -> str | None:
 
 
 def _output(*command: str) -> str | None:
-    """What ``command`` prints, or None where it is not there or fails."""
+    """The output of ``command``, or None where it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
@@ -95,5 +95,5 @@ def _output(*command: str) -> str | None:
 
 
 def kind(machine: Machine | None) -> str:
-    """The part of ``machine`` that decides a result's last digits, in print: the GPU, or the processor with its instruction set."""
+    """The part of ``machine`` that decides the last digits of a result, as text: the GPU, or the processor with its instructions."""
     return UNRECORDED if machine is None else machine["gpu"] or f"{machine['processor']} with {machine['instructions']}"

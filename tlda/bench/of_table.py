@@ -27,7 +27,7 @@ LINES = 4
 """The most methods beside the baseline in a figure of curves."""
 
 COLOURS = (BEFORE, AFTER, SOURCE, TARGET, "var(--good)")
-"""Of the baseline, and of the methods beside it."""
+"""The colours of the baseline and of the other methods."""
 
 MIXVAL = "val/target/mixval"
 INFORMATION = "test/target/information_maximization"
@@ -71,8 +71,8 @@ def of_table(table: Table) -> Report:
 def choose(table: Table, results: Results, rows: dict[str, Row]) -> Choice:
     """The rule that recommends a method without a target label, among those that are finished and honest.
 
-    It is MixVal after the last epoch, on which no method trains, where every run was validated; else information maximisation, of which
-    those are no candidates that train on certainty. The baseline always is one.
+    It is MixVal after the last epoch, which no method trains on, where every run was validated. Otherwise it is information maximisation,
+    for which methods that train on certainty are no candidates. The baseline is always a candidate.
     """
     done = [m for m, row in rows.items() if not row.oracle and row.average.complete and (table.select_by or not row.differs)]
     runs = [result for (method, _, _), result in results.items() if method in done]
@@ -99,7 +99,7 @@ def recommended(table: Table, results: Results, choice: Choice, tasks: Sequence[
 
 
 def _last(result: dict[str, Any], metric: str) -> float:
-    """The value of ``metric`` in a result: of its test, or after its last epoch; the least there is where it was not finite."""
+    """The value of ``metric`` in a result, of the test or after the last epoch; minus infinity where it was not finite."""
     found = result["metrics"] if metric.startswith("test/") else result["history"][-1]
     value = found[metric]
     return -math.inf if value is None else float(value)
@@ -188,7 +188,7 @@ def confusion(table: Table, results: Results, method: str, task: str) -> Tensor 
 
 
 def class_names(table: Table, results: Results, task: str, count: int) -> list[str]:
-    """The names of the classes, as far as the configuration says them; else their numbers."""
+    """The names of the classes where the configuration has them; otherwise their numbers."""
     classes = table.resolved[task, table.baseline]["data"]["init_args"].get("classes")
     return [str(c) for c in classes] if isinstance(classes, list) and len(classes) == count else [str(c) for c in range(count)]
 

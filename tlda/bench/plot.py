@@ -1,4 +1,4 @@
-"""What a table shows as curves over an option that its tasks differ by."""
+"""The results of a table as curves over the option in which its tasks differ."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "osD^vP*Xph"
-"""Of the lines in turn, so that colours are not all that tells them apart."""
+"""The markers of the lines in turn, so that lines differ in more than colour."""
 
 DASHES = ("-", "--", ":")
-"""Of ten lines each, which is as many as there are colours."""
+"""The dashes: each for ten lines, since there are ten colours."""
 
 
 def groups(table: Table) -> list[tuple[str, dict[float, str]]]:
-    """The tasks that differ by the option alone, by its value, with what their labels have in common.
+    """Groups of tasks that differ only in the option: the common part of their labels, and the task by the value of the option.
 
     Raises:
         UserError: the option of a task is not a number, or that of two tasks that are otherwise alike is the same.
@@ -60,7 +60,7 @@ def _taken(config: Any, keys: list[str]) -> tuple[Any, Any]:
 
 
 def figure(table: Table, results: Results) -> Figure:
-    """A matplotlib figure: a panel for the tasks that are alike but for the option, a line a method, bars of one standard deviation."""
+    """A matplotlib figure: one panel per group of tasks, one line per method, bars of one standard deviation."""
     from matplotlib.figure import Figure
 
     panels, rows = groups(table), summarize(table, results)
@@ -85,7 +85,7 @@ def figure(table: Table, results: Results) -> Figure:
 
 
 def plot(table: Table, results: Results) -> str:
-    """The :func:`figure` as SVG, the same each time."""
+    """The :func:`figure` as SVG, the same bytes each time."""
     import matplotlib
 
     text = io.StringIO()
@@ -95,7 +95,7 @@ def plot(table: Table, results: Results) -> str:
 
 
 def _line(panel: Any, table: Table, row: Row, tasks: dict[float, str], style: dict[str, str], shift: float) -> None:
-    """One method's line, moved aside by a ``shift`` of -0.5 to 0.5 of what tells neighbours' bars apart."""
+    """Draw the line of a method, moved aside by ``shift`` (-0.5 to 0.5), so that the bars of methods do not overlap."""
     step = min((b - a for a, b in zip(sorted(tasks), sorted(tasks)[1:], strict=False)), default=1.0)
     entries = {x: row.tasks[tasks[x]] for x in sorted(tasks) if row.tasks[tasks[x]].values}
     x = [value + 0.2 * step * shift for value in entries]

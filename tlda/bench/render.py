@@ -26,7 +26,7 @@ def document(table: Table, results: Results) -> Document:
 
 
 def brief(table: Table, results: Results) -> Document:
-    """Mean ± std in percent, the best of each column in bold, what is missing or below the baseline marked."""
+    """Mean ± std in percent. The best of each column is bold; missing runs and rows below the baseline are marked."""
     rows = summarize(table, results)
     return [table.title, *_protocol(table, results), _main(table, rows), *_notes(table, rows)]
 
@@ -66,7 +66,7 @@ def _columns(table: Table) -> dict[str, Callable[[Row], Entry]]:
 
 
 def _best(rows: list[Row], entry: Callable[[Row], Entry], lower: bool = False) -> Row | None:
-    """The best finished row that no target label made."""
+    """The best finished row that saw no target label."""
     honest = [row for row in rows if not row.oracle and entry(row).values and entry(row).complete and math.isfinite(entry(row).mean)]
     return (min if lower else max)(honest, key=lambda row: entry(row).mean) if len(honest) > 1 else None
 
@@ -92,7 +92,7 @@ def _unit(table: Table) -> str:
 
 
 def _on(results: Results) -> str:
-    """What the ``results`` were computed on; where that is of several kinds, how many runs on each, and that their last digits differ."""
+    """Name the machines of the ``results``; where they are several, with the runs on each and a note that last digits differ."""
     runs = Counter(kind(result.get("machine")) for result in results.values())
     if len(runs) < 2:
         return "".join(f", on {name}" for name in runs)
@@ -101,7 +101,7 @@ def _on(results: Results) -> str:
 
 
 def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
-    """What the marks that are in use mean."""
+    """Explain the marks that occur."""
     if table.select_by:
         if at_edge := edges.grids(table, rows):
             yield f"At an edge of their grid, so that values beyond it are not excluded: {'; '.join(at_edge)}."
@@ -125,7 +125,7 @@ def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
 
 
 def _tested(table: Table, tests: int) -> str:
-    """What the p-values are over, and of which test."""
+    """Name the test of the p-values and its units."""
     if len(table.tasks) < FEW_TASKS:
         units = "over the seeds of these tasks only (each the mean over the tasks), so that it says nothing of other tasks"
     else:
@@ -141,7 +141,7 @@ def _note(table: Table, method: str) -> str:
 
 
 def _published(table: Table) -> list[str | Grid]:
-    """The published numbers, with their sources; they are another protocol's and nothing is subtracted from them."""
+    """The published numbers with their sources. They are of other protocols, so that no differences are shown."""
     places = [*table.tasks, "average"]
     entries = [e for e in table.published.get("numbers", []) if e["task"] in places and e["method"] in table.methods]
     if not entries:
@@ -164,13 +164,13 @@ def _by_source(entries: list[dict[str, str]]) -> dict[tuple[str, str], dict[str,
 
 
 def fill(document: Path, name: str, text: str) -> None:
-    """Put the markdown ``text``, less its title, at the place of ``document`` that is marked for the table ``name``."""
+    """Write the markdown ``text`` without its title between the marks of the table ``name`` in ``document``."""
     before, after = place(document, name)
     write_text(document, f"{before}{text.split(chr(10), 1)[1].strip()}\n{after}")
 
 
 def place(document: Path, name: str) -> tuple[str, str]:
-    """What stands before and after the place of ``document`` that is marked for the table ``name``, the marks included.
+    """The text of ``document`` before and after the part marked for the table ``name``, with the marks.
 
     Raises:
         UserError: the document cannot be read, or has no such place.
@@ -186,7 +186,7 @@ def place(document: Path, name: str) -> tuple[str, str]:
 
 
 def csv_text(table: Table, results: Results) -> str:
-    """The table for programs: a row per method and task, with mean, std and the number of seeds."""
+    """The table as CSV: a row per method and task, with mean, std and the number of seeds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("method", "task", "mean", "std", "seeds", "wanted", "oracle", "p", "low", "high"))

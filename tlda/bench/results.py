@@ -1,4 +1,4 @@
-"""Result files: one finished cell is one file, written by rename; to resume is to find it."""
+"""Result files: one per finished cell, written by rename; a run that goes on looks for them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Results = dict[tuple[str, str, int], dict[str, Any]]
 
 
 def write_result(folder: Path, cell: Cell, result: dict[str, Any]) -> None:
-    """Write the result of ``cell``, whole or not at all."""
+    """Write the result of ``cell`` completely or not at all."""
     write_text(folder / f"{cell.name}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
 
 
 def claim(folder: Path, cell: Cell, timeout: float) -> FileLock:
-    """The lock of ``cell`` and its twins, which whoever runs one holds, and which a killed process lets go.
+    """The lock of ``cell`` and its twins. The process that runs one of them holds it; it is free again when the process ends.
 
     Waits ``timeout`` seconds, -1 for ever.
     """
@@ -33,13 +33,13 @@ def claim(folder: Path, cell: Cell, timeout: float) -> FileLock:
 
 
 def read_result(folder: Path, cell: Cell) -> dict[str, Any] | None:
-    """The result of ``cell``, or None where there is none that is whole and made with these settings."""
+    """The result of ``cell``, or None where there is no complete one with these settings."""
     found, why = _read(folder, cell)
     return {**found, "metric": cell.metric} if not why and found["key"] == cell.key else None
 
 
 def _read(folder: Path, cell: Cell) -> tuple[dict[str, Any], str]:
-    """What the file of ``cell`` holds, under whatever settings, and why that is no result; no reason where it is one."""
+    """The contents of the file of ``cell``, of any settings, and the reason why they are no result (empty where they are one)."""
     try:
         found = json.loads((folder / f"{cell.name}.json").read_text(encoding="utf-8"))
     except OSError as error:
@@ -50,12 +50,12 @@ def _read(folder: Path, cell: Cell) -> tuple[dict[str, Any], str]:
 
 
 def shown(result: dict[str, Any]) -> float:
-    """What the table shows of a ``result``: a share, 0 to 1."""
+    """The value of a ``result`` that the table shows: a fraction, 0 to 1."""
     return float(result["metrics"][result.get("metric", METRIC)])
 
 
 def twin(folder: Path, cell: Cell) -> dict[str, Any] | None:
-    """The result of another task's cell that is the same run in all that decides it: such tasks differ in what the table shows of them."""
+    """The result of a cell of another task that is the same run. Such tasks differ only in the metric that the table shows."""
     for path in folder.glob(f"{cell.method}-*-{cell.seed}.json"):
         other = replace(cell, task=path.stem.removeprefix(f"{cell.method}-").removesuffix(f"-{cell.seed}"))
         found = read_result(folder, other)
@@ -66,16 +66,16 @@ def twin(folder: Path, cell: Cell) -> dict[str, Any] | None:
 
 
 def _where(config: dict[str, Any]) -> Any:
-    """The options of the data of ``config``, those included that say where they lie."""
+    """The options of the data of ``config``, including those of their location."""
     return without_nulls(by_name(config.get("data")))
 
 
 STAGES = "model.init_from", "data.translated"
-"""The options that a first stage, or a translation, sets in the cells that come after it."""
+"""The options that a first stage or a translation sets in the cells that depend on it."""
 
 
 def left_out(folder: Path, cells: list[Cell]) -> list[str]:
-    """Why each result file of ``cells`` that is there and does not count does not."""
+    """The reasons why result files of ``cells`` do not count, one per such file."""
     return [_why_left_out(folder, cell) for cell in cells if (folder / f"{cell.name}.json").exists() and not read_result(folder, cell)]
 
 

@@ -1,4 +1,4 @@
-"""The form of a result file: what is not of it is damaged, and its cell runs again."""
+"""The form of a result file. A file of another form is damaged, and its cell runs again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _in_range(name: str, value: Any) -> bool:
-    """Whether ``value`` can be that of the metric ``name``: a fraction lies in 0..1, others may be any number, not finite too."""
+    """Whether ``value`` can be that of the metric ``name``: a fraction lies in 0..1, other metrics may have any value."""
     return _is_number(value) and (name.rsplit("/", 1)[-1] not in FRACTIONS or 0 <= value <= 1)
 
 
@@ -78,14 +78,14 @@ SCHEMA: dict[str, tuple[Callable[[Any], bool], str]] = {
     "machine": (_is_machine, "a processor and its instruction set"),
     "confusion": (_is_confusion, "counts by true and predicted class"),
 }
-"""What a result file holds: of each entry, whether a value is one, and what it is called."""
+"""The entries of a result file, each with the check of its value and its description."""
 
 OPTIONAL = frozenset(("history", "confusion", "machine"))
 """The entries that files of earlier versions lack."""
 
 
 def fault(found: object, cell: Cell) -> str:
-    """Why ``found`` is not the result of ``cell``, in a few words; empty where it is, under whatever settings."""
+    """The reason why ``found`` is not a result of ``cell`` under any settings; empty where it is one."""
     if not isinstance(found, dict):
         return "it is no mapping"
     for name, (holds, what) in SCHEMA.items():

@@ -1,4 +1,4 @@
-"""What each rule of selection would have given, read from the histories of the runs that are there."""
+"""The results that each rule of selection would have given, from the histories of the finished runs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tlda.bench.table import METRIC, Table, is_error, scale_of
 from tlda.documents.grid import Grid
 
 ORACLE = "oracle/target/accuracy"
-"""The accuracy on the target after each epoch, which no honest rule looks at."""
+"""The accuracy on the target after each epoch; an honest rule does not use it."""
 
 
 class Rule(NamedTuple):
-    """How the epoch of a run is chosen: by the best value of a metric, or the last one where there is none."""
+    """A rule that chooses the epoch of a run: by the best value of a metric, or the last epoch where it has no metric."""
 
     label: str
     metric: str = ""
@@ -25,7 +25,7 @@ class Rule(NamedTuple):
 
 LAST, BEST = Rule("last epoch"), Rule("oracle", ORACLE)
 SOURCE = Rule("source accuracy", "val/source/accuracy")
-"""The held-out rows of the source; of an error, its error."""
+"""The metric on the held-out rows of the source: accuracy, or the error where the table shows one."""
 
 TRANSLATION = [
     Rule("Fréchet distance", "val/translation/frechet", higher_is_better=False),
@@ -53,7 +53,7 @@ def chosen(history: list[dict[str, float | None]], rule: Rule) -> int:
 
 
 def selected(result: dict[str, Any], rule: Rule) -> float:
-    """What the table shows of the target, in percent, at the epoch that ``rule`` chooses."""
+    """The metric of the table, in percent, at the epoch that ``rule`` chooses."""
     if rule is LAST:
         return scale_of(result.get("metric", METRIC)) * shown(result)
     history = result["history"]
@@ -71,13 +71,13 @@ def _of(rule: Rule, result: dict[str, Any]) -> Rule:
 
 
 def measured_rules(results: Results, candidates: list[Rule] | None = None) -> list[Rule]:
-    """Of the ``candidates``, or of all rules, those whose metric is in the history of all ``results``."""
+    """Those of the ``candidates`` (by default all rules) whose metric is in the history of all ``results``."""
     histories = [(result, result["history"][-1]) for result in results.values()]
     return [rule for rule in candidates or rules() if rule is LAST or all(_of(rule, result).metric in last for result, last in histories)]
 
 
 class Regret(NamedTuple):
-    """How far a rule stays below the oracle, in points: the mean over runs and its standard error."""
+    """The regret of a rule against the oracle, in points: the mean over runs and its standard error."""
 
     mean: float
     error: float
@@ -94,7 +94,7 @@ def regret(results: Results, rule: Rule) -> Regret:
 
 
 def blocks(table: Table, results: Results) -> list[str | Grid]:
-    """The grid of methods and rules, the average over tasks, and what it comes to; nothing where no run was validated."""
+    """The grid of methods and rules, averaged over tasks, and a conclusion; empty where no run was validated."""
     honest = {place: result for place, result in results.items() if result.get("history") and "oracle" not in result["sees"]}
     translating = {place: result for place, result in honest.items() if _translates_to_the_end(result["history"])}
     all_runs = (
@@ -119,7 +119,7 @@ def _looks_at(results: Results) -> str:
 
 
 def _translates_to_the_end(history: list[dict[str, float | None]]) -> bool:
-    """Whether what was translated still changed in the last epoch; where the generators rest, so do all of its measures."""
+    """Whether the translation still changed in the last epoch: all its metrics are constant where the generators rest."""
     *before, last = ({rule.metric: epoch[rule.metric] for rule in TRANSLATION if rule.metric in epoch} for epoch in history[-2:])
     return bool(last) and last not in before
 

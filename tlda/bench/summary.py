@@ -51,7 +51,7 @@ class Test(NamedTuple):
 
 
 FEW_TASKS = 4
-"""With fewer tasks than this a test says nothing of other tasks, and is over the seeds of these."""
+"""The fewest tasks of a test over tasks. With fewer, the test is over seeds, and says nothing about other tasks."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def average_over_tasks(table: Table, entries: dict[str, Entry]) -> Entry:
 
 
 def _is_oracle(table: Table, method: str, results: Results) -> bool:
-    """Whether target labels were seen by ``method``, or by what it comes after."""
+    """Whether ``method``, or a method that it depends on, saw target labels."""
     if any("oracle" in result["sees"] for (name, _, _), result in results.items() if name == method):
         return True
     return any(_is_oracle(table, stage[method], results) for stage in table.stages if method in stage)

@@ -15,7 +15,7 @@ from tlda.config.shipped import shipped
 from tlda.errors import UserError, near
 
 METRIC = "test/target/accuracy"
-"""What a table shows, unless it says something else."""
+"""The metric that a table shows by default."""
 
 ERRORS = ("rmse", "mae")
 """The metrics that are errors in the unit of the labels: lower is better, and they are no percentages."""
@@ -31,7 +31,7 @@ METRICS = {
     "macro_f1": "macro-F1",
     "exact_match": "exact match",
 }
-"""What a metric is called in print."""
+"""The printed name of a metric."""
 
 
 def is_error(metric: str) -> bool:
@@ -40,7 +40,7 @@ def is_error(metric: str) -> bool:
 
 
 def scale_of(metric: str) -> float:
-    """What a value of a metric is multiplied by in print: 100 for a fraction, 1 for a number with a unit."""
+    """The factor of the printed value of a metric: 100 for a fraction, 1 for a number with a unit."""
     return 1.0 if is_error(metric) or metric.endswith("/r2") else 100.0
 
 
@@ -69,11 +69,11 @@ class Cell:
         return f"{self.method}-{self.task}-{self.seed}"
 
     def checkpoint(self, folder: Path) -> Path:
-        """Where a cell that ``leads`` leaves its network for others, below the folder of the results."""
+        """The path, below the folder of the results, of the checkpoint that a cell that ``leads`` writes for others."""
         return folder / "checkpoints" / f"{self.name}-{self.key}.ckpt"
 
     def translation(self, folder: Path) -> Path:
-        """Where the source is that a cell that ``leads`` translated for others, below the folder of the results."""
+        """The path, below the folder of the results, of the source that a cell that ``leads`` translated for others."""
         return folder / "translated" / f"{self.name}-{self.key}"
 
 
@@ -101,7 +101,7 @@ class Table:
     folder: Path | None = None
 
     def label(self, name: str) -> str:
-        """What a method or task is called in print."""
+        """The printed name of a method or task."""
         return self.labels.get(name, name)
 
     @property
@@ -117,7 +117,7 @@ class Table:
         return self.metric if isinstance(self.metric, str) else self.metric[task]
 
     def called(self, task: str) -> str:
-        """What the metric of ``task`` is called in print."""
+        """The printed name of the metric of ``task``."""
         name = self.shows(task).rsplit("/", 1)[-1]
         return METRICS.get(name, name)
 
@@ -128,7 +128,7 @@ class Table:
 
     @property
     def metric_name(self) -> str:
-        """What the table shows, by task where that differs, in print."""
+        """The printed name of the metric, or of each task's metric where these differ."""
         tasks: dict[str, list[str]] = {}
         for task in self.tasks:
             tasks.setdefault(self.called(task), []).append(self.label(task))
@@ -139,7 +139,7 @@ class Table:
         return merge(self.base, self.tasks[task], self.methods[method])
 
     def cells(self) -> list[Cell]:
-        """Every cell, seed by seed, so that a complete if small table is there early."""
+        """All cells, seed by seed, so that a first table with one seed is complete early."""
         cells: dict[tuple[int, str, str], Cell] = {}
         for seed, (t, m) in itertools.product(self.seeds, self.resolved):
             first, translator = (cells[seed, t, stage[m]] if m in stage else None for stage in self.stages)
@@ -223,7 +223,7 @@ def merge(*overlays: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kept(key: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """What stays of ``below`` under ``above``, the options ``key`` of a configuration."""
+    """The options of ``below`` that remain where ``above`` is laid over them; both are the value of ``key``."""
     names = [str(part.get("class_path", "")).rpartition(".")[2] for part in (below, above)]
     if not all(names) or names[0] == names[1] or "init_args" not in below:
         return below
@@ -238,7 +238,7 @@ def _kept(key: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, A
 def _overlay(value: Any, place: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """An overlay written in the file ``place``, the path of one (relative to that file), or a list of such.
 
-    ``above`` are the files that led here, of which none may be named again.
+    ``above`` are the files that led here; none of them may be named again.
     """
     from tlda.config.build import known_options
     from tlda.config.overlays import read_yaml, require_config
@@ -294,7 +294,7 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
 
 
 def _declared(path: Path, declared: Any) -> dict[str, Any]:
-    """What ``declared``, from ``path``, declares: without what is left blank, and with names as texts, which YAML may read as numbers.
+    """The declaration ``declared`` from ``path``, without blank entries, and with names as texts, which YAML may read as numbers.
 
     Raises:
         UserError: it is not a table's declaration.

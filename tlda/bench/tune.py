@@ -21,7 +21,7 @@ FURTHER = 4
 """How many numbers a search tries at most beyond an edge that it ended at, of each option."""
 
 Complete = Callable[[list[Cell]], dict[str, str]]
-"""Runs what is missing of some cells, and returns what failed."""
+"""Runs the missing ones of some cells, and returns the failures."""
 
 
 def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Collection[str]) -> None:
@@ -86,7 +86,7 @@ def _widen(space: dict[str, Any], tried: list[dict[str, Any]], higher: bool, run
 
 
 def _found(table: Table, folder: Path) -> dict[str, Any]:
-    """What was found for each method, nothing where there was no search; what is damaged, or of another search, is said and left out."""
+    """The values found for each method, empty without a search; a damaged entry, or one of another search, is printed and left out."""
     path = folder / "tuned.json"
     if not path.exists():
         return {}
@@ -105,7 +105,7 @@ def _found(table: Table, folder: Path) -> dict[str, Any]:
 
 
 def _fault(space: dict[str, Any], entry: Any) -> str:
-    """Why ``entry`` is not what a search in ``space`` found; empty where it is."""
+    """The reason why ``entry`` is not a result of a search in ``space``; empty where it is."""
     if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict) or not isinstance(entry.get("validator"), str):
         return "it is damaged"
     values = entry["values"]
@@ -200,7 +200,7 @@ def _trial(table: Table, name: str, method: str, values: dict[str, Any]) -> list
 
 
 def _before(table: Table, method: str) -> Iterator[str]:
-    """All that ``method`` comes after."""
+    """The methods that ``method`` depends on, directly or through others."""
     for stage in table.stages:
         if method in stage:
             yield stage[method]

@@ -1,4 +1,4 @@
-"""Finished cells that run once more: by how much a result differs here from its file."""
+"""Run finished cells once more, and compare their results with the files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tlda.documents.grid import Document, Grid
 from tlda.errors import UserError
 
 Run = Callable[[list[Cell], Path], dict[str, str]]
-"""Runs cells into a folder, and returns what failed: a cell's name and why."""
+"""Runs cells into a folder, and returns the failures: the name of a cell and the reason."""
 
 
 def verify(table: Table, cells: Sequence[Cell], count: int, seed: int, run: Run) -> tuple[Document, dict[str, str]]:
-    """Rerun ``count`` finished ones of ``cells``, drawn by ``seed``, into a temporary folder; the differences in print, and what failed.
+    """Rerun ``count`` finished ones of ``cells``, drawn by ``seed``, in a temporary folder; return the differences, and the failures.
 
     Raises:
         UserError: none of ``cells`` is finished.
@@ -42,7 +42,7 @@ def _place(cell: Cell) -> tuple[str, str, int]:
 
 
 def _blocks(cells: Sequence[Cell], finished: Results, again: Results) -> Iterator[str | Grid]:
-    """For each kind of machine that the files are of, the differences of its cells."""
+    """The differences of the cells, grouped by the machine of their files."""
     machines: dict[str, list[Cell]] = {}
     for cell in cells:
         if _place(cell) in again:
@@ -80,7 +80,7 @@ def _difference(before: float | None, after: float | None) -> str:
 
 
 def _confusion(before: list[list[float]], after: list[list[float]]) -> str:
-    """Whether the counts are equal, or how many rows are predicted otherwise at least."""
+    """A text that says that the counts are equal, or at least how many rows are predicted differently."""
     if [len(row) for row in before] != [len(row) for row in after]:
         return "of other classes"
     moved = sum(abs(b - a) for one, other in zip(before, after, strict=True) for b, a in zip(one, other, strict=True)) / 2

@@ -1,1 +1,1 @@
-"""Configuration: from files and options to classes, and what a result was measured under."""
+"""Configuration: make objects from files and options, and record the options that decide a result."""

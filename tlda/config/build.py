@@ -1,4 +1,4 @@
-"""Methods, data and trainers from a plain configuration, without the command line."""
+"""Make methods, data and trainers from a plain configuration, without the command line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _parser() -> LightningArgumentParser:
 
 
 def known_options() -> list[str]:
-    """What a configuration may name, such as ``model`` and ``trainer.max_epochs``."""
+    """The names that a configuration may have, such as ``model`` and ``trainer.max_epochs``."""
     return [name.lstrip("-") for action in _parser()._actions for name in action.option_strings if action.dest != "help"]
 
 
@@ -80,7 +80,7 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, Trainer]:
-    """The method, the data and the trainer that ``config`` describes; ``trainer`` wins over its trainer's options, and adds callbacks."""
+    """The method, the data and the trainer that ``config`` describes; options in ``trainer`` win, and its callbacks are added."""
     parsed = _parse(config)
     with explained():
         made = _parser().instantiate_classes(parsed)
@@ -92,7 +92,7 @@ def build(config: dict[str, Any], **trainer: Any) -> tuple[Method, DomainPair, T
 
 
 def recipe_of(method: Method, data: DomainPair, trainer: dict[str, Any]) -> dict[str, Any]:
-    """What :attr:`tlda.method.Method.recipe` is of a method and data made in Python, as far as plain data describe them.
+    """The :attr:`tlda.method.Method.recipe` of a method and data made in Python, as far as plain data can describe them.
 
     ``trainer`` has the options of its trainer.
     """
@@ -138,7 +138,7 @@ def load(path: str | Path) -> Method:
 
 
 def data_of(recipe: Mapping[str, Any] | None, checkpoint: Path, changes: dict[str, str | None]) -> DomainPair:
-    """The data of the ``recipe`` in ``checkpoint``, with the ``changes`` that are not None."""
+    """Make the data of the ``recipe`` in ``checkpoint``, with those ``changes`` that are not None."""
     if recipe is None:
         raise UserError(f"{checkpoint} does not say what it was trained on: train with `tlda fit`, which writes that down")
     parser = ArgumentParser(exit_on_error=False)

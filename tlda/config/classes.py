@@ -18,11 +18,11 @@ from tlda.translation.generators import Generator
 _TYPES = (Method, DomainPair, Backbone, Loss, Optim, Schedule, Weighting, Tuning, Augment, Translator, Generator)
 
 BASES: dict[str, type] = {option: {cls.__name__: cls for cls in _TYPES}[name] for option, name in NAMES.items()}
-"""What each option that names a class takes."""
+"""The base class of each option that names a class."""
 
 
 def options(cls: type) -> set[str]:
-    """The options of ``cls``, those that it hands on to its base included."""
+    """The options of ``cls``, with those that it passes to its base class."""
     names: set[str] = set()
     for part in cls.__mro__:
         if "__init__" in vars(part):

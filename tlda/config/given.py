@@ -1,4 +1,4 @@
-"""The options that a command gives, by its files and its arguments, in order, before anything of it is parsed."""
+"""The options that a command gives in files and arguments, in order, before any of them is parsed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def options(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def values(args: Sequence[str], *names: str) -> list[str]:
-    """What ``args`` give to the options ``names``, in order."""
+    """The values that ``args`` give to the options ``names``, in order."""
     return [value for name, value in options(args) if name in names and value is not None]
 
 
@@ -31,7 +31,7 @@ def configurations(args: Sequence[str]) -> list[tuple[str, Any]]:
 
 
 def last_of(name: str, args: Sequence[str]) -> str | None:
-    """The value of the option ``name`` that wins: the last that a file or an argument gives to it."""
+    """The value that the option ``name`` has in the end: the last one that a file or an argument gives."""
     found = None
     for option, value in options(args):
         if option == name:
@@ -57,5 +57,5 @@ def names_of(config: object, prefix: str = "") -> Iterator[str]:
 
 
 def name_alike(name: str, others: Sequence[str]) -> bool:
-    """Whether one of ``others`` is ``name``, a part of it, or what it is a part of."""
+    """Whether one of ``others`` is ``name``, an option within it, or an option that contains it."""
     return any(name == other or name.startswith(f"{other}.") or other.startswith(f"{name}.") for other in others)

@@ -1,4 +1,4 @@
-"""A run that begins with a checkpoint: it takes the checkpoint's options, and what differs is asked for, and said."""
+"""Runs that begin with a checkpoint. They use its options; a different one must be asked for, and is printed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
 PARTS = {"model": "model", "data": "data", "seed": "seed_everything"}
-"""The parts of a checkpoint's recipe, and the options that they are."""
+"""The parts of a checkpoint's recipe, each with the option of the command line that it belongs to."""
 
 
 def last_checkpoint(args: Sequence[str]) -> Path | None:
-    """The checkpoint that a command names, by an option or in a file; a run's folder stands for its last one.
+    """The checkpoint that a command names, in an option or a file. For the folder of a run it is the last one.
 
     Raises:
         UserError: there is none, or its name is an address.
@@ -31,7 +31,7 @@ def last_checkpoint(args: Sequence[str]) -> Path | None:
 
 
 def with_checkpoint(args: Sequence[str], path: Path) -> list[str]:
-    """``args`` after the options that the checkpoint at ``path`` was trained with, so that what the command says wins."""
+    """Put the options that the checkpoint at ``path`` was trained with before ``args``, so that those of the command win."""
     files = [config for _, config in configurations(args)]
     named = [value for name, value in options(args) if name not in ("c", "config", "ckpt_path") and value]
     found = checkpoint.recipe(path, [*named, *(p for config in files for p in class_paths(config))])
@@ -61,7 +61,7 @@ def _forget(found: dict[str, Any], names: list[str]) -> None:
 
 
 def require_same_run(path: Path, args: Sequence[str], config: dict[str, Any]) -> None:
-    """Say in which decisive options ``config`` is not the run of the checkpoint at ``path``, which goes on.
+    """Print the decisive options in which ``config`` differs from the run of the checkpoint at ``path``, which is resumed.
 
     Raises:
         UserError: one differs by a file of ``args``, and no option of the command asks for it.

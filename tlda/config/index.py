@@ -1,4 +1,4 @@
-"""The classes of tlda and their options, read from its source: so that a name is looked up in half a second, and nothing is imported."""
+"""The classes of tlda and their options, read from its source. A name is found in half a second, without importing a module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Source:
-    """A class as its source says it.
+    """A class as its source describes it.
 
     Attributes:
         name: its name.
@@ -23,8 +23,8 @@ class Source:
         bases: the module, or the package, and the name of each class that it derives from, as far as they are tlda's.
         doc: its docstring, cleaned.
         arguments: the arguments of its constructor, each with its annotation; None where it has none of its own.
-        hands_on: whether its constructor takes more for its base.
-        methods: the names that it defines, each with whether a subclass has to define it.
+        hands_on: whether its constructor passes further options to its base class.
+        methods: the names that it defines; the value is whether a subclass must define the name.
     """
 
     name: str
@@ -92,7 +92,7 @@ def _base(base: ast.expr, module: str, imported: dict[str, tuple[str, str]]) -> 
 
 @functools.cache
 def parents(cls: Source) -> tuple[Source, ...]:
-    """``cls`` and the classes that it derives from, the nearest first."""
+    """``cls`` and its base classes, the nearest first."""
     found = [cls]
     for module, name in cls.bases:
         for other in classes():
@@ -104,7 +104,7 @@ def parents(cls: Source) -> tuple[Source, ...]:
 
 @functools.cache
 def subclasses(base: str) -> dict[str, Source]:
-    """The classes below the one of the name ``base`` that can be made, by name."""
+    """The subclasses of ``base`` that can be instantiated, by name."""
     below = [cls for cls in classes() if _is_below(cls, base) and not cls.name.startswith("_")]
     return {cls.name: cls for cls in below if not missing(cls) and not doc(cls).startswith("The base of ")}
 
@@ -122,7 +122,7 @@ def missing(cls: Source) -> list[str]:
 
 
 def options(cls: Source) -> dict[str, str]:
-    """The options of ``cls``, those that it hands on to its base included, each with its annotation."""
+    """The options of ``cls`` with their annotations, those that it passes to its base class included."""
     found: dict[str, str] = {}
     for parent in parents(cls):
         if parent.arguments is not None:
@@ -139,7 +139,7 @@ def doc(cls: Source) -> str:
 
 @functools.cache
 def trainer_options() -> dict[str, str]:
-    """The options of Lightning's trainer, each with what its docstring says of it."""
+    """The options of Lightning's trainer, each with its description."""
     spec = importlib.util.find_spec("pytorch_lightning")
     if spec is None or spec.origin is None:
         return {}
@@ -151,7 +151,7 @@ def trainer_options() -> dict[str, str]:
 
 
 def _said(docstring: str) -> dict[str, str]:
-    """What the ``Args:`` of a docstring say of each argument, in one line each."""
+    """The descriptions of the arguments in the ``Args:`` of a docstring, one line each."""
     found: dict[str, str] = {}
     lines = inspect.cleandoc(docstring).partition("Args:\n")[2].splitlines()
     name = ""

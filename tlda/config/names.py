@@ -1,4 +1,4 @@
-"""Names that a command gives, checked before anything is imported: options, files, tlda's classes and their options."""
+"""Check the names in a command before anything is imported: options, files, classes of tlda and their options."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _loaded(value: str) -> Any:
 
 
 def _see(place: str, value: Any, seen: dict[str, Source | None]) -> None:
-    """Check what ``value`` names at ``place``, such as ``model.backbone``: a class by its name, a mapping, or a list of them."""
+    """Check the ``value`` of an option such as ``model.backbone`` (its ``place``): the name of a class, a mapping, or a list of these."""
     if isinstance(value, list):
         for item in value:
             _see(place, item, seen)
@@ -109,7 +109,7 @@ def _see(place: str, value: Any, seen: dict[str, Source | None]) -> None:
 
 
 def _class(place: str, name: str) -> Source | None:
-    """The class of tlda's that ``name`` is at ``place``; None where it is somebody else's."""
+    """The class of tlda that ``name`` means as a value of the option ``place``; None where the class is not of tlda."""
     base = BASES[place.rpartition(".")[2]]
     found = subclasses(base)
     if "." in name or name in ("null", "None", "true", "false", "", base):
@@ -120,7 +120,7 @@ def _class(place: str, name: str) -> Source | None:
 
 
 def _require_option(place: str, cls: Source | None, name: str) -> None:
-    """Raise :class:`UserError` where ``cls``, which was named at ``place``, has no option ``name``."""
+    """Raise :class:`UserError` where ``cls``, the value of the option ``place``, has no option ``name``."""
     if cls is None or name in (*FROM_DATA, "help"):
         return
     known = options_of(cls).keys() - set(FROM_DATA)

@@ -1,4 +1,4 @@
-"""Configuration files: they are read, and what cannot be one is one sentence."""
+"""Read configuration files; a file that cannot be one gives an error of one sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlda.errors import UserError, near
 from tlda.options.recorded import Plain
 
 DEEPEST, MOST = 50, 100_000
-"""The levels of a configuration, and the values in it, with those that anchors repeat."""
+"""The most levels of a configuration, and the most values in it; values that an anchor repeats count each time."""
 
 
 def read_yaml(path: str | Path) -> Plain:
@@ -37,7 +37,7 @@ def read_yaml(path: str | Path) -> Plain:
 
 
 def _require_plain(path: str | Path, value: Any, above: tuple[int, ...], count: list[int]) -> None:
-    """Raise :class:`UserError` where ``value``, below the objects of the ids ``above``, is in itself, or is nothing that JSON has."""
+    """Raise :class:`UserError` where ``value`` contains itself or is of a type that JSON lacks; ``above`` are the ids of its parents."""
     count[0] += 1
     if id(value) in above:
         raise UserError(f"{path} has an anchor within itself: write what it stands for")
@@ -70,7 +70,7 @@ def require_config(place: str | Path, config: object, known: Iterable[str]) -> N
 
 
 def _require_class(place: str | Path, name: str, value: Any) -> None:
-    """Raise :class:`UserError` where an option of a class stands beside its ``class_path``; ``value`` is what ``place`` has as ``name``."""
+    """Raise :class:`UserError` where an option of a class stands beside its ``class_path``, in the ``value`` of ``name`` in ``place``."""
     if isinstance(value, list):
         for item in value:
             _require_class(place, name, item)
@@ -87,7 +87,7 @@ def _require_class(place: str | Path, name: str, value: Any) -> None:
 
 
 def near_option(name: str, known: Iterable[str]) -> str:
-    """The nearest option, or those beside it: the trainer alone has forty."""
+    """The most similar option, or the options of the same section."""
     names = {option for option in known if len(option) > 1 and not option.endswith((".help", "+"))}
     section = name.rpartition(".")[0]
     nearest = near(name, names)

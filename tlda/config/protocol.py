@@ -1,4 +1,4 @@
-"""What a result was measured under: the options that decide it, line by line, and those that are the benchmark's and not the method's."""
+"""The options that decide a result, line by line; those of the benchmark (its protocol) apart from those of the method."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REVISIONS = {"Questions": 2}
 """By name, the version of a class: raised instead of :data:`PROTOCOL` when a change of the code changes that class's numbers alone."""
 
 NOT_DECISIVE = ("root", "download", "num_workers", "in_memory")
-"""Options of the data that say where it lies or how it is read, and so decide no result."""
+"""Options of the data that say where they are or how they are read. They do not change a result."""
 
 SHARED = (["backbone"], ["bottleneck"], ["optimizer"], ["schedule"], ["lr_multipliers"])
 """The options of a model that a benchmark sets for all of its methods."""
@@ -42,13 +42,13 @@ TRAINER = {
     "sync_batchnorm": False,
     "plugins": None,
 }
-"""The trainer's options that decide a result, with the value of each that is as good as none."""
+"""The options of the trainer that decide a result, each with the value that has no effect."""
 
 Lines = dict[str, Any]
 
 
 def decisive(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a resolved ``config`` that decides a result. A class is its name: the module where it stands decides nothing."""
+    """The part of a resolved ``config`` that decides a result. Classes are given by name, without the module, which decides nothing."""
     named: Any = by_name(_decisive(config))
     lines: Lines = named
     return lines
@@ -122,7 +122,7 @@ def _without(names: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
 
 
 def lines(config: dict[str, Any]) -> Lines:
-    """What decides a result of ``config``, as ``model.backbone.size: 28``; an option that is off has no line."""
+    """The lines that decide a result of ``config``, such as ``model.backbone.size: 28``; an option that is off has no line."""
     return dict(_flat("", decisive(config)))
 
 
@@ -137,7 +137,7 @@ def _is_shared(name: str) -> bool:
 
 
 def with_protocol(recipe: dict[str, Any], trainer: dict[str, Any]) -> dict[str, Any]:
-    """The ``recipe`` of a model and its data, the decisive options of ``trainer``, and the hash of the protocol that all make."""
+    """The ``recipe`` of a model and its data, the decisive options of ``trainer``, and the hash of the protocol of all these."""
     return {**recipe, "trainer": decisive_trainer(trainer), "protocol": digest(protocol({**recipe, "trainer": trainer}))}
 
 
@@ -147,7 +147,7 @@ def digest(found: object) -> str:
 
 
 def differing(found: Lines, wanted: Lines) -> str:
-    """The lines in which ``found`` is not ``wanted``, as ``trainer.max_epochs 10, not 18``; of a part that one lacks the name alone."""
+    """The lines in which ``found`` and ``wanted`` differ, as ``trainer.max_epochs 10, not 18``; a part that one lacks is one line."""
     return "; ".join(differences(found, wanted).values())
 
 
@@ -160,7 +160,7 @@ def differences(found: Lines, wanted: Lines) -> dict[str, str]:
 
 
 def without_nulls(value: Plain) -> Plain:
-    """Plain data without what is None: an option added later, off by default, changes no hash of what was measured before it."""
+    """Remove all None from plain data, so that a new option, off by default, does not change the hash of an earlier result."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return [without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -31,14 +31,14 @@ TRAINER_RANGES: dict[str, Range] = {
     "devices": (lambda value: value == -1 or value >= 1, "1 or more, or -1 for all"),
     "num_sanity_val_steps": (lambda value: value >= -1, "0 or more, or -1 for all"),
 }
-"""The range of an option of the trainer that Lightning takes without a word, or ends in a traceback."""
+"""The ranges of options of the trainer that Lightning does not check, or answers with a traceback."""
 
 PRECISIONS = ("64", "64-true", "32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed", "bf16-true")
-"""Those that methods train in. In 16-true gradients vanish, and Lightning's transformer-engine changes layers."""
+"""The precisions that methods can train in. 16-true loses small gradients, and transformer-engine replaces layers."""
 
 
 def require_seed(seed: object) -> None:
-    """Raise :class:`UserError` where ``seed`` cannot be one."""
+    """Raise :class:`UserError` where ``seed`` is not a valid seed."""
     require_range("seed_everything", seed, {"seed_everything": RANGES["seed"]})
 
 

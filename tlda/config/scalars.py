@@ -1,4 +1,4 @@
-"""YAML in which a name stays the text that it is written as: only true, false, null and plain numbers are something else."""
+"""YAML in which every plain value is text, except true, false, null and plain numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def load(text: str) -> Plain:
 
 
 def load_option(text: str) -> Plain:
-    """The value of an option in the command's text; what only looks like a mapping, such as ``name:`` or ``{a, b}``, is text."""
+    """The value of an option in the command's text; text that only looks like a mapping, such as ``name:`` or ``{a, b}``, stays text."""
     value = load(text)
     if isinstance(value, dict) and value and all(inner is None for inner in value.values()):
         names = set(text.strip(" {}").replace(" ", "").split(","))

@@ -1,4 +1,4 @@
-"""One sentence from the command line's parser, with the near name, where it would print twenty lines."""
+"""Turn the errors of the command line's parser, of twenty lines, into one sentence with the most similar name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tlda.errors import UserError, near, subclasses
 
 LIST = "a list, as in [1,2]"
 WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "dict": "a mapping", "list": LIST, "Sequence": LIST}
-"""What a type is called in a sentence."""
+"""The name of a type in a sentence."""
 
 
 @contextmanager
 def explained(known: Iterable[str] = ()) -> Iterator[None]:
-    """Turn what the parser raises, while it parses or makes the classes, into a :class:`UserError`."""
+    """Turn errors of the parser, as it parses or makes the objects, into :class:`UserError`."""
     try:
         yield
     except argparse.ArgumentError as error:
@@ -54,7 +54,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def sentence(message: str, known: Iterable[str]) -> str:
-    """What the parser's ``message`` means; ``known`` are the options of the command."""
+    """The meaning of the parser's ``message`` in one sentence; ``known`` are the options of the command."""
     place = ".".join(re.findall(r'Parser key "([^"]+)"', message))
     if match := re.search(r"Option '([^']+)' is not accepted", message):
         cls = import_class(re.findall(r"given class_path '([^']+)'", message)[-1])

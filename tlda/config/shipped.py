@@ -13,7 +13,7 @@ FOLDERS: dict[str, str] = {"overlays": "experiments", "tables": "benchmarks/tabl
 
 
 def root() -> Path:
-    """Where they lie: in the package that a wheel installed, or in the checkout that the package stands in."""
+    """The folder of the overlays and tables: the installed package, or the checkout that contains the package."""
     package = Path(__file__).parents[1]
     return package / "shipped" if (package / "shipped").is_dir() else package.parent
 
@@ -25,7 +25,7 @@ def shipped(kind: str) -> dict[str, Path]:
 
 
 def named(name: str | Path, kind: str) -> Path:
-    """The file that ``name`` is: one of the user's own, or else what comes with tlda under that name.
+    """The file ``name`` of the user or, where there is none, the file of that name that comes with tlda.
 
     Raises:
         UserError: there is neither.
@@ -43,7 +43,7 @@ def named(name: str | Path, kind: str) -> Path:
 
 
 def with_files(args: Sequence[str]) -> list[str]:
-    """``args`` with the path of each configuration file that they name."""
+    """Replace the name of each configuration file in ``args`` by its path."""
     found, before = [], ""
     for arg in args:
         option, given, value = arg.partition("=")

@@ -1,4 +1,4 @@
-"""Which part of an image a prediction comes from."""
+"""Show the part of an image that a prediction depends on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from tlda.method import Method
 
 LEAST = 4
-"""The least height and width of a map that is worth looking at: a coarser one says next to nothing about places."""
+"""The least height and width of a map: a coarser one says hardly anything about positions."""
 
 
 class Attribution(NamedTuple):

@@ -1,4 +1,4 @@
-"""Should I adapt? What the evidence of a run, or of a table, comes to."""
+"""Answer "should I adapt?" from the evidence of a run or of a table."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 LEAST_MOVE = 0.01
-"""The share of its range by which a measure must move to count: less is the noise of another seed."""
+"""The fraction of its range by which a measure must change to count. Smaller changes come from another seed, too."""
 
 SOURCE_DROP = 0.05
-"""The fall of the source's accuracy that says that adaptation unlearned the task."""
+"""The decrease of the source accuracy (a fraction) from which on adaptation has damaged the task."""
 
 COLLAPSE = 0.1
-"""A class whose share of the predictions falls below this part of what it was has vanished."""
+"""A class has vanished where its fraction of the predictions falls below this fraction of its former value."""
 
 SIGNIFICANT = 0.05
 """The p-value below which a difference counts."""
@@ -21,7 +21,7 @@ Answer = Literal["yes", "no", "cannot tell"]
 
 
 class Move(NamedTuple):
-    """A label-free measure of the target before and after, the width of its range, and whether the method does not train on its like."""
+    """A label-free measure of the target before and after, the width of its range, and whether it is independent of the training."""
 
     label: str
     before: float
@@ -38,7 +38,7 @@ class Move(NamedTuple):
 
 
 class Oracle(NamedTuple):
-    """What the target's labels say: rows, those that are right before and after, and those that became right and wrong."""
+    """The evidence of target labels: the rows, those right before and after, and those that became right or wrong."""
 
     rows: int
     before: int
@@ -48,7 +48,7 @@ class Oracle(NamedTuple):
 
     @property
     def p(self) -> float:
-        """The p-value of McNemar's exact test: of the rows that changed between right and wrong, is half mended?"""
+        """The p-value of McNemar's exact test: among the rows that changed, are as many right before as after?"""
         from scipy.stats import binomtest
 
         changed = self.mended + self.broken
@@ -61,7 +61,7 @@ class Oracle(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What is known of a run beside the one before it; shares are of the predictions by class, accuracies in 0..1."""
+    """The evidence for a run against the run before it: fractions of the predictions by class, and accuracies in 0..1."""
 
     source: tuple[float, float]
     moves: tuple[Move, ...]
@@ -72,7 +72,7 @@ class Evidence(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """An answer, the sentence that gives its reasons, what is alarming, and what the target's labels say about it, where known."""
+    """An answer, the sentence with its reasons, warnings, and the result of target labels, where there are some."""
 
     answer: Answer
     because: str
@@ -81,7 +81,7 @@ class Verdict(NamedTuple):
 
 
 def vanished(before: Sequence[float], after: Sequence[float]) -> list[int]:
-    """The classes that had a quarter of an equal share of the predictions at least, and have lost nine tenths of it."""
+    """The classes that had at least a quarter of an equal fraction of the predictions, and have lost nine tenths of it."""
     least = 0.25 / len(before)
     return [c for c, (had, has) in enumerate(zip(before, after, strict=True)) if had >= least and has < COLLAPSE * had]
 
@@ -156,7 +156,7 @@ class Compared(NamedTuple):
 
 
 def should_adapt_by_table(recommended: Compared | None, rule: str, baseline: str, rows: Iterable[Compared]) -> Verdict:
-    """The answer of a table for the row that a label-free ``rule`` recommends, or None for the baseline: does it gain significantly?"""
+    """Answer whether the row that a label-free ``rule`` recommends gains significantly; None stands for the baseline."""
     rows = list(rows)
     harmful = [row for row in rows if row.effect < 0]
     alarms = tuple(
@@ -187,7 +187,7 @@ def _hindsight(rows: Sequence[Compared], baseline: str) -> str:
 
 
 def shown_p(p: float | None) -> str:
-    """A p-value as it stands in a sentence, after "p"."""
+    """A p-value as text after "p" in a sentence."""
     return "unknown" if p is None else f"= {p:.3f}" if p >= 0.001 else "< 0.001"
 
 

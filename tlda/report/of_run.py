@@ -1,4 +1,4 @@
-"""The report of a run: what adaptation did to the predictions, the features and the certainty of a network."""
+"""The report of a run: the changes of predictions, features and certainty by adaptation."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def of_run(folder: Path, before: Path | None) -> Report:
 
 
 def evidence(before: Side, after: Side, names: Sequence[str]) -> Evidence:
-    """What is known of ``after`` beside ``before``."""
+    """Compare ``after`` with ``before``."""
     ends = before.outcome, after.outcome
     first, second = (end.target.predicted for end in ends)
     shares = [class_shares(predicted, len(names)).tolist() for predicted in (first, second)]
@@ -97,7 +97,7 @@ def moves(before: Side, after: Side, classes: int) -> tuple[Move, ...]:
 
 
 def oracle(before: Seen, after: Seen) -> Oracle | None:
-    """What the target's labels say, or None where it has none."""
+    """The evidence of the target's labels, or None where there are none."""
     if not after.labelled:
         return None
     was, now = before.predicted == before.labels, after.predicted == after.labels
@@ -117,7 +117,7 @@ def _verdict(sides: Sequence[Side], names: Sequence[str]) -> Verdict:
 
 
 def _unlike(before: FinishedRun, after: FinishedRun) -> list[str]:
-    """What makes the comparison one of more than the method."""
+    """The differences between the runs beside the method."""
     lines = differing(protocol(after.config), protocol(before.config))
     return [f"The two were not trained alike, so that more than the method differs: {lines} before."] if lines else []
 
@@ -205,7 +205,7 @@ TRANSLATION = {
     "val/translation/inception_kernel": "kernel distance of them over Inception's features, KID (lower is better)",
     "val/translation/semantic": "share of images whose class the judge keeps",
 }
-"""The curves of a run that translates, and what they are."""
+"""The curves of a run that translates, with their titles."""
 
 CURVES = (
     "What was measured after each epoch. A measure that gets worse while the training goes on says when to stop; one that ends beyond "

@@ -1,4 +1,4 @@
-"""What a method that translates made of both domains: some images, translated, and back again."""
+"""Some images of both domains, translated and back again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMAGES = 12
 """The images of each domain that are shown."""
 
 LABELS = ("source", "in the look of the target", "and back", "target", "in the look of the source", "and back")
-"""What the rows of the grid are."""
+"""The labels of the rows of the grid."""
 
 
 def translator_of(method: nn.Module) -> Translator | None:

@@ -11,7 +11,7 @@ from tlda.documents.grid import Grid, block_html, whole_page
 from tlda.report.decision import Verdict
 
 BEFORE, AFTER, TRUE = "var(--before)", "var(--after)", "var(--ink)"
-"""The colours of what was before, of what is after, and of the truth."""
+"""The colours of the state before, the state after, and the truth."""
 
 SOURCE, TARGET = "var(--source)", "var(--target)"
 """The colours of the domains."""
@@ -50,11 +50,11 @@ svg text.in { fill: var(--ink) } svg text.on { fill: #fff }
 @media (max-width: 40rem) { th, td { white-space: normal; padding: .3rem .5rem } }
 code { background: var(--soft); padding: .1em .3em; border-radius: 4px; overflow-wrap: anywhere }"""
 )
-"""The look of the page, on that of the tables."""
+"""The styles of the page, in addition to those of tables."""
 
 
 class Figure(NamedTuple):
-    """Plots, their caption, which says what to see, and what their colours mean, as (colour, label)."""
+    """Plots with a caption that says what to look at, and a legend of (colour, label)."""
 
     plots: Sequence[str]
     caption: str
@@ -70,7 +70,7 @@ class Figure(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A number at the top, and what it is."""
+    """A number at the top, with its name."""
 
     value: str
     label: str
@@ -88,7 +88,7 @@ class Section(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All that a page shows, in its order."""
+    """The contents of a page, in order."""
 
     title: str
     about: str

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROWS = 300
-"""The rows of each domain in the picture of the features: more take longer than they tell."""
+"""The number of rows per domain in the picture of the features; more rows take time and show little more."""
 
 
 class Pictures(Callback):
@@ -82,7 +82,7 @@ def _axes(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
 
 
 def confusion_figure(predicted: Tensor, labels: Tensor, names: list[str]) -> Figure:
-    """A matplotlib figure of the rows' share by true class (down) and predicted class (across), in percent."""
+    """A matplotlib figure of the rows by true class (down) and predicted class (across), in percent of the true class."""
     from sklearn.metrics import confusion_matrix
 
     share = 100 * confusion_matrix(labels, predicted, labels=range(len(names)), normalize="true")

@@ -1,4 +1,4 @@
-"""What a run is shown by, in sections: classes, features, calibration, class shares and attribution, before and after."""
+"""The sections of the report of a run, before and after: classes, features, calibration, class frequencies, attribution."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ BINS = 15
 """The bins of confidence (Guo et al., ICML 2017)."""
 
 LEAST = 5
-"""The fewest rows of a bin that is drawn: the accuracy of fewer says nothing."""
+"""The fewest rows of a bin that is drawn; the accuracy of fewer rows is noise."""
 
 CLASSES = 40
 """The most classes of a figure that has a row for each."""
 
 CHANGED, SAME = 6, 2
-"""The images that attribution is shown on: whose prediction changed, and did not."""
+"""The numbers of images in the attribution: with a changed prediction, and with the same."""
 
 
 class Side(NamedTuple):
-    """One of what is compared: its name in print, its colour, the run, and what it makes of both domains."""
+    """One side of a comparison: its printed name, its colour, the run, and its outputs for both domains."""
 
     label: str
     colour: str
@@ -44,7 +44,7 @@ class Side(NamedTuple):
 
 
 def legend_of(sides: Sequence[Side]) -> list[tuple[str, str]]:
-    """The colours of what is compared, and what they mean."""
+    """The legend of the colours of both sides."""
     return [(side.colour, side.label) for side in sides]
 
 
@@ -177,7 +177,7 @@ def calibration_section(sides: Sequence[Side]) -> Section:
 
 
 def shift_section(sides: Sequence[Side], names: Sequence[str]) -> Section:
-    """How frequent the classes are on the target, as estimated without labels."""
+    """Estimates of the class frequencies on the target, made without labels."""
     estimates = [label_shift(s.outcome.source.labels, s.outcome.source.predicted, s.outcome.target.predicted, len(names)) for s in sides]
     series = [100 * estimate.shares for estimate in estimates]
     legend = [(side.colour, f"estimated from {side.label}") for side in sides]
@@ -207,7 +207,7 @@ SHIFT = (
 
 
 def attribution_section(sides: Sequence[Side], data: DomainPair) -> Section:
-    """Where the predictions of some target images or texts come from."""
+    """The parts of some target images or texts that the predictions depend on."""
     rows = interesting([side.outcome.target.predicted for side in sides])
     order = torch.cat([*data.val_dataloader()[1].sampler])
     if data.tokenizers:
@@ -270,7 +270,7 @@ def _card(sides: Sequence[Side], names: Sequence[str], row: int, image: Tensor, 
 
 
 def _said(sides: Sequence[Side], names: Sequence[str], row: int) -> str:
-    """What was predicted of a row of the target, before and after, and its label, where it has one."""
+    """The predictions for a target row before and after, and its label, where it has one."""
     label = int(sides[-1].outcome.target.labels[row])
     said = " → ".join(names[int(side.outcome.target.predicted[row])] for side in sides)
     return f"predicted {said}" + (f", labelled {names[label]} (oracle)" if label >= 0 else "")

@@ -1,4 +1,4 @@
-"""A finished run, taken up again: its configuration, its curves, and what its network says of both domains."""
+"""Read a finished run again: its configuration, its curves, and the outputs of its network for both domains."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tlda.training import checkpoint
 from tlda.training.fitting import measures_of
 
 QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-"""The options of a trainer that leaves nothing behind."""
+"""The options of a trainer that writes no files."""
 
 
 class Seen(NamedTuple):
-    """What a network says of a domain's rows, in the order in which they are measured: all on the CPU, a label of -1 for none."""
+    """The outputs of a network for the rows of a domain, in the order of evaluation, on the CPU; a missing label is -1."""
 
     features: Tensor
     logits: Tensor
@@ -48,12 +48,12 @@ class Seen(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """The share of the rows that are right, in 0..1."""
+        """The fraction of the rows that are right, in 0..1."""
         return float((self.predicted == self.labels).double().mean())
 
 
 class Outcome(NamedTuple):
-    """What a method makes of both domains, and the label-free measures of the target by name."""
+    """The outputs of a method for both domains, and the label-free measures of the target by name."""
 
     source: Seen
     target: Seen
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 
 class Look(LightningModule):
-    """Asks ``method`` about every row that is measured, within a trainer: what adapts at test time needs one to do so."""
+    """Let ``method`` answer every row that is measured, within a trainer, which methods that adapt at test time need."""
 
     def __init__(self, method: Method, batch_type: type) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Look(LightningModule):
         self.parts[dataloader_idx].append(Seen(output.features.float().cpu(), output.logits.float().cpu(), batch.y.cpu()))
 
     def outcome(self) -> Outcome:
-        """All that was seen, once."""
+        """The collected outputs; they are computed once."""
         values = self.method.measures.validated()
         source, target = (Seen(*map(torch.cat, zip(*parts, strict=True))) for parts in self.parts)
         return Outcome(source, target, {name.rsplit("/", 1)[1]: float(value) for name, value in values.items()})
@@ -132,7 +132,7 @@ class FinishedRun:
         return {name: _curve(rows, name) for name in (rows[0] if rows else ()) if name not in ("epoch", "step")}
 
     def look(self, data: DomainPair, batch_type: type) -> Outcome:
-        """What the method makes of those rows of ``data`` that a method of ``batch_type`` is measured on."""
+        """The outputs of the method for the rows of ``data`` on which a method of ``batch_type`` is measured."""
         look = Look(self.method, batch_type)
         self.trainer.validate(look, data, verbose=False)
         self.method.cpu()
@@ -156,7 +156,7 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
 
 
 def _curve(rows: Sequence[dict[str, str]], name: str) -> list[tuple[float, float]]:
-    """The points of the metric ``name``; a row whose place or value is no number has none."""
+    """The points of the metric ``name``; rows whose position or value is not a number are left out."""
     by = "step" if name.startswith(("train/", "lr/")) else "epoch"
     points = [(_number(row.get(by, "")), _number(row[name])) for row in rows if row[name]]
     return [(x + 1, y if math.isfinite(y) else math.nan) for x, y in points if x is not None and y is not None and math.isfinite(x)]

@@ -1,4 +1,4 @@
-"""Texts that a run is shown by: which of their tokens each prediction looks at."""
+"""Show which tokens of a text a prediction depends on."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LONGEST = 80
 """The most tokens of a text that are shown."""
 
 GLUE = "##"
-"""What WordPiece begins a token with that goes on with a word."""
+"""The prefix of a WordPiece token that continues a word."""
 
 SPACES = "ĠĊ▁"
-"""What other tokenizers write for the space before a word, and for the end of a line."""
+"""The characters that other tokenizers use for the space before a word and for the end of a line."""
 
 
 def saliency(backbone: Text, method: Method, x: Tensor, row: int, of: int) -> Tensor:
