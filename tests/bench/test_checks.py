@@ -19,7 +19,7 @@ SPACE = {"model.trade_off": {"low": 0.1, "high": 1}}
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a seed below 0": ({"seeds": [-1]}, r"the seed -1 is out of range"),
-    "a seed twice": ({"seeds": [0, 0]}, r"the seed 0 is there twice"),
+    "a seed twice": ({"seeds": [0, 0]}, r"the seed 0 occurs twice"),
     "a seed too large": ({"seeds": [2**32]}, r"the seed 4294967296 is out of range"),
     "a seed that is true": ({"seeds": [True]}, r"the seed 'True' is not a whole number"),
     "a path above": ({"methods": {"../../x": NET}}, r"the method '../../x' cannot name a result file"),
@@ -35,7 +35,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "alike but for case": ({"methods": {"dann": NET, "DANN": NET}}, r"'dann' on .* and 'DANN' on .* would share"),
     "alike but for an accent's form": ({"methods": {"\u00e9": NET, "e\u0301": NET}}, r"cannot name a result file|would share"),
     "a name that is true": ({"methods": {True: NET}}, r"YAML reads a name under 'methods' as True"),
-    "a name twice": ({"methods": {1: NET, "1": NET}}, r"'1' is there twice under 'methods'"),
+    "a name twice": ({"methods": {1: NET, "1": NET}}, r"'1' occurs twice under 'methods'"),
     "two methods with a label": ({"methods": {"a": NET, "b": NET}, "labels": {"a": "x", "b": "x"}}, r"two methods have the label 'x'"),
     "a label that is a name": ({"methods": {"a": NET, "b": NET}, "labels": {"a": "b"}}, r"two methods have the label 'b'"),
     "two tasks with a label": ({"tasks": {"p": TASK, "q": TASK}, "labels": {"p": "x", "q": "x "}}, r"two tasks have the label 'x'"),
@@ -58,7 +58,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "log of 0": ({"methods": {"a": NET}, "search": {"space": {"a": {"model.x": {"low": 0, "high": 1, "log": True}}}}}, r"above 0 with log"),
     "low is a text": ({"methods": {"a": NET}, "search": {"space": {"a": {"model.x": {"low": "x", "high": 1}}}}}, r"the space of 'model.x'"),
     "no choices": ({"methods": {"a": NET}, "search": {"space": {"a": {"model.x": {"choices": []}}}}}, r"the space of 'model.x'"),
-    "seeds of a search": ({"methods": {"a": NET}, "search": {"space": {"a": SPACE}, "seeds": [1, 1]}}, r"the seed 1 is there twice"),
+    "seeds of a search": ({"methods": {"a": NET}, "search": {"space": {"a": SPACE}, "seeds": [1, 1]}}, r"the seed 1 occurs twice"),
     "an entry of a search": (
         {"methods": {"a": NET}, "search": {"space": {"a": SPACE}, "sede": [1]}},
         r"unknown entry 'sede'; did you mean 'seeds'",
@@ -108,5 +108,5 @@ PUBLISHED = {"method": "a", "task": "t", "value": 90.1, "source": "paper"}
 )
 def test_published_numbers_that_are_none_are_refused(content: Any, tmp_path: Path) -> None:
     (tmp_path / "published.yaml").write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError, match=r"published.yaml(: the published number .* is none| holds no published numbers)"):
+    with pytest.raises(UserError, match=r"published.yaml(: the published number .* is incomplete| holds no published numbers)"):
         load_table(declared(tmp_path, published="published.yaml"))

@@ -93,7 +93,7 @@ def test_a_run_that_two_tasks_share_is_done_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metric", "sentence"),
     [
-        ("accuracy", r"the metric 'accuracy' is none of a test: name one such as test/target/accuracy"),
+        ("accuracy", r"the metric 'accuracy' is not of a test: name one such as test/target/accuracy"),
         ({"a": "test/target/f1"}, r"the metric of the task 'b' is not named"),
     ],
 )

@@ -27,7 +27,7 @@ def test_a_file_of_ones_own_wins_and_is_said(tmp_path: Path, monkeypatch: pytest
     assert named("method/dann", "overlays") == Path("method/dann.yaml")
     assert "method/dann.yaml is your own file" in capsys.readouterr().out
     assert named("none.yaml", "overlays") == Path("none.yaml"), "whoever reads it says that there is none"
-    with pytest.raises(UserError, match=r"no file method/dnan, and none of tlda's overlays .* did you mean 'method/da"):
+    with pytest.raises(UserError, match=r"no file method/dnan, and tlda has no overlays of that name.* did you mean 'method/da"):
         named("method/dnan", "overlays")
 
 

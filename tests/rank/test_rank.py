@@ -240,7 +240,7 @@ def test_a_probe_learns_what_there_is_to_learn() -> None:
         ({"tasks": {"two": {"init_args": [1]}}}, "task 'two', has data.init_args: [1]"),
         ({"tasks": {"two": {"source": "one"}}}, "task 'two', has 'source' in data itself"),
         ({"tasks": {None: {}}}, "reads a name under 'tasks' as None"),
-        ({"candidates": {1: NET, "1": NET}}, "'1' is there twice under 'candidates'"),
+        ({"candidates": {1: NET, "1": NET}}, "'1' occurs twice under 'candidates'"),
         ({"candidates": {"x": {"class_path": [1]}}}, "the candidate 'x' is none"),
         ({"candidates": {"x": {"backbone": 5}}}, "the candidate 'x' is none"),
         ({"candidates": {"x": {"class_path": "Pixels", "init_args": "small"}}}, "candidate 'x', has model.backbone.init_args: small"),
@@ -253,7 +253,7 @@ def test_a_probe_learns_what_there_is_to_learn() -> None:
         ({"fine_tune": {"trainer": {"epochs": 1}}}, "unknown option 'trainer.epochs'"),
         ({"domains": "one, two"}, "'domains' must be a list"),
         ({"domains": ["one", ["two"]]}, "one of 'domains' is ['two']"),
-        ({"domains": ["one", "one"]}, "the domain 'one' is there twice"),
+        ({"domains": ["one", "one"]}, "the domain 'one' occurs twice"),
     ],
 )
 def test_mistakes_are_one_sentence(tlda: Tlda, declared: dict[str, Any], change: dict[str, Any], sentence: str) -> None:

@@ -57,7 +57,7 @@ def require_shape(x: Tensor, backbone: nn.Module, channels: int, size: int | Non
     """Raise :class:`UserError` where images ``x`` have other ``channels`` or another ``size``; None allows any size."""
     name = type(backbone).__name__
     if x.ndim != 4:
-        raise UserError(f"{name} takes images (n, c, h, w), these are {tuple(x.shape)}: use a backbone that takes what the data are")
+        raise UserError(f"{name} takes images (n, c, h, w), these are {tuple(x.shape)}: use a backbone for such data")
     if x.shape[1] != channels:
         raise UserError(f"{name} takes {channels} channel(s), the images have {x.shape[1]}: set --model.backbone.channels {x.shape[1]}")
     if size is not None and tuple(x.shape[2:]) != (size, size):

@@ -169,7 +169,7 @@ class Timm(Pretrained):
             load_file(model, self.file, [])
         classifier = model.get_classifier()
         if not isinstance(classifier, nn.Linear) or classifier.in_features != self.num_features:
-            raise UserError(f"the classifier of the pretraining of '{self.name}' is no linear layer on its features: use another network")
+            raise UserError(f"the pretrained classifier of '{self.name}' is not a linear layer on its features: use another network")
         return classifier
 
 

@@ -128,7 +128,7 @@ class Text(Backbone):
             raise UserError(f"'{self.name}' takes at most {self.limit} tokens, got {x.shape[1]}: lower --data.max_length")
         size = self.model.get_input_embeddings().num_embeddings
         if not x.is_cuda and int((x if x.ndim == 2 else x[..., 0]).max()) >= size:
-            raise UserError(f"the texts have token ids that '{self.name}' ({size} tokens) has not: give --data.tokenizer the same model")
+            raise UserError(f"the texts have token ids beyond the {size} tokens of '{self.name}': give --data.tokenizer the same model")
 
 
 def _encoder(name: str, attention_dropout: float | None) -> Any:

@@ -50,7 +50,7 @@ def named(path: Path, entry: str, value: dict[Any, Any]) -> dict[str, Any]:
         if not isinstance(name, str | int) or isinstance(name, bool):
             raise UserError(f"{path}: YAML reads a name under '{entry}' as {name!r}, which is no text: put it in quotes")
     if twice := repeated(map(str, value)):
-        raise UserError(f"{path}: '{twice}' is there twice under '{entry}': each name needs to be one of its own")
+        raise UserError(f"{path}: '{twice}' occurs twice under '{entry}': each name must be unique")
     return {str(name): item for name, item in value.items()}
 
 
@@ -83,7 +83,7 @@ def require_seeds(path: Path, seeds: list[Any]) -> None:
         if seed not in SEEDS:
             raise UserError(f"{path}: the seed {seed} is out of range: seeds are 0 to 4294967295")
     if twice := repeated(map(str, seeds)):
-        raise UserError(f"{path}: the seed {twice} is there twice: a run counts once")
+        raise UserError(f"{path}: the seed {twice} occurs twice: each run counts once")
 
 
 def _require_names(path: Path, methods: list[str], tasks: list[str], space: Collection[str]) -> None:
@@ -96,7 +96,9 @@ def _require_names(path: Path, methods: list[str], tasks: list[str], space: Coll
                 )
     rows = [*methods, *map(tuned, space)]
     if twice := repeated(rows):
-        raise UserError(f"{path}: the row of the search for '{twice.removesuffix('_tuned')}' is '{twice}', and so is a method: rename that")
+        raise UserError(
+            f"{path}: the row of the search for '{twice.removesuffix('_tuned')}' is '{twice}', also the name of a method: rename that"
+        )
     files: dict[str, tuple[str, str]] = {}
     for method, task in itertools.product(rows, tasks):
         if len(f"{method}{task}".encode()) > LONGEST:
@@ -197,7 +199,7 @@ def _require_metric(path: Path, metric: Any, tasks: list[str]) -> None:
         if task not in tasks:
             raise UserError(f"{path}: there is a metric of '{task}', which is not one of its tasks{near(task, tasks)}")
         if not isinstance(name, str) or not name.startswith("test/"):
-            raise UserError(f"{path}: the metric '{name}' is none of a test: name one such as test/target/accuracy or test/target/f1")
+            raise UserError(f"{path}: the metric '{name}' is not of a test: name one such as test/target/accuracy or test/target/f1")
 
 
 PUBLISHED: dict[str, Callable[[Any], bool]] = {
@@ -221,5 +223,5 @@ def require_published(path: Path, published: object) -> dict[str, Any]:
         raise UserError(f"{path} holds no published numbers: it needs 'numbers', a list, and 'protocol_differs', a text")
     for entry in numbers:
         if not isinstance(entry, dict) or set(entry) != set(PUBLISHED) or not all(holds(entry[k]) for k, holds in PUBLISHED.items()):
-            raise UserError(f"{path}: the published number {entry!r} is none: give it a method, a task, a value and a source")
+            raise UserError(f"{path}: the published number {entry!r} is incomplete: give it a method, a task, a value and a source")
     return {"numbers": numbers, "protocol_differs": differ}

@@ -48,7 +48,7 @@ def of_table(table: Table) -> Report:
         UserError: no cell of it is finished.
     """
     if table.is_error:
-        raise UserError(f"{table.path} shows errors of numbers, and a report is of rows with one class each: see its table.md")
+        raise UserError(f"{table.path} shows errors of a regression, and reports are for classification alone: see its table.md")
     results = read_results(table.results, table.cells())
     for sentence in left_out(table.results, table.cells()):
         print(f"tlda: {sentence}")

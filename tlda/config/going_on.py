@@ -81,7 +81,7 @@ def require_same_run(path: Path, args: Sequence[str], config: dict[str, Any]) ->
                 f"file out, or ask for the other by --{name} {value}"
             )
     if changes:
-        print(f"tlda: the run goes on otherwise than it began: {'; '.join(changes.values())}")
+        print(f"tlda: the run continues with other options than it began with: {'; '.join(changes.values())}")
 
 
 def _lines(parts: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def named(name: str | Path, kind: str) -> Path:
             print(f"tlda: {own} is your own file, and takes the place of tlda's {path.as_posix()}")
         return own
     if found is None and not path.suffix:
-        raise UserError(f"there is no file {path}, and none of tlda's {kind} is called so{near(path.as_posix(), known)}")
+        raise UserError(f"there is no file {path}, and tlda has no {kind} of that name{near(path.as_posix(), known)}")
     return found or path
 
 

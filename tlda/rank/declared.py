@@ -158,7 +158,7 @@ def _domains(path: Path, value: list[Any]) -> list[str]:
             raise UserError(f"{path}: a domain's name is a text, and one of 'domains' is {name!r}")
     names = [str(name) for name in value]
     if twice := repeated(names):
-        raise UserError(f"{path}: the domain '{twice}' is there twice: name each once")
+        raise UserError(f"{path}: the domain '{twice}' occurs twice: name each once")
     return names
 
 

@@ -203,7 +203,7 @@ TRANSLATION = {
     "val/translation/kernel": "kernel distance of them, over the judge's features (lower is better)",
     "val/translation/inception_frechet": "Fréchet distance of them over Inception's features, FID (lower is better)",
     "val/translation/inception_kernel": "kernel distance of them over Inception's features, KID (lower is better)",
-    "val/translation/semantic": "share of images whose class the judge keeps",
+    "val/translation/semantic": "fraction of images whose class the frozen source classifier keeps",
 }
 """The curves of a run that translates, with their titles."""
 
@@ -212,8 +212,8 @@ CURVES = (
     "that of before is evidence that adaptation helps. The oracle's curve is for checking, never for choosing."
 )
 TERMS = (
-    "The terms of the training loss by step. Where a term is the cross-entropy of a critic of the domains (DANN, CDAN), zero means that it "
-    "tells them apart, so that alignment fails, and ln 2 = 0.69 that it cannot."
+    "The terms of the training loss by step. Where a term is the cross-entropy of a domain discriminator (DANN, CDAN), zero means that it "
+    "distinguishes them, so that alignment fails, and ln 2 = 0.69 that it cannot."
 )
 
 

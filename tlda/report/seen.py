@@ -151,7 +151,7 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
         return []
     names = dict.fromkeys(name for row in rows for name in row)
     if lost := [name for name in ("epoch", "step") if rows and name not in names]:
-        print(f"tlda: {path} has no '{lost[0]}', by which curves are drawn: those that need it are left out")
+        print(f"tlda: {path} has no '{lost[0]}', which curves are drawn from: those that need it are left out")
     return [dict.fromkeys(names, "") | row for row in rows]
 
 
@@ -192,7 +192,7 @@ def load_run(folder: Path) -> FinishedRun:
     method, data, trainer = build.build(parts, **QUIET, devices=1, use_distributed_sampler=False)
     if not isinstance(data.task, Classification):
         raise UserError(
-            f"{folder} is a run of {type(data.task).__name__}, and a report is of rows with one class each: `tlda test` measures it"
+            f"{folder} is a run of {type(data.task).__name__}, and reports are for classification alone: `tlda test` measures it"
         )
     try:
         method.load_state_dict(checkpoint.read(path)["state_dict"])

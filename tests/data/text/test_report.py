@@ -68,7 +68,7 @@ def test_a_run_that_answers_questions_is_refused_in_a_sentence(tlda: Tlda, model
     run = fitted(tlda, model, "SourceOnly", data)
     done = tlda("report", run)
     assert done.code == 1
-    assert done.sentences == [f"tlda: {run} is a run of Spans, and a report is of rows with one class each: `tlda test` measures it"]
+    assert done.sentences == [f"tlda: {run} is a run of Spans, and reports are for classification alone: `tlda test` measures it"]
 
 
 @pytest.mark.parametrize("tuning", [None, LoRA(rank=2)])
