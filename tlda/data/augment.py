@@ -243,6 +243,7 @@ class PhotoJitter(Augment):
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
 
     def forward(self, x: Tensor) -> Tensor:
+        """Change each image of a batch (n, 3, h, w) by the four factors, in an order drawn for it."""
         x = x.clone()
         changes = self._changes(x)
         # Drawn on the processor, as by RandAugment; and there a few images at a time, which its caches hold.
