@@ -9,11 +9,11 @@ from tlda.config.given import FILES
 from tlda.errors import UserError, near
 
 FOLDERS: dict[str, str] = {"overlays": "experiments", "tables": "benchmarks/tables", "rankings": "benchmarks/rank"}
-"""Where they are, below :func:`root`."""
+"""The folders of overlays, tables and rankings below :func:`root`."""
 
 
 def root() -> Path:
-    """The folder of the overlays and tables: the installed package, or the checkout that contains the package."""
+    """The folder that contains those folders: the installed package, or the checkout that contains the package."""
     package = Path(__file__).parents[1]
     return package / "shipped" if (package / "shipped").is_dir() else package.parent
 
