@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a blank label": ({"methods": {"a": NET}, "labels": {"a": " "}}, r"the label or note of 'a' must be a text"),
     "a row of the search": (
         {"methods": {"a": NET, "a_tuned": NET}, "search": {"space": {"a": SPACE}}},
-        r"the row of the search for 'a' is 'a_tuned', and so is a method",
+        r"the row of the search for 'a' is 'a_tuned', also the name of a method",
     ),
     "a search of text": ({"methods": {"a": NET}, "search": {"space": {"a": 3}}}, r"the space of 'a' is 3"),
     "an option without a part": (
