@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tlda.data import OfficeCaltech10SURF
-from tlda.documents.script_page import task_columns, write_measured
+from tlda.report.script_page import task_columns, write_measured
 from tlda.losses import coral_align
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ from typing import Any
 import sklearn
 
 from tlda.data import Tabular
-from tlda.documents.script_page import task_columns, write_measured
+from tlda.report.script_page import task_columns, write_measured
 
 HERE = Path(__file__).parent
 TABLE = HERE.parent / "tables/heart_disease.yaml"

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tlda.writing import write_text
+
 
 def write_measured(folder: Path, measure: Callable[[], dict[str, Any]], page: Callable[[dict[str, Any]], str]) -> None:
     """Write what ``measure`` gives to ``results.json`` in ``folder``, and its ``page`` to ``README.md`` there.
@@ -16,8 +18,8 @@ def write_measured(folder: Path, measure: Callable[[], dict[str, Any]], page: Ca
     """
     path = folder / "results.json"
     if "--render" not in sys.argv[1:]:
-        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(page(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")
+        write_text(path, json.dumps(measure(), indent=1) + "\n")
+    write_text(folder / "README.md", page(json.loads(path.read_text(encoding="utf-8"))))
     print(f"wrote {path.name} and README.md")
 
 

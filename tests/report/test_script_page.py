@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tlda.documents.script_page import task_columns, write_measured
+from tlda.report.script_page import task_columns, write_measured
 
 
 def test_numbers_are_measured_once_and_rendered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
