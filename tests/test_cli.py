@@ -435,8 +435,9 @@ def test_a_target_without_labels_is_trained_on_and_predicted(tlda: Tlda) -> None
 
 def makes_a_configuration(*paths: Path) -> bool:
     """Whether overlays, one over the other, name options that there are."""
+    configs: list[Any] = [read_yaml(path) for path in paths]
     try:
-        build.resolve(merge(*(read_yaml(path) for path in paths)))
+        build.resolve(merge(*configs))
     except UserError:
         return False
     return True
