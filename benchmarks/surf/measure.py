@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from tlda.data import OfficeCaltech10SURF
-from tlda.report.script_page import task_columns, write_measured
 from tlda.losses import coral_align
+from tlda.report.script_page import task_columns, write_measured
 
 HERE = Path(__file__).parent
 DOMAINS = ("caltech10", "amazon", "webcam", "dslr")
