@@ -112,13 +112,12 @@ def load(path: str | Path) -> Method:
         UserError: the file is no checkpoint of tlda's, or does not say how its network was made.
     """
     found = checkpoint.read(path)
-    held = found.get(checkpoint.KEY, {})
-    if "model" not in held:
+    held = checkpoint.held(path, found)
+    if not {"model", "task"} <= held.keys():
         why = f" ({held['unknown']['model']})" if "model" in held.get("unknown", {}) else ""
         raise UserError(
             f"{path} does not say how its network was made{why}: make it, and use load_from_checkpoint of its class with the same options"
         )
-    checkpoint.refuse_foreign(path, held)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Method, "model")
     model, task = checkpoint.without_files(held["model"]), checkpoint.task_from(held["task"])
@@ -133,7 +132,10 @@ def load(path: str | Path) -> Method:
         method: Method = parser.instantiate_classes(parsed).model
     if not takes_task:
         method.task = method.network.task = task
-    method.load_state_dict(found["state_dict"], strict=method.strict_loading)
+    try:
+        method.load_state_dict(found["state_dict"], strict=method.strict_loading)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} has other weights than the network that it names: it is damaged; name another checkpoint") from error
     return method.eval()
 
 

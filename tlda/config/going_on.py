@@ -92,8 +92,11 @@ def _lines(parts: dict[str, Any]) -> dict[str, Any]:
 def require_unfinished(path: Path, trainer: Namespace) -> None:
     """Raise :class:`UserError` where the run of the checkpoint at ``path`` has done all that the options ``trainer`` ask for."""
     state = checkpoint.read(path)
-    done = state.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {}).get("processed", 0)
-    steps = state.get("global_step", 0)
+    try:
+        done = int(state.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {}).get("processed", 0))
+        steps = int(state.get("global_step", 0))
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path} does not say how far its run has come: it is damaged; name another checkpoint") from error
     for name, reached, wanted in (("max_epochs", done, trainer["max_epochs"]), ("max_steps", steps, trainer["max_steps"])):
         if wanted and 0 < wanted <= reached:
             raise UserError(f"the run of {path} has ended: its {name[4:]} are {reached}, and --trainer.{name} is {wanted}; ask for more")

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from tlda.data.pair import DomainPair
 from tlda.data.rows import Domain, New
+from tlda.errors import UserError
 from tlda.options.recorded import Plain
 from tlda.tasks import Place, Task
 
@@ -42,7 +43,14 @@ class _NewInputs(DomainPair):
     def new(self) -> New:
         """The inputs, read once."""
         self.data.trainer = self.trainer
-        return self.data.read_new(self.place, self.fitted_before)
+        try:
+            return self.data.read_new(self.place, self.fitted_before)
+        except (TypeError, LookupError) as error:
+            if self.fitted_before is None:
+                raise
+            raise UserError(
+                f"what the checkpoint learnt from its data cannot be read ({error}): it is damaged; name another one"
+            ) from error
 
     def load(self) -> tuple[Domain, Domain]:
         domain = Domain("new", self.new.rows, labelled=False)

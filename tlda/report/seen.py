@@ -203,14 +203,10 @@ def load_run(folder: Path) -> FinishedRun:
 
 def _recipe(path: Path, trusted: Iterable[str] = ()) -> dict[str, Any]:
     """What the checkpoint at ``path`` was made from: a model and data, of tlda's classes or of modules of the ``trusted`` class paths."""
-    made: Any = checkpoint.recipe(path, trusted)
-    if not isinstance(made, dict) or not all(_is_class(made.get(part)) for part in ("model", "data")):
+    made = checkpoint.recipe(path, trusted)
+    if not {"model", "data"} <= made.keys():
         raise UserError(f"{path} does not say which data it was trained on: train it with `tlda fit`")
     return made
-
-
-def _is_class(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("class_path"), str) and isinstance(value.get("init_args"), dict)
 
 
 def _configuration(path: Path) -> dict[str, Any]:

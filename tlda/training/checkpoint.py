@@ -56,7 +56,10 @@ def task_from(description: dict[str, Any]) -> Task:
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise UserError(f"the checkpoint names '{description['class_path']}' as its task, which is none: name another checkpoint")
-    return cls(**{option: _made(value) for option, value in description["init_args"].items()})
+    try:
+        return cls(**{option: _made(value) for option, value in description["init_args"].items()})
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise UserError(f"the checkpoint's task, {name}, cannot be made ({error}): it is damaged; name another checkpoint") from error
 
 
 def _made(value: Any) -> Any:
@@ -129,9 +132,26 @@ def recipe(path: str | Path, trusted: Iterable[str] = ()) -> dict[str, Any]:
     found = read(path)
     if KEY not in found:
         raise UserError(f"{path} was not written by `tlda fit`: start from its weights with --model.init_from instead of --ckpt_path")
-    made: dict[str, Any] = found[KEY]
+    return held(path, found, trusted)
+
+
+def held(path: str | Path, found: dict[str, Any], trusted: Iterable[str] = ()) -> dict[str, Any]:
+    """What the contents ``found`` of the checkpoint at ``path`` say that they were made from; nothing where somebody else wrote them.
+
+    Raises:
+        UserError: it is not of the form that a run writes, or names code as :func:`recipe` says.
+    """
+    made: Any = found.get(KEY, {})
+    whole = isinstance(made, dict) and all(is_class(made[part]) for part in ("model", "data", "task") if part in made)
+    if not whole or not all(isinstance(made.get(part, {}), dict) for part in ("trainer", "unknown")):
+        raise UserError(f"{path} does not say which data it was trained on, or what it holds, as `tlda fit` does: name another checkpoint")
     refuse_foreign(path, made, trusted)
-    return made
+    return dict(made)
+
+
+def is_class(value: object) -> bool:
+    """Whether ``value`` names a class and its options."""
+    return isinstance(value, dict) and isinstance(value.get("class_path"), str) and isinstance(value.get("init_args"), dict)
 
 
 def refuse_foreign(path: str | Path, made: object, trusted: Iterable[str] = ()) -> None:
