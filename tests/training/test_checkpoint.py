@@ -83,7 +83,7 @@ def test_what_is_not_of_the_form_that_a_run_writes(tmp_path: Path, made: Any) ->
 @pytest.mark.parametrize("weights", [{}, [1], {"network.head.weight": 3}, None], ids=str)
 def test_weights_of_something_else(tmp_path: Path, weights: Any) -> None:
     torch.save({"state_dict": weights, "tlda": {"model": MODEL, "task": TASK}}, tmp_path / "x.ckpt")
-    with pytest.raises(UserError, match="x.ckpt has other weights than the network that it names"):
+    with pytest.raises(UserError, match=r"x.ckpt has other weights than the network that it names"):
         load(tmp_path / "x.ckpt")
 
 
