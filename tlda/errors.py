@@ -44,11 +44,10 @@ def plain_warnings() -> Iterator[None]:
             said.add(str(message))
             print(f"tlda: {message}", file=sys.stderr, flush=True)
 
-    warnings.showwarning = show
-    try:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=Note)  # what is said once is counted here
+        warnings.showwarning = show
         yield
-    finally:
-        warnings.showwarning = before
 
 
 def near(name: str, names: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ KEY = "tlda"
 
 def describe(method: Trained, checkpoint: dict[str, Any]) -> None:
     """Write into ``checkpoint`` what it holds: method, task, seed, and the plain configuration that they were made from."""
-    data = data_of(method.trainer)
+    data = None if method._trainer is None else data_of(method._trainer)
     made = method.recipe or parts_of(method, data)
     learnt = {} if data is None or data.fitted is None else {"fitted": data.fitted}
     checkpoint[KEY] = {"method": type(method).__name__, "task": method.task.description(), "seed": run_seed(), **learnt, **made}
