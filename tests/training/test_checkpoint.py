@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from jsonargparse import Namespace
 
 from tests.helpers.toy import Tiny
 from tlda.config.build import load
@@ -97,4 +98,4 @@ def test_a_task_that_cannot_be_made(options: dict[str, Any]) -> None:
 def test_a_run_that_does_not_say_how_far_it_has_come(tmp_path: Path, state: dict[str, Any]) -> None:
     torch.save({"state_dict": {}, **state}, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match="does not say how far its run has come"):
-        require_unfinished(tmp_path / "x.ckpt", {"max_epochs": 2, "max_steps": -1})
+        require_unfinished(tmp_path / "x.ckpt", Namespace(max_epochs=2, max_steps=-1))
