@@ -6,6 +6,7 @@ import pytest
 
 from tlda.config.build import resolve
 from tlda.errors import UserError
+from tlda.options.limits import in_range, is_finite
 
 LENET = {"class_path": "LeNet", "init_args": {"size": 16, "channels": 1}}
 DATA = {"class_path": "Digits", "init_args": {"source": "fonts", "target": "handwritten", "size": 16}}
@@ -25,3 +26,13 @@ def test_options_of_an_optimizer_without_its_class(method: str, option: str, giv
     del model["init_args"][option]["class_path"]  # type: ignore[attr-defined]
     with pytest.raises(UserError):
         resolve({"model": model, "data": DATA})
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("nan"), float("inf")])
+def test_what_no_float_holds_is_out_of_every_range(value: float) -> None:
+    assert not is_finite(value)
+    assert not in_range("trade_off", value)
+
+
+def test_what_a_float_holds_is_finite() -> None:
+    assert all(map(is_finite, (0, -1, 1e308, 10**300, 0.5)))

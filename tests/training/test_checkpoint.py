@@ -15,7 +15,7 @@ from tlda.config.going_on import require_unfinished
 from tlda.errors import UserError
 from tlda.method import Method
 from tlda.methods import DANN, SourceOnly
-from tlda.training.checkpoint import load_weights, recipe, task_from
+from tlda.training.checkpoint import load_weights, recipe, task_from, without_files
 
 
 def method(classes: int = 3, bottleneck: int = 0, width: int = 8) -> Method:
@@ -99,3 +99,11 @@ def test_a_run_that_does_not_say_how_far_it_has_come(tmp_path: Path, state: dict
     torch.save({"state_dict": {}, **state}, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match="does not say how far its run has come"):
         require_unfinished(tmp_path / "x.ckpt", Namespace(max_epochs=2, max_steps=-1))
+
+
+@pytest.mark.parametrize(
+    "backbone", [[LENET], {**LENET, "init_args": [1]}, {"class_path": "tlda.backbones.Timm", "init_args": None}, 3], ids=str
+)
+def test_a_network_that_is_no_class_is_left_to_the_parser(backbone: Any) -> None:
+    made = without_files({**MODEL, "init_args": {"backbone": backbone, "plus": [{}]}})
+    assert made["init_args"] == {"backbone": backbone, "plus": [{}], "init_from": None}

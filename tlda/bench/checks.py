@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tlda.errors import UserError, near
+from tlda.options.limits import is_finite
 
 MAPPINGS = ("after", "translate", "labels", "notes", "search", "plot")
 """The entries of a declaration that are mappings, beside methods and tasks."""
@@ -168,7 +168,7 @@ def _require_space(path: Path, option: Any, spec: Any) -> None:
 
 def is_number(value: object) -> bool:
     """Whether ``value`` is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
 def is_scalar(value: object) -> bool:

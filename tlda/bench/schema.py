@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from tlda.bench.table import Cell
+from tlda.options.limits import is_finite
 
 FRACTIONS = frozenset(("accuracy", "f1", "macro_f1", "exact_match"))
 """Metrics that lie in 0..1, by the last part of their names."""
@@ -46,7 +46,7 @@ def _is_confusion(value: Any) -> bool:
         return True
     if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == len(value) for row in value):
         return False
-    return all(_is_number(count) and math.isfinite(count) and count >= 0 for row in value for count in row)
+    return all(_is_number(count) and is_finite(count) and count >= 0 for row in value for count in row)
 
 
 def _is_config(value: Any) -> bool:
@@ -97,4 +97,4 @@ def fault(found: object, cell: Cell) -> str:
         if found[name] != getattr(cell, name):
             return f"it is of the {name} '{found[name]}'"
     value = found["metrics"].get(cell.metric, 0.0)
-    return "" if math.isfinite(value) else f"its {cell.metric} is {value}"
+    return "" if is_finite(value) else f"its {cell.metric} is {value}"

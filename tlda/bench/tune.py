@@ -108,6 +108,9 @@ def _fault(space: dict[str, Any], entry: Any) -> str:
     """The reason why ``entry`` is not a result of a search in ``space``; empty where it is."""
     if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict) or not isinstance(entry.get("validator"), str):
         return "it is damaged"
+    trials = entry.get("trials", [])
+    if not isinstance(trials, list) or not all(isinstance(trial, dict) and isinstance(trial.get("values"), dict) for trial in trials):
+        return "its trials are damaged"
     values = entry["values"]
     if set(values) != set(space):
         return "it was of other options"

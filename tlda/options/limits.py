@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,8 +36,13 @@ def require_limits(owner: str, options: Mapping[str, Any]) -> None:
             raise UserError(f"{name} of {owner} is {value}: it must be {RANGES[name][1]}")
 
 
+def is_finite(value: float) -> bool:
+    """Whether ``value`` is a number that a float holds: not NaN, not infinite, and no whole number of hundreds of digits."""
+    return abs(value) <= sys.float_info.max
+
+
 def in_range(name: str, value: object, ranges: Mapping[str, Range] = RANGES) -> bool:
     """Whether ``value``, of the option ``name``, is in its range; what is no number, or has no range, is."""
     if name not in ranges or not isinstance(value, (int, float)) or isinstance(value, bool):
         return True
-    return math.isfinite(value) and ranges[name][0](value)
+    return is_finite(value) and ranges[name][0](value)

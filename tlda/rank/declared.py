@@ -81,7 +81,7 @@ def only_known(data: dict[str, Any]) -> dict[str, Any]:
     if name not in known:
         raise UserError(f"a ranking's data have no class '{name}'{near(name, known)}")
     allowed = options(known[name])
-    return {**data, "init_args": {key: value for key, value in data.get("init_args", {}).items() if key in allowed}}
+    return {**data, "init_args": {key: value for key, value in (data.get("init_args") or {}).items() if key in allowed}}
 
 
 def load_ranking(paths: Iterable[Path]) -> Ranking:

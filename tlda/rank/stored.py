@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
+
+from tlda.options.limits import is_finite
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -59,5 +60,5 @@ def are_pairs(value: object) -> bool:
 def _is_pair(value: Any) -> bool:
     if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in ("source", "target")):
         return False
-    distances = all(_is_number(value.get(name)) and math.isfinite(value[name]) for name in ("a_distance", "mmd"))
+    distances = all(_is_number(value.get(name)) and is_finite(value[name]) for name in ("a_distance", "mmd"))
     return distances and ("transfer" not in value or _is_accuracy(value["transfer"]))

@@ -76,15 +76,16 @@ def without_files(model: dict[str, Any]) -> dict[str, Any]:
     """
     options = {**model["init_args"], "init_from": None}
     backbone, losses = options.get("backbone") or {}, options.get("plus") or ()
-    if _are_only_weights(backbone) and not any(loss["class_path"].endswith(".CoTuning") for loss in losses):
+    is_tuned = any(is_class(loss) and loss["class_path"].endswith(".CoTuning") for loss in losses)
+    if is_class(backbone) and _are_only_weights(backbone) and not is_tuned:
         options["backbone"] = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
     return {**model, "init_args": options}
 
 
 def _are_only_weights(backbone: dict[str, Any]) -> bool:
-    weights = (backbone.get("init_args") or {}).get("weights") or ""
+    weights = str(backbone["init_args"].get("weights") or "")
     file = weights.startswith(PACKAGE) or weights.lower().endswith(SUFFIXES)
-    return {"Timm": True, "Torchvision": file}.get(backbone.get("class_path", "").rpartition(".")[2], False)
+    return {"Timm": True, "Torchvision": file}.get(backbone["class_path"].rpartition(".")[2], False)
 
 
 def refuse_other(method: Trained, checkpoint: dict[str, Any]) -> None:
