@@ -183,6 +183,7 @@ def outcome(name: str, kind: Kind, data: DomainPair, source: str, validated: boo
     return Outcome(method.state_dict(), free, method.eval().answer(x, "target").logits.detach())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.filterwarnings("ignore")
 def test_target_labels_move_no_unsupervised_method_and_move_the_oracle(name: str, tmp_path: Path) -> None:
