@@ -11,6 +11,7 @@ writes the file; without a change it adds the hashes of this machine.
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,11 @@ def version() -> dict[str, Any]:
     return {"PROTOCOL": PROTOCOL, "REVISIONS": REVISIONS}
 
 
+def versions() -> dict[str, str]:
+    """The versions of the packages that compute."""
+    return {name: importlib.metadata.version(name).partition("+")[0] for name in ("torch", "pytorch-lightning", "transformers", "scipy")}
+
+
 def changed(found: dict[str, float], recorded: dict[str, float], tolerance: float = TOLERANCE) -> list[str]:
     """The parameters whose norm is not the one recorded, or that one of both lacks."""
     names = {**found, **recorded}
@@ -70,7 +76,7 @@ def recorded(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The contents of the file, which is written first where that is asked for."""
     known: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {"hashes": {}}
     if request.config.getoption("--write-numbers"):
-        now = {"version": version(), "norms": {name: norms(name) for name in VARIANTS}}
+        now = {"version": version(), "versions": versions(), "norms": {name: norms(name) for name in VARIANTS}}
         stands = {key: known.get(key) for key in now} == now
         kept = known["hashes"] if stands else {}  # those of other machines are of other numbers
         known = {**now, "hashes": {**kept, machine(): {name: hashed(name) for name in VARIANTS}}}
@@ -85,13 +91,15 @@ def test_the_recorded_numbers_are_of_this_version(recorded: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_numbers_change_only_with_the_version_within_rounding(name: str, recorded: dict[str, Any]) -> None:
+    if recorded["versions"] != versions():
+        pytest.skip(f"the numbers are recorded with {recorded['versions']}, and these packages are {versions()}")
     parts = changed(norms(name), recorded["norms"].get(name, {}))
     assert not parts, f"{name} trains to other weights than recorded ({', '.join(parts)}): {RAISE}"
 
 
 def test_numbers_change_only_with_the_version_bit_for_bit(recorded: dict[str, Any]) -> None:
     own = recorded["hashes"].get(machine())
-    if own is None:
+    if own is None or recorded["versions"] != versions():
         pytest.skip(f"no hashes of {machine()} are recorded; where the code is that of main, {ANEW} and commit numbers.json")
     other = [name for name in VARIANTS if hashed(name) != own.get(name)]
     assert not other, f"{', '.join(other)} train to other weights than recorded on this kind of machine: {RAISE}"
