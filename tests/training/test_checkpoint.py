@@ -107,3 +107,7 @@ def test_a_run_that_does_not_say_how_far_it_has_come(tmp_path: Path, state: dict
 def test_a_network_that_is_no_class_is_left_to_the_parser(backbone: Any) -> None:
     made = without_files({**MODEL, "init_args": {"backbone": backbone, "plus": [{}]}})
     assert made["init_args"] == {"backbone": backbone, "plus": [{}], "init_from": None}
+
+
+def test_losses_that_are_no_list_are_left_to_the_parser() -> None:
+    assert without_files({**MODEL, "init_args": {"backbone": LENET, "plus": 3.0}})["init_args"]["plus"] == 3.0

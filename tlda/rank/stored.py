@@ -29,7 +29,8 @@ def mapping(value: object) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether ``value`` is a number; not finite too, but none that no float holds."""
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and is_finite(value))
 
 
 def _is_accuracy(value: Any) -> bool:
