@@ -22,7 +22,7 @@ class Source:
         module: where it is defined.
         bases: the module, or the package, and the name of each class that it derives from, as far as they are tlda's.
         doc: its docstring, cleaned.
-        arguments: the arguments of its constructor, each with its annotation; None where it has none of its own.
+        arguments: the names of its constructor's arguments; None where it has none of its own.
         hands_on: whether its constructor passes further options to its base class.
         methods: the names that it defines; the value is whether a subclass must define the name.
     """
@@ -31,7 +31,7 @@ class Source:
     module: str
     bases: tuple[tuple[str, str], ...]
     doc: str
-    arguments: dict[str, str] | None = field(compare=False)
+    arguments: frozenset[str] | None = field(compare=False)
     hands_on: bool
     methods: dict[str, bool] = field(compare=False)
 
@@ -64,7 +64,7 @@ def _class_of(node: ast.ClassDef, module: str, imported: dict[str, tuple[str, st
     arguments, init = None, functions.get("__init__")
     if init is not None:
         args = [*init.args.posonlyargs, *init.args.args, *init.args.kwonlyargs]
-        arguments = {arg.arg: ast.unparse(arg.annotation) if arg.annotation else "" for arg in args if arg.arg != "self"}
+        arguments = frozenset(arg.arg for arg in args) - {"self"}
     return Source(
         node.name,
         module,
@@ -121,12 +121,12 @@ def missing(cls: Source) -> list[str]:
     return [name for name, abstract in first.items() if abstract]
 
 
-def options(cls: Source) -> dict[str, str]:
+def options(cls: Source) -> set[str]:
     """The options of ``cls`` with their annotations, those that it passes to its base class included."""
-    found: dict[str, str] = {}
+    found: set[str] = set()
     for parent in parents(cls):
         if parent.arguments is not None:
-            found = {**parent.arguments, **found}
+            found |= parent.arguments
             if not parent.hands_on:
                 break
     return found

@@ -123,7 +123,7 @@ def _require_option(place: str, cls: Source | None, name: str) -> None:
     """Raise :class:`UserError` where ``cls``, the value of the option ``place``, has no option ``name``."""
     if cls is None or name in (*FROM_DATA, "help"):
         return
-    known = options_of(cls).keys() - set(FROM_DATA)
+    known = options_of(cls) - set(FROM_DATA)
     if name not in known:
         raise UserError(f"{cls.name} has no option '{name}'{near(name, known)}")
 
