@@ -122,7 +122,7 @@ def missing(cls: Source) -> list[str]:
 
 
 def options(cls: Source) -> set[str]:
-    """The options of ``cls`` with their annotations, those that it passes to its base class included."""
+    """The options of ``cls``, those that it passes to its base class included."""
     found: set[str] = set()
     for parent in parents(cls):
         if parent.arguments is not None:
