@@ -91,6 +91,10 @@ class Entropy(OfPredictions):
     measure = staticmethod(entropy)
 
 
+UNITS = 2**36
+"""The parts of one in which probabilities and nats are added up: rounding is below 1e-11, and 1e7 rows of any entropy do not overflow."""
+
+
 class InformationMaximization(Validator):
     """:func:`information_maximization` as Musgrave et al. (2022) use it to validate, from exact sums: no row is kept.
 
@@ -109,22 +113,27 @@ class InformationMaximization(Validator):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.add_state("mean", torch.zeros(classes, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("entropy", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        # Sums of whole numbers: the same in whatever order, and so in any number of processes.
+        self.add_state("mean", torch.zeros(classes, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("entropy", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor) -> None:
         """Count a batch of target logits (n, c)."""
         p = logits.double().softmax(1)
-        self.mean += p.sum(0)
-        self.entropy += -torch.special.xlogy(p, p).sum()
+        self.mean += _units(p).sum(0)
+        self.entropy -= _units(torch.special.xlogy(p, p)).sum()
         self.count += len(p)
 
     def compute(self) -> Tensor:
         """The measure over all rows counted, in nats."""
-        mean = self.mean / self.count
-        value: Tensor = -torch.special.xlogy(mean, mean).sum() - self.entropy / self.count
+        mean, entropy = (total.double() / UNITS / self.count for total in (self.mean, self.entropy))
+        value: Tensor = -torch.special.xlogy(mean, mean).sum() - entropy
         return value
+
+
+def _units(values: Tensor) -> Tensor:
+    return (values * UNITS).round().long()
 
 
 class SND(OfPredictions):
