@@ -43,13 +43,13 @@ def grids(table: Table, rows: Sequence[Row]) -> list[str]:
     task = next(iter(table.tasks))
     found = {row.method: lines(table.resolved[task, row.method]) for row in rows if row.selection.values}
     values = {row.method: row.selection.mean for row in rows if row.selection.values}
-    said: dict[str, str] = {}
-    for option in {name for own in found.values() for name, value in own.items() if name.startswith("model.") and is_number(value)}:
+    said: dict[str, list[str]] = {}
+    for option in sorted({name for own in found.values() for name, value in own.items() if name.startswith("model.") and is_number(value)}):
         for group in _groups(found, option):
             best = max(group, key=lambda method: values[method] if math.isfinite(values[method]) else -math.inf)
             if where := edge(group[best], group.values()):
-                said[best] = f"{table.label(best)} ({option.rsplit('.', 1)[-1]} {group[best]:g}, {where})"
-    return [said[method] for method in table.methods if method in said]
+                said.setdefault(best, []).append(f"{option.rsplit('.', 1)[-1]} {group[best]:g}, {where}")
+    return [f"{table.label(method)} ({'; '.join(said[method])})" for method in table.methods if method in said]
 
 
 def _groups(found: Mapping[str, Lines], option: str) -> list[dict[str, Any]]:

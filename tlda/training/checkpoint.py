@@ -77,7 +77,7 @@ def without_files(model: dict[str, Any]) -> dict[str, Any]:
     options = {**model["init_args"], "init_from": None}
     backbone, losses = options.get("backbone") or {}, options.get("plus")
     added = losses if isinstance(losses, list) else []
-    is_tuned = any(is_class(loss) and loss["class_path"].endswith(".CoTuning") for loss in added)
+    is_tuned = any(isinstance(loss, dict) and str(loss.get("class_path")).endswith(".CoTuning") for loss in added)
     if is_class(backbone) and _are_only_weights(backbone) and not is_tuned:
         options["backbone"] = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
     return {**model, "init_args": options}
