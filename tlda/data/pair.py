@@ -327,6 +327,7 @@ class DomainPair(Recorded, LightningDataModule):
         return bool(self.task.known(self.evaluation_rows[1].labels).any())
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
+        """The loaders of what is validated, the source's and the target's, whose rows ``validate_on`` chooses."""
         source, target = self.evaluation_rows
         if self.validate_on == "train":
             assert self.domains is not None

@@ -126,6 +126,7 @@ class Balanced(Steps):
         self.rows = [(labels == c).nonzero().flatten() for c in sorted({*labels[labels >= 0].tolist()})]
 
     def order(self) -> Tensor:
+        """The rows of an epoch, (steps, world_size, batch_size): in each batch all classes as often, but for one."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         count, batches = len(self.rows), self.steps * self.world_size
         # Rounds of all classes, each in an order of its own; the last round of a batch is cut.
