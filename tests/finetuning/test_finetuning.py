@@ -161,7 +161,7 @@ def test_thawed_momentum_does_not_move_what_is_frozen(optimizer: Any) -> None:
 
     method, states = make(Convolutions(), LastBlocks(1), optimizer=optimizer, plus=[L2SP(10.0)]), States()
     trainer(1, callbacks=[states]).fit(method, Toy())
-    assert torch.equal(states.seen[0]["blocks_.0.0.weight"], states.seen[-1]["blocks_.0.0.weight"])
+    assert torch.equal(states.seen[0]["layers.1.weight"], states.seen[-1]["blocks_.0.0.weight"])
     assert {id(p) for group in method.parameter_groups() for p in group["params"]} >= {id(p) for p in method.backbone.parameters()}
 
 
@@ -375,6 +375,15 @@ def test_a_checkpoint_of_a_plain_network_starts_one_with_adapters(tmp_path: Path
         assert torch.equal(value, merged(method.backbone).state_dict()[key])
     with pytest.raises(UserError, match=r"does not fit this network: 'backbone\.blocks_\.0\.0\.bias' is missing"):
         trainer().validate(make(Convolutions(), LoRA(), init_from=str(tmp_path / "source.ckpt")), Toy(), verbose=False)
+
+
+@pytest.mark.parametrize("other", [None, LoRA(rank=3), IA3(), LoRA(target_modules=["layers.1"])], ids=["none", "rank", "kind", "layers"])
+def test_a_checkpoint_with_adapters_starts_none_without_them(tmp_path: Path, other: Tuning | None) -> None:
+    run = trainer(1)
+    run.fit(make(Tiny(), LoRA(), tlda.methods.FineTune, pretrain=0.0), Toy())
+    run.save_checkpoint(tmp_path / "adapted.ckpt")
+    with pytest.raises(UserError, match=r"adapted.ckpt has adapters that this network has not, such as 'backbone.*: set --model.tuning"):
+        trainer().validate(make(Tiny(), other, init_from=str(tmp_path / "adapted.ckpt")), Toy(), verbose=False)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,11 @@ BASE = ".base_layer."
 """What peft puts into the name of a parameter of a layer that has an adapter."""
 
 
+def is_adapter(key: str) -> bool:
+    """Whether the weights of this name are an adapter's; peft calls the one that it makes ``default``."""
+    return "default" in key.split(".")
+
+
 class _Adapter(Tuning):
     """The base of adapters. BatchNorm's statistics are frozen with its layers.
 
@@ -65,7 +70,7 @@ class _Adapter(Tuning):
     def plain_key(self, key: str) -> str | None:
         if BASE in key:
             return key.replace(BASE, ".")
-        return None if any(part == "default" for part in key.split(".")) else key
+        return None if is_adapter(key) else key
 
     def trained(self, backbone: Backbone, stage: int) -> Iterable[nn.Parameter]:
         return [parameter for name, parameter in backbone.named_parameters() if self.plain_key(name) is None]

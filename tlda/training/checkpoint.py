@@ -13,6 +13,7 @@ import torch
 from tlda.backbones.weights import PACKAGE, SUFFIXES
 from tlda.data.seeds import run_seed
 from tlda.errors import UserError
+from tlda.finetuning.adapters import is_adapter
 from tlda.options.recorded import NotPlainError, described
 from tlda.tasks import Task
 from tlda.training.lightning import data_of
@@ -181,6 +182,9 @@ def load_weights(method: Trained, path: str) -> None:
 
     Adapters that ``method`` has and the checkpoint has not stay as they are. Bottleneck and head are made anew, which is said, where the
     checkpoint has none that fits: it is of other classes, of another width, or was pre-trained without them.
+
+    Raises:
+        UserError: the checkpoint has another backbone, or adapters that the network has not, without which its weights are others.
     """
     checkpoint, network = read(path), method.network
     found = {key.removeprefix("network."): value for key, value in checkpoint["state_dict"].items()}
@@ -189,6 +193,9 @@ def load_weights(method: Trained, path: str) -> None:
     weights = {key: found[name] for key, name in names.items() if name in found}
     unfit = {key for key, name in names.items() if name is not None and (name not in found or found[name].shape != shapes[key])}
     anew = sorted({key.split(".")[0] for key in unfit} - {"backbone"})
+    for key in sorted(found):
+        if is_adapter(key) and shapes.get(key) != found[key].shape:
+            raise UserError(f"{path} has adapters that this network has not, such as '{key}': set --model.tuning as it was trained")
     for key in sorted(unfit):
         if key.startswith("backbone."):
             state = "missing" if names[key] not in found else f"{tuple(found[names[key]].shape)}, not {tuple(shapes[key])}"
