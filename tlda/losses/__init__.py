@@ -21,9 +21,12 @@ from tlda.losses.entropy import (
     information_maximization,
     tsallis_entropy,
 )
+from tlda.losses.fishr import gradient_variance, variance_distance
 from tlda.losses.gan import gan_critic, gan_generator, semantic_consistency
 from tlda.losses.gradient_penalty import gradient_penalty
+from tlda.losses.group_dro import group_dro
 from tlda.losses.inverse_gram_discrepancy import DAREGRAM, inverse_gram_discrepancy
+from tlda.losses.irm_penalty import irm_penalty
 from tlda.losses.joint_mmd import JointMMD, joint_mmd
 from tlda.losses.l2_sp import L2SP, l2_sp
 from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
@@ -31,6 +34,8 @@ from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
 from tlda.losses.neighborhood_aggregation import MemoryBank, neighborhood_aggregation
 from tlda.losses.pseudo_label import PseudoLabel, pseudo_label
+from tlda.losses.risk_variance import risk_variance
+from tlda.losses.spectral_decoupling import SD, spectral_decoupling
 from tlda.losses.subspace_discrepancy import RSD, subspace_discrepancy
 from tlda.losses.vat import vat
 
@@ -46,6 +51,7 @@ __all__ = [
     "MCC",
     "MMD",
     "RSD",
+    "SD",
     "CoTuning",
     "ConditionalAdversarial",
     "CycleSelfTraining",
@@ -78,8 +84,11 @@ __all__ = [
     "gan_critic",
     "gan_generator",
     "gradient_penalty",
+    "gradient_variance",
+    "group_dro",
     "information_maximization",
     "inverse_gram_discrepancy",
+    "irm_penalty",
     "joint_mmd",
     "l2_sp",
     "margin_disparity",
@@ -87,8 +96,11 @@ __all__ = [
     "mmd",
     "neighborhood_aggregation",
     "pseudo_label",
+    "risk_variance",
     "semantic_consistency",
+    "spectral_decoupling",
     "subspace_discrepancy",
     "tsallis_entropy",
+    "variance_distance",
     "vat",
 ]
