@@ -105,6 +105,15 @@ def test_list_names_what_there_is(tlda: Tlda, kind: str) -> None:
     assert done.out in tlda("list").out
 
 
+def test_list_names_the_methods_of_one_setting(tlda: Tlda) -> None:
+    for words in (["--setting", "source-free"], ["methods", "--setting=source-free"]):
+        names = {line.split()[0] for line in tlda("list", *words).out.splitlines()[1:]}
+        assert "SHOT" in names
+        assert not names & {"DANN", "TENT", "FineTune"}
+    assert "did you mean 'source-free'" in tlda("list", "--setting", "source_free").err
+    assert "is of methods" in tlda("list", "losses", "--setting", "test-time").err
+
+
 # fit
 
 

@@ -98,6 +98,10 @@ class Method(Hooked):
     pairs_rows: ClassVar[bool] = False
     """Whether the method pairs the rows of two batches, so that both must have as many: one per input."""
 
+    setting: ClassVar[str] = "unsupervised"
+    """The setting that the method is made for: ``unsupervised``, ``partial``, ``open``, ``universal``, ``multi-source``,
+    ``generalisation``, ``semi-supervised``, ``source-free`` or ``test-time``; ``tlda list`` and docs/methods.md group methods by it."""
+
     takes_no_loss: ClassVar[str] = ""
     """Why no loss can be added to the method; empty where one can."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tlda.config.index import Source, doc, subclasses
+from tlda.config.index import Source, doc, setting, subclasses
 from tlda.config.names import BASES
 from tlda.config.shipped import FOLDERS, shipped
 from tlda.errors import UserError, near
@@ -29,17 +29,44 @@ def first_sentence(cls: Source) -> str:
 
 
 def show(args: list[str]) -> None:
-    """Print the classes of the kinds in ``args``, or of all kinds, with the first line of their docstrings."""
+    """Print the classes of the kinds in ``args``, or of all kinds, with the first line of their docstrings.
+
+    ``--setting NAME`` prints the methods that are made for one setting alone.
+    """
     if set(args) & {"-h", "--help"}:
         kinds = ", ".join([*KINDS, *FOLDERS])
-        print(f"usage: tlda list [KIND]...\n\nName what there is, with what it is.\n\nkinds: {kinds}; by default all but the last three")
+        print(
+            "usage: tlda list [KIND]... [--setting SETTING]\n\nName what there is, with what it is.\n\n"
+            f"kinds: {kinds}; by default all but the last three\nsettings of methods: {', '.join(sorted(settings()))}"
+        )
         return
-    for kind in args or KINDS:
+    kinds, chosen = _parsed(args)
+    for kind in kinds or ([*KINDS] if chosen is None else ["methods"]):
         if kind in FOLDERS:
             print(f"{kind}:", *shipped(kind), sep="\n  ")
             continue
         if kind not in KINDS:
             raise UserError(f"there is no list of '{kind}'{near(kind, [*KINDS, *FOLDERS])}")
+        if chosen is not None and kind != "methods":
+            raise UserError(f"--setting is of methods, and not of {kind}: leave it out")
         print(f"{kind}:")
         for name, cls in sorted(subclasses(BASES[KINDS[kind]]).items()):
-            print(f"  {name:<24} {first_sentence(cls)}")
+            if chosen in (None, setting(cls)):
+                print(f"  {name:<24} {first_sentence(cls)}")
+
+
+def settings() -> set[str]:
+    """The settings that there is a method for."""
+    return {setting(cls) for cls in subclasses(BASES["model"]).values()}
+
+
+def _parsed(args: list[str]) -> tuple[list[str], str | None]:
+    """The kinds in ``args``, and the setting; None where none is asked for."""
+    words = [word for arg in args for word in (arg.split("=", 1) if arg.startswith("--setting=") else [arg])]
+    if "--setting" not in words:
+        return words, None
+    place = words.index("--setting")
+    chosen = words[place + 1] if place + 1 < len(words) else ""
+    if chosen not in settings():
+        raise UserError(f"there is no method for the setting '{chosen}'{near(chosen, settings())}")
+    return words[:place] + words[place + 2 :], chosen

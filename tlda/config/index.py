@@ -25,6 +25,7 @@ class Source:
         arguments: the names of its constructor's arguments; None where it has none of its own.
         hands_on: whether its constructor passes further options to its base class.
         methods: the names that it defines; the value is whether a subclass must define the name.
+        texts: the class attributes that are a text, by name.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Source:
     arguments: frozenset[str] | None = field(compare=False)
     hands_on: bool
     methods: dict[str, bool] = field(compare=False)
+    texts: dict[str, str] = field(compare=False)
 
 
 @functools.cache
@@ -73,7 +75,14 @@ def _class_of(node: ast.ClassDef, module: str, imported: dict[str, tuple[str, st
         arguments,
         init is None or init.args.kwarg is not None,
         {name: _is_abstract(item) for name, item in functions.items()},
+        dict(_texts(node)),
     )
+
+
+def _texts(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.value, ast.Constant) and isinstance(item.value.value, str):
+            yield ast.unparse(item.target), item.value.value
 
 
 def _is_abstract(function: ast.FunctionDef) -> bool:
@@ -135,6 +144,11 @@ def options(cls: Source) -> set[str]:
 def doc(cls: Source) -> str:
     """The docstring of ``cls``, or of the nearest parent that has one."""
     return next((parent.doc for parent in parents(cls) if parent.doc), "")
+
+
+def setting(cls: Source) -> str:
+    """The ``setting`` of the method ``cls``, or of the nearest parent that has one; empty where ``cls`` is no method."""
+    return next((parent.texts["setting"] for parent in parents(cls) if "setting" in parent.texts), "")
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """Adaptive batch normalisation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ class AdaBN(Method):
 
     They are taken over all training rows of the target before its first batch of a test or prediction, in every process alike.
     """
+
+    setting: ClassVar[str] = "test-time"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -15,6 +15,7 @@ class FineTune(Method):
         pretrain: the fraction of the run spent on the source; with 0 there is none, for a backbone that is pretrained, or ``init_from``.
     """
 
+    setting: ClassVar[str] = "semi-supervised"
     one_domain: ClassVar[bool] = True
 
     def __init__(self, *, pretrain: float = 0.5, **kwargs: Any) -> None:

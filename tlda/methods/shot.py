@@ -22,6 +22,7 @@ class SHOT(Method):
         trade_off: the weight of the cross-entropy to the pseudo-labels, the paper's beta; 0.1 in its digits.
     """
 
+    setting: ClassVar[str] = "source-free"
     reads_classes: ClassVar[bool] = True
     trains_on_certainty: ClassVar[bool] = True
     takes_no_loss: ClassVar[str] = "SHOT sees no source, which a loss could compare the target with"

@@ -25,8 +25,8 @@ class TENT(Method):
         tent_lr: their learning rate, by Adam.
     """
 
-    reads_classes: ClassVar[bool] = True
-    trains_on_certainty: ClassVar[bool] = True
+    setting: ClassVar[str] = "test-time"
+    reads_classes, trains_on_certainty = True, True
     on_test_start = on_test_end = on_predict_start = on_predict_end = start_over
 
     def __init__(self, *, steps: int = 1, tent_lr: float = 1e-3, **kwargs: Any) -> None:
