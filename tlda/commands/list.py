@@ -34,10 +34,10 @@ def show(args: list[str]) -> None:
     ``--setting NAME`` prints the methods that are made for one setting alone.
     """
     if set(args) & {"-h", "--help"}:
-        kinds = ", ".join([*KINDS, *FOLDERS])
+        named = ", ".join([*KINDS, *FOLDERS])
         print(
             "usage: tlda list [KIND]... [--setting SETTING]\n\nName what there is, with what it is.\n\n"
-            f"kinds: {kinds}; by default all but the last three\nsettings of methods: {', '.join(sorted(settings()))}"
+            f"kinds: {named}; by default all but the last three\nsettings of methods: {', '.join(sorted(settings()))}"
         )
         return
     kinds, chosen = _parsed(args)
