@@ -13,6 +13,13 @@ from tlda import losses
 from tlda.errors import UserError
 from tlda.nn.numerics import squared_distances
 
+
+def views(first, second):
+    """As many rows of both, which are then views of the same rows."""
+    n = min(len(first), len(second))
+    return first[:n], second[:n]
+
+
 ON_PAIRS = {
     "adaptive_feature_norm": lambda s, t: losses.adaptive_feature_norm(t),
     "adaptive_feature_norm hard": lambda s, t: losses.adaptive_feature_norm(t, "hard"),
@@ -49,6 +56,15 @@ ON_PAIRS = {
     "subspace_discrepancy": losses.subspace_discrepancy,
     "subspace_discrepancy of angles": lambda s, t: losses.subspace_discrepancy(s, t, 0.0),
     "pseudo_label": lambda s, t: losses.pseudo_label(t, labels_from=s),
+    "nt_xent": lambda s, t: losses.nt_xent(*views(s, t), 0.5),
+    "sup_con": lambda s, t: losses.sup_con(*views(s, t), torch.zeros(min(len(s), len(t))), 0.5),
+    "clip": lambda s, t: losses.clip(*views(s, t), 0.07),
+    "vicreg": lambda s, t: losses.vicreg(*views(s, t)),
+    "barlow_twins": lambda s, t: losses.barlow_twins(*views(s, t)),
+    "byol": lambda s, t: losses.byol(*views(t, s)),
+    "simsiam": lambda s, t: losses.simsiam(*views(t, s)),
+    "dino": lambda s, t: losses.dino(*views(t, s), 0.5, 0.5, torch.zeros(t.shape[1])),
+    "prototype_logits": lambda s, t: losses.prototype_logits(s, t).mean(),
     "vat": lambda s, t: losses.vat(lambda x: x @ normalize(t, dim=1).T, s),
 }
 """Each public function, and its variants, as a loss of two batches (n, d); the gradient is that of the second."""
@@ -115,6 +131,7 @@ def test_half_precision_changes_only_the_inputs(name):
 
 
 PAIRED = {"classifier_discrepancy", "co_tuning", "delta", "gradient_penalty", "l2_sp", "neighborhood_aggregation", "pseudo_label"}
+PAIRED |= {"nt_xent", "clip", "vicreg", "barlow_twins", "byol", "simsiam", "dino"}
 """The losses whose two arguments have a row each of one thing: an image, a weight, a place in a bank, a point between."""
 
 

@@ -7,6 +7,7 @@ from tlda.losses.batch_spectral_penalty import BSP, batch_spectral_penalty
 from tlda.losses.batch_spectral_shrinkage import BSS, batch_spectral_shrinkage
 from tlda.losses.classifier_discrepancy import classifier_discrepancy
 from tlda.losses.co_tuning import CoTuning, co_tuning
+from tlda.losses.contrastive import clip, nt_xent, sup_con
 from tlda.losses.coral import CORAL, coral, coral_align
 from tlda.losses.cycle_self_training import CycleSelfTraining, cycle_self_training
 from tlda.losses.deep_jdot import DeepJDOT, deep_jdot
@@ -33,7 +34,10 @@ from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
 from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
 from tlda.losses.neighborhood_aggregation import MemoryBank, neighborhood_aggregation
+from tlda.losses.predicted import byol, dino, simsiam
+from tlda.losses.prototypes import prototype_logits
 from tlda.losses.pseudo_label import PseudoLabel, pseudo_label
+from tlda.losses.redundancy import barlow_twins, vicreg
 from tlda.losses.risk_variance import risk_variance
 from tlda.losses.spectral_decoupling import SD, spectral_decoupling
 from tlda.losses.subspace_discrepancy import RSD, subspace_discrepancy
@@ -67,16 +71,20 @@ __all__ = [
     "PseudoLabel",
     "TsallisEntropy",
     "adaptive_feature_norm",
+    "barlow_twins",
     "batch_nuclear_norm",
     "batch_spectral_penalty",
     "batch_spectral_shrinkage",
+    "byol",
     "classifier_discrepancy",
+    "clip",
     "co_tuning",
     "coral",
     "coral_align",
     "cycle_self_training",
     "deep_jdot",
     "delta",
+    "dino",
     "domain_adversarial",
     "domain_confusion",
     "entropy",
@@ -95,12 +103,17 @@ __all__ = [
     "minimum_class_confusion",
     "mmd",
     "neighborhood_aggregation",
+    "nt_xent",
+    "prototype_logits",
     "pseudo_label",
     "risk_variance",
     "semantic_consistency",
+    "simsiam",
     "spectral_decoupling",
     "subspace_discrepancy",
+    "sup_con",
     "tsallis_entropy",
     "variance_distance",
     "vat",
+    "vicreg",
 ]
