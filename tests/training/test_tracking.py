@@ -179,6 +179,7 @@ def test_what_groups_runs_has_keys_of_its_own() -> None:
 
 
 @needs_wandb
+@pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("where", ["init", "log"])
 def test_a_run_goes_on_where_its_tracker_fails(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     import wandb

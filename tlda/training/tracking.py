@@ -55,9 +55,6 @@ def ready() -> str | None:
         return None
     os.environ["WANDB_MODE"] = mode  # before wandb is imported, which would ask for a key otherwise
     os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
-
-    wandb.setup()  # only now is it silent; what follows would print a warning about Lightning
     return mode
 
 
