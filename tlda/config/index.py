@@ -52,7 +52,7 @@ def _classes_of(path: Path) -> Iterator[Source]:
     module = ".".join(("tlda", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
     imported = {
         alias.asname or alias.name: (node.module or "", alias.name)
-        for node in ast.walk(tree)
+        for node in tree.body  # where the bases of classes come from
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
