@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import REPO
-from tlda.bench.dry_run import dry_run
+from tlda.bench.dry_run import _precision, dry_run
 from tlda.bench.table import Table, load_table, merge
 from tlda.commands.bench import bench
 from tlda.documents.grid import Grid
@@ -72,6 +72,13 @@ def test_a_dry_run_says_what_a_table_needs(images: Path, monkeypatch: pytest.Mon
     assert f"for {len(cells)} of {len(cells)} cells" in str(shown[-1])
     assert missing
     assert all("a result on it does not compare with published ones" in sentence for sentence in missing)
+
+
+def test_a_machine_that_emulates_bfloat16_runs_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = load_table(REPO / "benchmarks/tables/office31.yaml").cells()[0]
+    for computes, taken in ((False, {"precision": "32-true"}), (True, {})):
+        monkeypatch.setattr("tlda.bench.dry_run.computes_in_bfloat16", lambda device, computes=computes: computes)
+        assert _precision(cell) == taken
 
 
 def test_a_missing_set_and_missing_weights_are_a_sentence_each(

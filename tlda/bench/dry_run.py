@@ -24,6 +24,7 @@ from tlda.data.pair import DomainPair
 from tlda.data.rows import Domain, Subset
 from tlda.documents.grid import Document, Grid
 from tlda.errors import UserError
+from tlda.nn import computes_in_bfloat16
 
 STEPS = 2
 """The training steps of each method that are timed, after one that is not; the faster one counts."""
@@ -190,7 +191,7 @@ def _measure(dry: Dry, cell: Cell, folder: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            method, data, trainer = _made(dry, cell, leader, **SHORT, callbacks=[timed])
+            method, data, trainer = _made(dry, cell, leader, **SHORT, **_precision(cell), callbacks=[timed])
             data.loaded = tuple(_few(domain, data) for domain in data.loaded)
             trainer.fit(method, data)
             if cell.leads:
@@ -204,6 +205,13 @@ def _measure(dry: Dry, cell: Cell, folder: Path) -> None:
     rows = sum(min(data.eval_batch_size, len(rows)) for rows in data.evaluation_rows)
     parameters = sum(parameter.numel() for parameter in method.parameters())
     dry.costs[cell.method] = Cost(parameters, _memory(), min(timed.steps[1:]), min(timed.reads[1:]), seconds / rows)
+
+
+def _precision(cell: Cell) -> dict[str, str]:
+    """Float32 in place of bfloat16 on a machine that would emulate it, ten times as slowly."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    emulated = str(cell.config.get("trainer", {}).get("precision")).startswith("bf16") and not computes_in_bfloat16(device)
+    return {"precision": "32-true"} if emulated else {}
 
 
 def _few(domain: Domain, data: DomainPair) -> Domain:
@@ -250,7 +258,7 @@ def _document(dry: Dry, cells: list[Cell]) -> Document:
     return [
         f"Dry run of {table.title}",
         f"{len(cells)} cells were built. {STEPS} steps of each method ran on {kind(this_machine(gpu))}, with {torch.get_num_threads()} "
-        "threads.",
+        f"threads{', in float32, for it does not compute in bfloat16' if any(map(_precision, cells)) else ''}.",
         Grid(["task", "rows of the source", "rows of the target", "steps of a cell", "rows evaluated by a cell"], sizes, name="sizes"),
         Grid(header, rows, name="costs"),
         f"Estimate: {total:.2f} hours, one cell at a time on this machine, for {len(known)} of {len(cells)} cells; at most "

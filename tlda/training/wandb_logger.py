@@ -61,7 +61,7 @@ class Tracker(WandbLogger):
     """The hyperparameters that the run begins with."""
 
     @property
-    def experiment(self) -> Any:
+    def experiment(self) -> Run | Nothing | Later:
         """W&B's run, made when something of it is used."""
         return self._experiment or Later(self._begin)
 
