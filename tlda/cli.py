@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -16,7 +17,21 @@ COMMANDS = {
     "translate": "write a source in the look of a target, to train on",
     "data": "look through a data set, or through what the cache keeps",
     "list": "name what there is: methods, losses, backbones, data, overlays, tables",
+    "show": "what a run or a checkpoint is: method, data, task, numbers",
+    "doctor": "what is installed, the GPU, the precision, where data and cache are",
 }
+
+APART = {
+    "bench": "bench",
+    "report": "report",
+    "rank": "rank",
+    "translate": "translate",
+    "data": "data",
+    "list": "listing",
+    "show": "show",
+    "doctor": "doctor",
+}
+"""The function of each command that has a module of its own; the others are subcommands of Lightning's command line."""
 
 HELP = (
     "usage: tlda COMMAND [OPTIONS]\n\nTransfer learning and domain adaptation, honestly measured.\n\ncommands:\n"
@@ -79,30 +94,8 @@ def _dispatch(command: str, args: list[str]) -> None:
     # A class of the user's own module is named by its path from the folder the command runs in.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    if command == "bench":
-        from tlda.commands.bench import bench
-
-        bench(args)
-    elif command == "report":
-        from tlda.commands.report import report
-
-        report(args)
-    elif command == "rank":
-        from tlda.commands.rank import rank
-
-        rank(args)
-    elif command == "translate":
-        from tlda.commands.translate import translate
-
-        translate(args)
-    elif command == "data":
-        from tlda.commands.data import data
-
-        data(args)
-    elif command == "list":
-        from tlda.commands.list import show
-
-        show(args)
+    if command in APART:
+        getattr(importlib.import_module(f"tlda.commands.{command}"), APART[command])(args)
     else:
         from tlda.config.names import help_of, require_names
         from tlda.config.shipped import with_files

@@ -28,7 +28,7 @@ def first_sentence(cls: Source) -> str:
     return re.sub(r":\w+:|`", "", doc(cls).split("\n", 1)[0])
 
 
-def show(args: list[str]) -> None:
+def listing(args: list[str]) -> None:
     """Print the classes of the kinds in ``args``, or of all kinds, with the first line of their docstrings.
 
     ``--setting NAME`` prints the methods that are made for one setting alone.

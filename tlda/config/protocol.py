@@ -123,7 +123,7 @@ def _without(names: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
 
 def lines(config: dict[str, Any]) -> Lines:
     """The lines that decide a result of ``config``, such as ``model.backbone.size: 28``; an option that is off has no line."""
-    return dict(_flat("", decisive(config)))
+    return dict(flat("", decisive(config)))
 
 
 def protocol(config: dict[str, Any]) -> Lines:
@@ -166,12 +166,13 @@ def without_nulls(value: Plain) -> Plain:
     return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def flat(name: str, value: Plain) -> Iterator[tuple[str, Any]]:
+    """The lines of the option ``name``, whose plain ``value`` may be a class with options of its own; None has no line."""
     if isinstance(value, dict) and "class_path" in value:
         yield name, value["class_path"].rsplit(".", 1)[-1]
         value = value.get("init_args") or {}
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _flat(f"{name}.{key}" if name else key, item)
+            yield from flat(f"{name}.{key}" if name else key, item)
     elif value is not None:
         yield name, without_nulls(value)

@@ -144,11 +144,21 @@ def held(path: str | Path, found: dict[str, Any], trusted: Iterable[str] = ()) -
     Raises:
         UserError: it is not of the form that a run writes, or names code as :func:`recipe` says.
     """
+    made = formed(path, found)
+    refuse_foreign(path, made, trusted)
+    return made
+
+
+def formed(path: str | Path, found: dict[str, Any]) -> dict[str, Any]:
+    """What :func:`held` gives, to be read alone: code that it names must not be run before :func:`refuse_foreign` lets it.
+
+    Raises:
+        UserError: it is not of the form that a run writes.
+    """
     made: Any = found.get(KEY, {})
     whole = isinstance(made, dict) and all(is_class(made[part]) for part in ("model", "data", "task") if part in made)
     if not whole or not all(isinstance(made.get(part, {}), dict) for part in ("trainer", "unknown")):
         raise UserError(f"{path} does not say which data it was trained on, or what it holds, as `tlda fit` does: name another checkpoint")
-    refuse_foreign(path, made, trusted)
     return dict(made)
 
 

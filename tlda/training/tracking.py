@@ -37,15 +37,20 @@ def _has_key() -> bool:
 
 def wandb_mode() -> str:
     """``WANDB_MODE`` where it is set; else ``online`` where there is a key and the server answers, else ``offline``."""
+    return mode_because()[0]
+
+
+def mode_because() -> tuple[str, str]:
+    """The :func:`wandb_mode`, and why it is that."""
     if mode := os.environ.get("WANDB_MODE"):
-        return mode
+        return mode, "WANDB_MODE says so"
     if not _has_key():
-        return "offline"
+        return "offline", "there is no key; `wandb sync` sends runs later"
     try:
         socket.create_connection(_server(), timeout=2).close()
     except OSError:
-        return "offline"
-    return "online"
+        return "offline", f"{_server()[0]} does not answer; `wandb sync` sends runs later"
+    return "online", f"there is a key, and {_server()[0]} answers"
 
 
 def ready() -> str | None:
