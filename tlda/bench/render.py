@@ -14,7 +14,7 @@ from tlda.bench.machine import kind
 from tlda.bench.results import Results
 from tlda.bench.summary import FEW_TASKS, Entry, Row, summarize
 from tlda.bench.table import Table
-from tlda.config.protocol import digest
+from tlda.config.protocol import class_sets, digest
 from tlda.documents.grid import Document, Grid
 from tlda.errors import UserError
 from tlda.writing import write_text
@@ -82,9 +82,20 @@ def _protocol(table: Table, results: Results) -> list[str]:
         f"{capital(table.metric_name)} on the target{_unit(table)}, mean ± standard deviation over seeds "
         f"{', '.join(map(str, table.seeds))}; "
         "after the last epoch, nothing selected. (k/n): only k of n seeds are done. An oracle has seen target labels and is never bold.",
-        f"{table.protocol} Protocol `{table.path.stem}` {digest(table.measured_under(table.baseline))}. "
+        f"{table.protocol}{_class_sets(table)} Protocol `{table.path.stem}` {digest(table.measured_under(table.baseline))}. "
         f"Measured with {', '.join(versions) or 'nothing yet'}{_on(results)}.".strip(),
     ]
+
+
+def _class_sets(table: Table) -> str:
+    """The sets of classes of the tasks, where a domain has classes of its own."""
+    found: dict[str, list[str]] = {}
+    for task, lines in table.measured_under(table.baseline).items():
+        if sets := class_sets(lines):
+            said = "; ".join(f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in sets.items())
+            found.setdefault(said.replace("_", " "), []).append(table.label(task))
+    each = [said if len(tasks) == len(table.tasks) else f"{', '.join(tasks)}: {said}" for said, tasks in found.items()]
+    return "".join(f" Classes: {said}." for said in each)
 
 
 def _unit(table: Table) -> str:

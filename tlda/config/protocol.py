@@ -44,6 +44,9 @@ TRAINER = {
 }
 """The options of the trainer that decide a result, each with the value that has no effect."""
 
+LABEL_SETS = {(False, False): "closed", (True, False): "partial", (False, True): "open", (True, True): "universal"}
+"""What the sets of classes are called, by whether the source and the target have classes of their own."""
+
 Lines = dict[str, Any]
 
 
@@ -121,6 +124,14 @@ def _without(names: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in names}
 
 
+def class_sets(protocol: Lines) -> Lines:
+    """The sets of classes in the lines of a ``protocol``, and the ``label_set`` that they make; nothing where both domains have one set."""
+    data = {name.rpartition(".")[2]: value for name, value in protocol.items() if name.startswith("data.")}
+    found = {name: data[name] for name in ("classes", "source_private", "target_private", "rejection") if data.get(name)}
+    label_set = LABEL_SETS["source_private" in found, "target_private" in found]
+    return {} if label_set == "closed" else {"label_set": label_set, **found}
+
+
 def lines(config: dict[str, Any]) -> Lines:
     """The lines that decide a result of ``config``, such as ``model.backbone.size: 28``; an option that is off has no line."""
     return dict(flat("", decisive(config)))
@@ -128,7 +139,9 @@ def lines(config: dict[str, Any]) -> Lines:
 
 def protocol(config: dict[str, Any]) -> Lines:
     """The lines of ``config`` that are the benchmark's: data, network, optimizer, trainer, and the version of this code."""
-    return {name: value for name, value in lines(config).items() if not name.startswith("model") or _is_shared(name)}
+    found = {name: value for name, value in lines(config).items() if not name.startswith("model") or _is_shared(name)}
+    sets = class_sets(found)
+    return found | ({"data.label_set": sets["label_set"]} if sets else {})
 
 
 def _is_shared(name: str) -> bool:

@@ -18,7 +18,7 @@ from tlda.data.layouts import few
 from tlda.data.pair import DomainPair
 from tlda.data.rows import Domain
 from tlda.errors import UserError, warn
-from tlda.tasks import Classification, Task
+from tlda.tasks import Task
 
 UNKNOWN = -1
 """The label of a row that has none."""
@@ -170,6 +170,7 @@ class Datasets(DomainPair):
         source_test: the rows of the source validation; by default a part held out of ``source``.
         target_test: the rows that measure; by default those of ``target``.
         class_names: the names of the classes, by label; by default the data set's own ``classes``, else the numbers.
+        classes: the classes of both domains, where ``source_private`` or ``target_private`` names others; by default all but those.
         **kwargs: see :class:`DomainPair`.
 
     Raises:
@@ -184,6 +185,7 @@ class Datasets(DomainPair):
         source_test: Dataset[Any] | None = None,
         target_test: Dataset[Any] | None = None,
         class_names: list[str] | None = None,
+        classes: list[str | int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -191,6 +193,9 @@ class Datasets(DomainPair):
         names = class_names or getattr(source, "classes", None)
         self.items = {name: Items(data, name, len(names) if names else None) for name, data in given.items() if data is not None}
         self.names = [str(name) for name in names] if names else None
+        self.classes = None if classes is None else [str(c) for c in classes]
+        if self.classes and not self.has_private_classes:
+            raise UserError("--data.classes are those of both domains beside private ones: name these by source_private or target_private")
         if self.names and class_names is None:
             _require_alike(self.names, given)
 
@@ -198,7 +203,7 @@ class Datasets(DomainPair):
     def task(self) -> Task:
         if self.names is None:
             self.names = [str(c) for c in range(1 + max(int(items.labels.max()) for items in self.items.values()))]
-        return Classification(self.names)
+        return self.classification(self.names, shared=self.classes)
 
     def load(self) -> tuple[Domain, Domain]:
         """The domains, after a check that all images have one shape and that the source has its labels."""

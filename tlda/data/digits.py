@@ -12,17 +12,17 @@ from torch import Tensor
 
 from tlda.data.arrays import RECENT, Images, Splits, require_size
 from tlda.data.cache import cached
+from tlda.data.class_sets import require_disjoint
 from tlda.data.download import Store
 from tlda.data.files import decode, idx_images, mnist_m, pixels, reading, svhn, usps_hdf5, usps_libsvm
 from tlda.data.folders import UNKNOWN, new_images
 from tlda.data.fonts import fonts
 from tlda.data.pair import DomainPair
 from tlda.data.photos import blend, photographs
-from tlda.data.pooling import require_distinct
 from tlda.data.rows import Domain, New
 from tlda.errors import UserError, near
 from tlda.options.recorded import Plain
-from tlda.tasks import Classification, Task
+from tlda.tasks import Task
 
 PHOTOS = "+photos"
 
@@ -92,7 +92,7 @@ class Digits(DomainPair):
         source: the domain with labels.
         target: the domain without.
         size: the height and width of the images.
-        classes: the digits that take part, in the order of the labels; null for all ten.
+        classes: the digits of both domains, in the order of the labels; by default all ten but those that are private to one.
         root: the folder of the data; by default that of ``TLDA_DATA``, else ``data``.
         download: fetch what is missing.
         photos: a folder of photographs for ``+photos``; by default the two that scikit-learn ships.
@@ -124,15 +124,17 @@ class Digits(DomainPair):
         self.fill = bool(fill)
         if self.fill and (coloured := [name for name in (source, target) if name in COLOURED]):
             raise UserError(f"--data.fill cuts digits to their ink, white on black, and {coloured[0]} is in colour: leave fill out")
-        self.classes = [str(c) for c in (range(10) if classes is None else classes)]
-        require_distinct(self.classes, "--data.classes")
+        private = [*self.source_private, *self.target_private]
+        self.shared = [str(c) for c in ([c for c in range(10) if str(c) not in private] if classes is None else classes)]
+        require_disjoint({"classes": self.shared, "source_private": self.source_private, "target_private": self.target_private})
+        self.classes = [*self.shared, *private]
         if unknown := [c for c in self.classes if c not in set("0123456789")]:
             raise UserError(f"--data.classes has '{unknown[0]}', which is no digit; it takes some of 0 to 9, as in [0,1,2]")
         self.store = Store(Path(root or os.environ.get("TLDA_DATA") or "data"), download)
 
     @property
     def task(self) -> Task:
-        return Classification(self.classes)
+        return self.classification(self.classes, shared=self.shared)
 
     def load(self) -> tuple[Domain, Domain]:
         source, target = (Domain(name, *self._splits(name, self.channels)) for name in (self.source, self.target))
@@ -169,11 +171,12 @@ class Digits(DomainPair):
         """Refuse a pair in which a domain lacks a class that takes part."""
         present = {domain.name: set(domain.train.labels.tolist()) for domain in (source, target)}
         common = set.intersection(*present.values())
+        own = dict(zip(present, (self.source_private, self.target_private), strict=False))
         lacking = [
-            f"{name} lacks the classes {', '.join(c for i, c in enumerate(self.classes) if i not in there)}"
+            f"{name} lacks the classes {', '.join(missing)}"
             for name, there in present.items()
-            if len(there) < len(self.classes)
+            if (missing := [c for i, c in enumerate(self.classes) if i not in there and c in (*self.shared, *own[name])])
         ]
         if lacking:
-            names = ",".join(c for i, c in enumerate(self.classes) if i in common)
+            names = ",".join(c for i, c in enumerate(self.classes) if i in common and c in self.shared)
             raise UserError(f"{' and '.join(lacking)}; give --data.classes [{names}]")

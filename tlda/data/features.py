@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -16,7 +17,7 @@ from tlda.data.cache import mapped, slug
 from tlda.data.extractor import Extractor
 from tlda.data.pair import DomainPair, refuse_idle, refuse_translated
 from tlda.data.progress import progress
-from tlda.data.rows import Domain, New, content, lengths_of
+from tlda.data.rows import Domain, New, Subset, content, lengths_of
 from tlda.data.tasks import Relabelled, Tasks
 from tlda.data.text.tokenizers import require_tokenizer
 from tlda.errors import UserError
@@ -94,11 +95,17 @@ class Features(DomainPair):
         refuse_translated("Features", self, data)
         drawn = ("batch_size", "steps", "eval_batch_size", "shots", "holdout", "balanced", "unlabelled_ratio", "validate_on")
         refuse_idle(drawn, data, "--data", self)
+        if self.has_private_classes:
+            raise UserError("the sets of classes are those of the data: give --data.data.source_private and --data.data.target_private")
         self.data, self.extractor, self.standardise = data, extractor, standardise
 
     @property
     def task(self) -> Task:
         return self.data.task
+
+    @cached_property
+    def loaded(self) -> tuple[Domain, Domain]:
+        return self.data.narrowed(self.as_read)
 
     @property
     def transfer(self) -> str:
@@ -113,17 +120,18 @@ class Features(DomainPair):
     def load(self) -> tuple[Domain, Domain]:
         """The features of both domains, computed or read from the cache, and standardised where that is asked for."""
         extractor = Extractor(self.extractor, self._device)
-        source, target = (self._computed(domain, extractor) for domain in self.data.loaded)
+        source, target = (self._computed(domain, extractor) for domain in self.data.as_read)
         if self.standardise == "none":
             return source, target
-        scale = _scale(source)
-        return _scaled(source, scale), _scaled(target, scale if self.standardise == "source" else _scale(target))
+        # By the rows that take part: those of a class that a domain has not are no rows of it.
+        scales = [_scale(domain) for domain in self.data.narrowed((source, target))]
+        return _scaled(source, scales[0]), _scaled(target, scales[0 if self.standardise == "source" else 1])
 
     @property
     def fitted(self) -> Plain:
         if self.standardise != "source":
             return None
-        rows: Any = self.loaded[0].train
+        rows: Any = self.as_read[0].train
         return {"mean": rows.scale.mean.tolist(), "std": rows.scale.std.tolist()}
 
     def read_new(self, place: str, fitted: Plain) -> New:
@@ -161,7 +169,12 @@ class Features(DomainPair):
 
 def _scale(domain: Domain) -> Scale:
     training: list[Any] = [rows for rows in (domain.train, domain.unlabelled) if rows is not None]
-    return Scale.of([rows.features for rows in training])
+    return Scale.of([_features_of(rows) for rows in training])
+
+
+def _features_of(rows: Any) -> Tensor:
+    features: Tensor = _features_of(rows.data)[rows.rows] if isinstance(rows, Subset) else rows.features
+    return features
 
 
 def _scaled(domain: Domain, scale: Scale) -> Domain:

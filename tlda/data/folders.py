@@ -18,11 +18,12 @@ from tlda.batch import ONE_DOMAIN, Sample
 from tlda.data.arrays import digest, require_size
 from tlda.data.augment import RandomResizedCrop, RandomWindow
 from tlda.data.cache import mapped, size_limit, slug
+from tlda.data.class_sets import require_disjoint
 from tlda.data.crops import Ragged, viewed
 from tlda.data.files import decode, image_files, pixels, reading, shape_of
 from tlda.data.layouts import Classes, Found, Layout, few
 from tlda.data.pair import DomainPair
-from tlda.data.pooling import require_apart, require_distinct
+from tlda.data.pooling import require_apart
 from tlda.data.progress import progress
 from tlda.data.rows import Domain, New
 from tlda.errors import UserError, near, warn
@@ -203,7 +204,7 @@ class Folders(DomainPair):
             ``RandomResizedCrop``), elsewhere in the middle. ``size: 256``, ``crop: 224`` is what authors of domain adaptation do
             (TLLib's ``ResizeImage`` squashes), ``resize: 256``, ``crop: 224`` what ImageNet's do.
         ten_crop: test and predict by the mean probabilities of ten crops: the corners and the middle, and their mirror images.
-        classes: the class folders that take part, in the order of the labels; by default all, by name.
+        classes: the class folders of both domains, in the order of the labels; by default all, by name, but those that are private to one.
         on_error: what a damaged image does: ends the run with its name, or is left out (which reads each image once first).
         in_memory: decode all images once, at ``size`` or ``resize``, into a memory map in the cache; by default where that holds them. Else
             ``num_workers`` decode each batch.
@@ -241,7 +242,7 @@ class Folders(DomainPair):
         self.source, self.target = "+".join(self.sources), self.layout.require(usual_target if target is None else str(target))
         require_apart(self.sources, [self.target])
         self.classes = None if classes is None else [str(c) for c in classes]
-        require_distinct(self.classes or (), "--data.classes")
+        require_disjoint({"classes": self.classes or [], "source_private": self.source_private, "target_private": self.target_private})
         self.size, self.on_error, self.in_memory = require_size(size), on_error, in_memory
         self.resize, self.crop, self.ten_crop = resize, crop, ten_crop
         self._require_crops()
@@ -274,25 +275,33 @@ class Folders(DomainPair):
             if not there[name]:
                 raise UserError(f"{self.root / name} has no class folders with images in them: the source needs labels")
         labelled = {name: classes for name, classes in there.items() if classes}
+        for name, option in ((self.sources[0], "source_private"), (self.target, "target_private")):
+            if getattr(self, option) and name in labelled:
+                _chosen(getattr(self, option), {name: labelled[name]}, option)
         names = _chosen(self.classes, labelled) if self.classes else self._shared(labelled)
-        if len(names) < 2:
+        if len(names) + len(self.source_private) < 2:
             raise UserError(f"{self.root / self.sources[0]} has only one class, {names}: a classifier needs two")
-        return Classification(names)
+        return self.classification([*names, *self.source_private, *self.target_private], shared=names)
 
     @cached_property
     def found(self) -> dict[str, Found]:
         """The images of each domain; a domain without labels has no class."""
         return {name: self.layout.find(self.root, name) for name in (*self.sources, self.target)}
 
-    def _shared(self, there: dict[str, list[str]]) -> list[str]:
+    def _shared(self, labelled: dict[str, list[str]]) -> list[str]:
         first = self.sources[0]
+        every = {*self.source_private, *self.target_private}
+        there = {name: [c for c in classes if c not in every] for name, classes in labelled.items()}
         both = [c for c in there[first] if all(c in classes for classes in there.values())]
         for name, classes in there.items():
             if classes != there[first]:
                 only = {first: set(there[first]) - set(classes), name: set(classes) - set(there[first])}
                 which = " and ".join(f"only '{domain}' has {few(sorted(names))}" for domain, names in only.items() if names)
                 advice = f"give --data.classes [{','.join(both)}]" if len(both) > 1 else "give the class folders the same names"
-                raise UserError(f"the class folders of the domains differ: {which}; {advice}")
+                raise UserError(
+                    f"the class folders of the domains differ: {which}; {advice}, or say whose they are by --data.source_private and "
+                    "--data.target_private"
+                )
         return both
 
     def load(self) -> tuple[Domain, Domain]:
@@ -319,7 +328,7 @@ class Folders(DomainPair):
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        for rows in (rows for domain in self.loaded for rows in domain.splits):
+        for rows in (rows for domain in self.as_read for rows in domain.splits):
             if isinstance(rows, DecodedFiles):
                 rows.decode()  # before the processes that load batches share it
 
@@ -344,7 +353,8 @@ class Folders(DomainPair):
         return self._files([part.train for part in found]), self._files(tests) if len(tests) == len(found) else None
 
     def _files(self, parts: Sequence[Classes]) -> Files:
-        classes = list(enumerate(self.task.label_names))
+        assert isinstance(self.task, Classification)  # by which the sets are made
+        classes = list(enumerate(self.sets.names))
         found = [(path, label, n) for n, part in enumerate(parts) for label, c in classes for path in part.get(c, ())]
         labels, domains = (torch.tensor([line[column] for line in found], dtype=torch.long) for column in (1, 2))
         return self._read_as([path for path, *_ in found], labels, domains if len(parts) > 1 else None)
@@ -361,7 +371,7 @@ class Folders(DomainPair):
         return New(files, [str(path) for path in files.paths])
 
     def describe_row(self, row: int) -> str:
-        target = self.loaded[1]
+        target = self.as_read[1]
         rows: Any = target.train if target.test is None else target.test
         return str(rows.paths[row])
 
@@ -379,11 +389,12 @@ def new_images(place: str) -> list[Path]:
     return found
 
 
-def _chosen(names: list[str], there: dict[str, list[str]]) -> list[str]:
-    """``names``, which are classes of each domain."""
+def _chosen(names: list[str], there: dict[str, list[str]], option: str = "classes") -> list[str]:
+    """``names``, which ``option`` gives and which are classes of each domain."""
     for domain, classes in there.items():
         if missing := [c for c in names if c not in classes]:
-            raise UserError(f"the domain '{domain}' has no class '{missing[0]}'{near(missing[0], classes)}")
+            said = "" if option == "classes" else f", which --data.{option} names"
+            raise UserError(f"the domain '{domain}' has no class '{missing[0]}'{said}{near(missing[0], classes)}")
     return names
 
 

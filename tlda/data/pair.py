@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from tlda.batch import Inputs, Pair, Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
+from tlda.data.class_sets import OPTIONS, ClassSets
 from tlda.data.crops import Viewed
 from tlda.data.holding import hold_out, shots, warn_of_absent
 from tlda.data.rows import Domain, New, Subset, WithoutLabels, digest_of, lengths_of
@@ -24,7 +25,7 @@ from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
 from tlda.options.recorded import Plain, Recorded
-from tlda.tasks import Place, Task
+from tlda.tasks import Classification, Place, Task
 
 Moved = TypeVar("Moved", bound=tuple[Any, ...])
 """A batch: any NamedTuple."""
@@ -72,6 +73,11 @@ class DomainPair(Recorded, LightningDataModule):
         unlabelled_ratio: the unlabelled target rows per labelled source row of a batch; by default 1. FixMatch's authors have 7.
         validate_on: ``train`` to validate on the target's training inputs. By default validation looks at the inputs that are measured, so
             that to select by it is transductive.
+        source_private: the classes that only the source has, by name: partial adaptation. Rows of them in the target are left out.
+        target_private: the classes that only the target has, by name: open-set adaptation, universal with ``source_private``. Its rows of
+            these are "unknown", which is measured, and which training never sees; rows of them in the source are left out.
+        rejection: the rule that rejects a row as unknown where the method has none: its ``entropy`` is above log(k) / 2 for k classes, by
+            default, or its ``confidence`` is below 1/2.
     """
 
     def __init__(
@@ -88,6 +94,9 @@ class DomainPair(Recorded, LightningDataModule):
         balanced: bool | None = None,
         unlabelled_ratio: int | None = None,
         validate_on: Literal["train"] | None = None,
+        source_private: list[str | int] | None = None,
+        target_private: list[str | int] | None = None,
+        rejection: Literal["entropy", "confidence"] | None = None,
     ) -> None:
         super().__init__()
         counts = {"batch_size": batch_size, "steps": steps, "eval_batch_size": eval_batch_size, "shots": shots}
@@ -106,6 +115,12 @@ class DomainPair(Recorded, LightningDataModule):
         self.given_seed = seed
         self.balanced, self.unlabelled_ratio, self.validate_on = balanced, unlabelled_ratio, validate_on
         self.domains: tuple[Domain, Domain] | None = None
+        self.source_private, self.target_private = ([str(c) for c in names or ()] for names in (source_private, target_private))
+        self.rejection, self.sets = rejection, ClassSets((), (), (), ())
+        if rejection and not self.target_private:
+            raise UserError(
+                f"--data.rejection {rejection} rejects rows of unknown classes: name them by --data.target_private, or leave it out"
+            )
 
     @cached_property
     def seed(self) -> int:
@@ -151,9 +166,46 @@ class DomainPair(Recorded, LightningDataModule):
         raise UserError(f"{type(self).__name__} reads no inputs alone: leave --inputs out, and the target of the data is predicted")
 
     @cached_property
-    def loaded(self) -> tuple[Domain, Domain]:
+    def as_read(self) -> tuple[Domain, Domain]:
         """The domains as :meth:`load` gives them, read once."""
         return self.load()
+
+    @cached_property
+    def loaded(self) -> tuple[Domain, Domain]:
+        """The domains, each with the rows of its classes alone."""
+        return self.narrowed(self.as_read)
+
+    def narrowed(self, domains: tuple[Domain, Domain]) -> tuple[Domain, Domain]:
+        """Each of ``domains``, whose labels are as :meth:`load` gives them, with the rows of its classes alone.
+
+        Raises:
+            UserError: these data have no classes that sets could be made of.
+        """
+        if not self.has_private_classes:
+            return domains
+        kind = type(self.task).__name__  # the sets are made with the task, by classification()
+        if not self.sets.names:
+            raise UserError(f"{type(self).__name__} asks for {kind} and declares no classes to choose from: leave {OPTIONS} out")
+        return self.sets.narrow(domains)
+
+    @property
+    def has_private_classes(self) -> bool:
+        """Whether a domain has classes of its own."""
+        return bool(self.source_private or self.target_private)
+
+    def classification(self, names: Sequence[str], scores: Sequence[str] = (), shared: Sequence[str] | None = None) -> Classification:
+        """The task of data whose rows have one of the classes ``names``, in the order of the labels that :meth:`load` gives.
+
+        Args:
+            names: the classes of either domain.
+            scores: further scores, see :class:`tlda.tasks.Classification`.
+            shared: the classes of both domains; by default all that are not private to one.
+
+        Raises:
+            UserError: the sets of classes overlap, or name one that is not there.
+        """
+        self.sets = ClassSets.of(names, shared, self.source_private, self.target_private)
+        return self.sets.task(scores, self.rejection) if self.has_private_classes else Classification(names, scores)
 
     def fingerprint(self) -> str:
         """A hash of what the data are, 16 hexadecimal digits: names of the classes, labels, and images or the state of their files."""

@@ -16,10 +16,13 @@ from tlda.data.objects import OFFICE_CALTECH_10, OfficeCaltech10
 from tlda.data.pair import DomainPair
 from tlda.data.rows import Domain
 from tlda.errors import UserError
-from tlda.tasks import Classification, Task
+from tlda.tasks import Task
 
 PLACES = ("features/surf/{}.mat", "surf/{}.mat", "{}.mat", "{}_SURF_L10.mat")
 """The file of each domain within the folder of the data set."""
+
+CLASSES = list(OFFICE_CALTECH_10["amazon"])
+"""The classes, in the order of the labels."""
 
 
 class OfficeCaltech10SURF(DomainPair):
@@ -48,7 +51,7 @@ class OfficeCaltech10SURF(DomainPair):
 
     @property
     def task(self) -> Task:
-        return Classification(list(OFFICE_CALTECH_10["amazon"]))
+        return self.classification(CLASSES)
 
     @cached_property
     def whole(self) -> list[Images]:
@@ -63,7 +66,7 @@ class OfficeCaltech10SURF(DomainPair):
     def load(self) -> tuple[Domain, Domain]:
         source, target = self.whole
         if self.draw == "gfk":
-            rows = shots(len(source), source.labels, 8 if self.source == "dslr" else 20, len(self.task.classes), self.seed)
+            rows = shots(len(source), source.labels, 8 if self.source == "dslr" else 20, len(CLASSES), self.seed)
             source = Images(source.images[rows], source.labels[rows])
         return Domain(self.source, source), Domain(self.target, target)
 
@@ -77,7 +80,7 @@ class OfficeCaltech10SURF(DomainPair):
             data = matlab(path, "fts", "labels")
             counts = torch.from_numpy(np.asarray(data["fts"], dtype=np.float64))
             _require_histograms(counts)
-            labels = class_numbers(torch.from_numpy(column(data["labels"]).astype(np.float64)) - 1, len(counts), len(self.task.classes))
+            labels = class_numbers(torch.from_numpy(column(data["labels"]).astype(np.float64)) - 1, len(counts), len(CLASSES))
             # Rows of features live in memory as images do.
             return Images(standardised(counts / counts.sum(1, keepdim=True)).float(), labels)
 

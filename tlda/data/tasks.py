@@ -99,6 +99,8 @@ class Relabelled(DomainPair):
             if len(classes) < 2:
                 raise UserError(f"--data.tasks.{task} has only the classes {list(classes)}: a task needs two")
         require_distinct_tasks([name, *self.tasks, *([origin] if origin else [])])
+        if data.target_private:
+            raise UserError("Relabelled gives every row of the data its tasks, and unknown rows have no class: leave target_private out")
         if not (isinstance(data.task, Classification) and data.task.one_row):
             raise UserError(f"Relabelled has one class per input, and {type(data).__name__} asks for {type(data.task).__name__}: use Tasks")
         self.task_names = list(self.task.parts)

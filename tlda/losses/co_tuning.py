@@ -70,7 +70,7 @@ class CoTuning(Loss):
         self.classifier = method.network.backbone.classifier()
         if self.classifier.in_features != method.network.num_features:
             raise UserError("CoTuning puts the pretrained classifier on the backbone's features: leave --model.bottleneck out")
-        self.register_buffer("relationship", torch.zeros(len(method.network.task.classes), self.classifier.out_features))
+        self.register_buffer("relationship", torch.zeros(len(method.network.task.outputs), self.classifier.out_features))
         self.register_buffer("taken", torch.tensor(False))
 
     def begin(self, method: Learner) -> None:

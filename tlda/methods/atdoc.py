@@ -32,7 +32,7 @@ class ATDOC(SmoothedMethod):
     def __init__(self, *, trade_off: float = 0.2, neighbours: int = 5, temperature: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.trade_off, self.neighbours, self.temperature = trade_off, neighbours, temperature
-        self.bank = MemoryBank(self.num_features, len(self.task.classes))
+        self.bank = MemoryBank(self.num_features, len(self.task.outputs))
 
     @property
     def batch_type(self) -> type:

@@ -30,7 +30,7 @@ class MCD(ManualMethod):
     ) -> None:
         super().__init__(**kwargs)
         self.feature_steps = feature_steps
-        self.network.replace_head(TwoHeads(self.num_features, hidden, len(self.task.classes), dropout or 0.0, bool(digit_heads)))
+        self.network.replace_head(TwoHeads(self.num_features, hidden, len(self.task.outputs), dropout or 0.0, bool(digit_heads)))
 
     @property
     def batch_type(self) -> type:

@@ -17,6 +17,7 @@ from tlda.data.pair import DomainPair
 from tlda.data.samplers import by_one_process
 from tlda.nn import evaluating
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
+from tlda.tasks.classification import scored
 from tlda.tasks.heads import first_label
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def collect(method: LightningModule, data: DomainPair, loader: Iterable[Sample])
         for batch in loader:
             batch = data.on_after_batch_transfer(type(batch)(*(part.to(method.device) for part in batch)), 0)
             output = method(batch.x)
-            parts.append((output.features.float().cpu(), output.logits.argmax(1).cpu(), first_label(batch.y).cpu()))
+            parts.append((output.features.float().cpu(), scored(data.task, output.logits).argmax(1).cpu(), first_label(batch.y).cpu()))
     features, predicted, labels = (torch.cat(column) for column in zip(*parts, strict=True))
     return features, predicted, labels
 

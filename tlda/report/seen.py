@@ -22,6 +22,7 @@ from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
 from tlda.tasks import Classification
+from tlda.tasks.classification import scored
 from tlda.training import checkpoint
 from tlda.training.fitting import measures_of
 
@@ -83,7 +84,9 @@ class Look(LightningModule):
         output = self.method.answer(batch.x, place.role)
         _require_finite(output, place.role)
         self.method.measures.validate(self.method, batch, output, dataloader_idx)
-        self.parts[dataloader_idx].append(Seen(output.features.float().cpu(), output.logits.float().cpu(), batch.y.cpu()))
+        self.parts[dataloader_idx].append(
+            Seen(output.features.float().cpu(), scored(self.method.task, output.logits).float().cpu(), batch.y.cpu())
+        )
 
     def outcome(self) -> Outcome:
         """The collected outputs; they are computed once."""

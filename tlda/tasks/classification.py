@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 
-from tlda.batch import Inputs, Output
+from tlda.batch import Inputs, Output, Sample
 from tlda.errors import UserError, near
 from tlda.metrics.scores import AUC, Accuracy, MacroF1, SpanF1
 from tlda.tasks.base import Task
@@ -60,9 +60,21 @@ class Classification(Task):
     def metrics(self, place: Place) -> dict[str, Metric]:
         return {"accuracy": Accuracy(len(self.classes), average="micro"), **{name: SCORES[name](self.classes) for name in self.scores}}
 
+    def scored(self, logits: Tensor) -> Tensor:
+        """Logits (r, answers) whose greatest is the answer: a method's own one of an unknown class is none of a closed set."""
+        return logits[:, : len(self.outputs)]
+
+    def views(self, head: nn.Module, output: Output, batch: Sample, place: Place) -> Iterator[tuple[str, Output, Sample]]:
+        yield "", output._replace(logits=self.scored(output.logits)), batch
+
     def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
         confidence, label = output.logits.float().softmax(1).max(1)
         return {"class": [self.classes[c] for c in label.tolist()], "confidence": confidence.tolist()}
+
+
+def scored(task: Task, logits: Tensor) -> Tensor:
+    """The logits (r, answers) of a task's answers: :meth:`Classification.scored`, or as they are."""
+    return task.scored(logits) if isinstance(task, Classification) else logits
 
 
 @dataclass

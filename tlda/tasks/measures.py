@@ -96,7 +96,7 @@ class Part(nn.Module):
 
         self.scores: Any = nn.ModuleDict({stage: nn.ModuleList(map(made, places, measured)) for stage in ("val", "test")})
         self.confusion = MulticlassConfusionMatrix(len(task.classes)) if task.classes else None
-        self.certainty = InformationMaximization(len(task.classes)) if task.classes else None
+        self.certainty = InformationMaximization(len(task.outputs)) if task.classes else None
         self.validators, self.mixval = Validators(), MixVal()
 
     def score(self, stage: str, output: Output, batch: Sample, index: int) -> dict[str, Metric]:
@@ -116,7 +116,7 @@ class Part(nn.Module):
         known, rows = counted(self.task, output, batch)
         if len(rows.y):
             self.confusion.update(known.logits, rows.y)
-        self.certainty.update(output.logits)
+        self.certainty.update(self.of_head(output).logits)
         return {self.called("test/target", "information_maximization"): self.certainty}
 
     def matrix(self) -> list[list[int]] | None:
@@ -134,10 +134,14 @@ class Part(nn.Module):
         """Keep a batch for the validators. Of the target the first rows are mixed, asking ``network`` thrice more; token ids cannot be."""
         if not self.task.classes:
             return
-        self.validators.update(output, batch.y if place.role == "source" else None)
+        self.validators.update(self.of_head(output), batch.y if place.role == "source" else None)
         mixes = isinstance(batch.x, Tensor) and batch.x.is_floating_point()
         if place.role == "target" and mixes and self.mixval.pairs.sum() < 2 * LIMIT:
-            self.mixval.update(lambda x: network(x).logits, batch.x)
+            self.mixval.update(lambda x: self.of_head(network(x)).logits, batch.x)
+
+    def of_head(self, output: Output) -> Output:
+        """``output`` with the logits of the head's classes alone, without one of the unknown rows, which is no class of the source."""
+        return output._replace(logits=output.logits[:, : len(self.task.outputs)])
 
     def validated(self) -> dict[str, Tensor]:
         """The validators by the names of their curves, and a new start for the next epoch; nothing without a target, or without classes."""

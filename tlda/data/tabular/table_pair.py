@@ -35,7 +35,7 @@ from tlda.data.tabular.sheets import Sheet, read_sheet, sheet_of_frame
 from tlda.data.text.base import data_path
 from tlda.errors import UserError
 from tlda.options.recorded import Plain
-from tlda.tasks import Classification, Regression, Task
+from tlda.tasks import Regression, Task
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -82,7 +82,8 @@ class Tabular(DomainPair):
         label: the column of the labels.
         label_type: whether a label is a ``class`` or a ``number``; a number may be missing in either domain.
         unit: the unit of a number, for print.
-        classes: by the name of a class, the labels that belong to it; by default each label is a class.
+        classes: by the name of a class, the labels that belong to it; by default each label is a class. Those that ``source_private``
+            or ``target_private`` names are one domain's, the others both domains'.
         columns: the columns to learn from, by default all but the label.
         drop: columns to leave out.
         categories: columns whose numbers are names, such as codes; columns of texts are categories without being named.
@@ -191,7 +192,8 @@ class Tabular(DomainPair):
                 raise UserError(f"--data.classes has the label '{twice[0]}' twice: a label belongs to one class")
             return dict(named)
         texts = self.sheets[0].require(self.label, "--data.label")
-        return {name: name for name in sort_names({canonical(text) for text in texts if not is_missing(text, self._label_marks)})}
+        labels = {canonical(text) for text in texts if not is_missing(text, self._label_marks)}
+        return {name: name for name in sort_names(labels | set(self.target_private))}
 
     @property
     def _label_marks(self) -> Sequence[str | int | float]:
@@ -202,8 +204,12 @@ class Tabular(DomainPair):
         if self.label_type == "number":
             known = self.numbers[0][~self.numbers[0].isnan()]
             return Regression([self.label], [self.unit], [float(known.mean())], [float(known.std(correction=0)) or 1.0])
-        names = list(self.classes) if self.classes is not None else list(self.class_of)
-        return Classification(names, ["auc"] if len(names) == 2 else [])
+        return self.classification(self.class_names, ["auc"] if len(self.class_names) == 2 and not self.has_private_classes else [])
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes of either domain, in the order of the labels."""
+        return list(self.classes) if self.classes is not None else list(self.class_of)
 
     @cached_property
     def numbers(self) -> tuple[Tensor, Tensor]:
@@ -227,7 +233,7 @@ class Tabular(DomainPair):
         if not needed and self.label not in sheet.columns:
             return torch.full((len(sheet),), -1)
         names = class_labels(sheet, sheet.require(self.label, "--data.label"), self.class_of, needed, self._label_marks)
-        return torch.tensor([-1 if name is None else list(self.task.label_names).index(name) for name in names])
+        return torch.tensor([-1 if name is None else self.class_names.index(name) for name in names])
 
     def describe_row(self, row: int) -> str:
         target = self.sheets[1]

@@ -16,7 +16,7 @@ from tlda.data.text.reading import Record
 from tlda.data.text.tokens import Texts, encode
 from tlda.errors import UserError, near
 from tlda.options.recorded import Plain
-from tlda.tasks import Classification, Task
+from tlda.tasks import Task
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -65,7 +65,12 @@ class Labelled(TextPair):
         for record in source:
             if record.label is None:
                 raise UserError(f"{record.place} has no label, and the source needs one in each row: fill it, or make it the target")
-        return Classification(sorted({record.label for record in source if record.label is not None}), ["macro_f1"])
+        return self.classification(self.class_names, [] if self.target_private else ["macro_f1"])
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """The names of the classes of either domain, in the order of the labels."""
+        return sorted({record.label for record in self.records[0]["train"] if record.label is not None} | set(self.target_private))
 
     def load(self) -> tuple[Domain, Domain]:
         """The texts of both domains as tokens; the target also has the texts without labels that come with it."""
@@ -95,8 +100,8 @@ class Labelled(TextPair):
     def _label(self, record: Record) -> int:
         if record.label is None:
             return -1
-        if record.label not in self.task.label_names:
+        if record.label not in self.class_names:
             raise UserError(
-                f"{record.place} has the label '{record.label}', which the source has not{near(record.label, self.task.label_names)}"
+                f"{record.place} has the label '{record.label}', which the source has not{near(record.label, self.class_names)}"
             )
-        return list(self.task.label_names).index(record.label)
+        return self.class_names.index(record.label)
