@@ -108,13 +108,13 @@ def test_what_sees_labels_learns_the_classes_of_the_source_and_is_measured_on_al
     learner = Oracle(backbone=Tiny(), task=data.task)
     run = trainer(1)
     run.fit(learner, data)
+    assert {"oracle/target/h_score", "val/source/accuracy", "val/target/entropy"} <= run.callback_metrics.keys()
     found = {name: value for part in run.test(learner, data, verbose=False) for name, value in part.items()}
     names = {"test/target/h_score", "test/target/os_star", "test/target/unk", "test/target/os", "test/target/unknown_auroc"}
     assert names | {"test/target/accuracy", "test/source/accuracy"} <= found.keys()
     matrix = learner.measures.matrix()
     assert matrix is not None
     assert len(matrix) == 4
-    assert {"oracle/target/h_score", "val/source/accuracy", "val/target/entropy"} <= run.callback_metrics.keys()
 
 
 def test_folders_take_the_classes_by_name(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Measures: label-free ones that may select, beside accuracies that may not."""
 
-from tlda.metrics.open_set import h_score
+from tlda.metrics.unknown import h_score
 from tlda.metrics.validators import BNM, DEV, IWCV, SND, VALIDATORS, Entropy, InformationMaximization, MixVal, Validator, Validators
 
 __all__ = ["BNM", "DEV", "IWCV", "SND", "VALIDATORS", "Entropy", "InformationMaximization", "MixVal", "Validator", "Validators", "h_score"]

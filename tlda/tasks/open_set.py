@@ -12,8 +12,8 @@ from torchmetrics import Metric
 
 from tlda.batch import Inputs, Output
 from tlda.errors import UserError, near
-from tlda.metrics.open_set import ClosedAccuracy, HScore, KnownAccuracy, OpenAccuracy, UnknownAccuracy, UnknownAUROC
 from tlda.metrics.rejection import REJECTIONS, margin_of, with_unknown
+from tlda.metrics.unknown import ClosedAccuracy, HScore, KnownAccuracy, OpenAccuracy, UnknownAccuracy, UnknownAUROC
 from tlda.tasks.classification import Classification
 from tlda.tasks.place import Place
 

@@ -61,16 +61,16 @@ class Labelled(TextPair):
 
     @cached_property
     def task(self) -> Task:
-        source = self.records[0]["train"]
-        for record in source:
-            if record.label is None:
-                raise UserError(f"{record.place} has no label, and the source needs one in each row: fill it, or make it the target")
         return self.classification(self.class_names, [] if self.target_private else ["macro_f1"])
 
     @cached_property
     def class_names(self) -> list[str]:
         """The names of the classes of either domain, in the order of the labels."""
-        return sorted({record.label for record in self.records[0]["train"] if record.label is not None} | set(self.target_private))
+        source = self.records[0]["train"]
+        for record in source:
+            if record.label is None:
+                raise UserError(f"{record.place} has no label, and the source needs one in each row: fill it, or make it the target")
+        return sorted({record.label for record in source if record.label is not None} | set(self.target_private))
 
     def load(self) -> tuple[Domain, Domain]:
         """The texts of both domains as tokens; the target also has the texts without labels that come with it."""

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tlda.batch import Sample
 from tlda.metrics import h_score
-from tlda.metrics.open_set import ClosedAccuracy, HScore, KnownAccuracy, OpenAccuracy, OpenSetRates, UnknownAccuracy, UnknownAUROC
 from tlda.metrics.rejection import Confidence, Entropy, ExtraClass, OneVsAll, margin_of, with_unknown
+from tlda.metrics.unknown import ClosedAccuracy, HScore, KnownAccuracy, OpenAccuracy, OpenSetRates, UnknownAccuracy, UnknownAUROC
 
 NONE = torch.empty(0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import BinaryAUROC
+from torchmetrics.functional.classification import binary_auroc
 from torchmetrics.utilities import dim_zero_cat
 
 from tlda.batch import Sample
@@ -91,20 +91,31 @@ class OpenAccuracy(OpenSetRates):
         return _mean_rate(self.counts).float()
 
 
-class UnknownAUROC(BinaryAUROC):
+class UnknownAUROC(Metric):
     """The area under the ROC curve of the margin by which rows are rejected, unknown rows against known ones: no threshold."""
 
-    def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
-        """Count the logits (r, k + 1) of a batch."""
+    is_differentiable, higher_is_better, full_state_update = False, True, False
+    scores: list[Tensor]
+    unknown: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("scores", [], dist_reduce_fx="cat")
+        self.add_state("unknown", [], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, batch: Sample) -> None:
+        """Keep the margins of the logits (n, k + 1) of a batch, and which rows are unknown."""
         margin = margin_of(logits).double()
         # Within 0..1, outside of which scores would be taken for logits; a sigmoid would make the farthest ones equal.
-        super().update(0.5 + 0.5 * margin / (1 + margin.abs()), (batch.y == logits.shape[1] - 1).long())
+        self.scores.append(0.5 + 0.5 * margin / (1 + margin.abs()))
+        self.unknown.append((batch.y == logits.shape[1] - 1).long())
 
     def compute(self) -> Tensor:
         """The area; NaN where all rows are known, or all unknown."""
-        labels = dim_zero_cat(self.target)
-        area: Tensor = super().compute() if labels.unique().numel() == 2 else labels.new_tensor(torch.nan, dtype=torch.float64)
-        return area.float()
+        scores, unknown = dim_zero_cat(self.scores), dim_zero_cat(self.unknown)
+        if 0 < int(unknown.sum()) < len(unknown):
+            return binary_auroc(scores, unknown).float()
+        return torch.tensor(torch.nan, device=scores.device)
 
 
 class ClosedAccuracy(Accuracy):
