@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 
 from tlda.cli import main
-from tlda.data import fonts
 
 REPO = Path(__file__).parent.parent
 EXPERIMENTS = REPO / "experiments"
@@ -26,8 +26,12 @@ TINY = ["--trainer.max_epochs=1", "--data.steps=2", "--data.batch_size=8", "--tr
 QUICK = [*TINY, "--trainer.enable_checkpointing=false"]
 """So little that a run takes half a second: no checkpoint, and no pictures either."""
 
+HANDWRITTEN = 400
+"""How many of scikit-learn's 1,797 digits tests have, since each validation reads them all."""
+
 os.environ["WANDB_MODE"] = "disabled"
-torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, which the process that hands out the tests never does
+gc.disable()  # until all is imported: to look for garbage meanwhile takes a second
 
 
 @dataclass
@@ -51,9 +55,50 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-numbers", action="store_true", help="write tests/methods/numbers.json anew: see test_numbers.py")
 
 
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for among what tests make alone, not among a million objects of what they import."""
+    import torch
+
+    torch.set_num_threads(1)
+    if not torch.cuda.is_available():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # or each step of an optimizer looks for the driver anew
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def whole_digits() -> Iterator[Callable[[], Any]]:
+    """What reads all of scikit-learn's digits, as other processes do; in this one tests have the first :data:`HANDWRITTEN`."""
+    from sklearn import datasets
+
+    whole = datasets.load_digits
+
+    def few() -> Any:
+        digits = whole()
+        for name in ("data", "images", "target"):
+            digits[name] = digits[name][:HANDWRITTEN]
+        return digits
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load_digits", few)
+        yield whole
+
+
+@pytest.fixture
+def all_digits(whole_digits: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of the digits, for what is compared with another process."""
+    from tlda.data.arrays import Recent
+
+    monkeypatch.setattr("sklearn.datasets.load_digits", whole_digits)
+    monkeypatch.setattr("tlda.data.digits.RECENT", Recent(limit=2**30))
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that all tests share, in which the digits of fonts are a tenth of what they are: to render and measure all takes seconds."""
+    from tlda.data import fonts
+
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TLDA_CACHE", str(folder))

@@ -46,7 +46,7 @@ def test_readme_shows_the_committed_table(name: str) -> None:
 @pytest.mark.slow
 def test_the_page_of_the_methods_is_what_docstrings_and_results_give(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks/methods"))
-    import describe  # type: ignore[import-not-found]
+    import describe
 
     assert (ROOT / "docs/methods.md").read_text(encoding="utf-8") == describe.page()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -37,8 +39,12 @@ def test_the_weights_of_a_normalised_head_are_a_direction_and_a_length() -> None
 
 
 def test_shot_starts_from_a_normalised_head_and_leaves_it(tmp_path: object) -> None:
-    options = {"task": CLASSES, "head": Head(weight_norm=True), "bottleneck": Bottleneck(6, batch_norm=True, activation="none")}
-    source = SourceOnly(backbone=Tiny(), **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {
+        "task": CLASSES,
+        "head": Head(weight_norm=True),
+        "bottleneck": Bottleneck(6, batch_norm=True, activation="none"),
+    }
+    source = SourceOnly(backbone=Tiny(), **options)
     run = trainer()
     run.fit(source, Toy())
     run.save_checkpoint(path := f"{tmp_path}/source.ckpt")

@@ -34,12 +34,12 @@ def test_an_mlp_is_its_layers_one_after_the_other_and_is_cut_by_them() -> None:
     backbone = MLP(5, [7, 3], dropout=0.5, batch_norm=True)
     kinds = [torch.nn.Linear, torch.nn.BatchNorm1d, torch.nn.ReLU, torch.nn.Dropout]
     assert [type(part) for part in backbone.layers] == 2 * kinds
-    assert [type(part) for block in backbone.blocks() for part in block] == 2 * kinds
+    assert [type(part) for block in backbone.blocks() for part in block] == 2 * kinds  # type: ignore[attr-defined]
     assert len(backbone.blocks()) == 2
     plain, x = MLP(5, [7, 3]), torch.randn(4, 5)
     first, second = (plain.layers[place] for place in (0, 2))
-    hidden = (x @ first.weight.T + first.bias).clamp_min(0)
-    torch.testing.assert_close(plain(x), (hidden @ second.weight.T + second.bias).clamp_min(0))
+    hidden = (x @ first.weight.T + first.bias).clamp_min(0)  # type: ignore[operator]
+    torch.testing.assert_close(plain(x), (hidden @ second.weight.T + second.bias).clamp_min(0))  # type: ignore[operator]
 
 
 def test_a_backbone_normalises_its_own_input() -> None:
@@ -53,7 +53,7 @@ def test_a_backbone_normalises_its_own_input() -> None:
     features = Identity()(torch.full((1, 3, 2, 2), 0.6))
     torch.testing.assert_close(features, torch.tensor([[1.0, 0.4, 0.15]]))
     timm = Timm("resnet10t", weights=None)
-    assert timm.mean.flatten().tolist() == pytest.approx(timm.model.pretrained_cfg["mean"])
+    assert timm.mean.flatten().tolist() == pytest.approx(timm.model.pretrained_cfg["mean"])  # type: ignore[index]
     assert "mean" not in timm.state_dict()
 
 
@@ -86,8 +86,8 @@ def test_errors_say_what_to_do(make: object, says: str) -> None:
 @pytest.mark.parametrize("layer", [None, "layer2"])
 def test_other_channels_have_the_mean_of_the_three_statistics(channels: int, layer: str | None) -> None:
     backbone = Timm("test_resnet", weights=None, channels=channels, layer=layer).eval()
-    mean, std = (sum(backbone.model.pretrained_cfg[name]) / 3 for name in ("mean", "std"))
-    assert (backbone.mean.item(), backbone.std.item()) == (pytest.approx(mean), pytest.approx(std))
+    mean, std = (sum(backbone.model.pretrained_cfg[name]) / 3 for name in ("mean", "std"))  # type: ignore[index]
+    assert (backbone.mean.item(), backbone.std.item()) == (pytest.approx(mean), pytest.approx(std))  # type: ignore[comparison-overlap]
     assert backbone(torch.rand(2, channels, 32, 32)).shape == (2, backbone.num_features)
 
 

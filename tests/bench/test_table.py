@@ -330,7 +330,7 @@ def test_a_plot_shows_the_means_over_its_option(tlda: Tlda, golden: Path) -> Non
     declared["plot"] = {"option": "data.init_args.shots", "label": "shots"}
     Path("plotted.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
     table = load_table("plotted.yaml")
-    results = {
+    results: dict[tuple[str, str, int], dict[str, Any]] = {
         (method, task, seed): {"metrics": {"test/target/accuracy": 0.1 * i + 0.02 * seed}, "sees": [], "data": task}
         for i, (method, task) in enumerate((m, t) for m in table.methods for t in tasks)
         for seed in (0, 1, 2)
@@ -341,9 +341,8 @@ def test_a_plot_shows_the_means_over_its_option(tlda: Tlda, golden: Path) -> Non
         assert len(panel.containers) == len(table.methods)
         for method, drawn in zip(table.methods, panel.containers, strict=True):
             line, _, (bars,) = drawn
-            means = [
-                100 * np.mean([results[method, f"{target}_{n}", s]["metrics"]["test/target/accuracy"] for s in range(3)]) for n in (1, 5)
-            ]
+            found = [[results[method, f"{target}_{n}", s]["metrics"] for s in range(3)] for n in (1, 5)]
+            means = [100 * np.mean([metrics["test/target/accuracy"] for metrics in runs]) for runs in found]
             assert np.allclose(line.get_ydata(), means)
             assert np.allclose(np.array(line.get_xdata(), float).round(), (1, 5))
             assert np.allclose([np.ptp(bar[:, 1]) for bar in bars.get_segments()], 2 * 2.0), "one standard deviation each way"

@@ -286,6 +286,6 @@ TABLES = {
 @pytest.mark.parametrize("case", TABLES)
 def test_a_table_that_cannot_be(tlda: Tlda, bad: Path, case: str) -> None:
     changes, options, words = TABLES[case]
-    Path("t.yaml").write_text(yaml.safe_dump(TABLE | changes))
+    Path("t.yaml").write_text(yaml.safe_dump(TABLE | changes))  # type: ignore[operator]
     refused(tlda("bench", "t.yaml", "--render", *options), *words)
     assert not Path("results").exists()

@@ -23,7 +23,7 @@ def test_options_of_an_optimizer_without_its_class(method: str, option: str, giv
     model = {"class_path": method, "init_args": {"backbone": LENET, option: {"class_path": "Optim", "init_args": given}}}
     with pytest.raises(UserError, match=sentence):
         resolve({"model": model, "data": DATA})
-    del model["init_args"][option]["class_path"]  # type: ignore[attr-defined]
+    del model["init_args"][option]["class_path"]  # type: ignore[index]
     with pytest.raises(UserError):
         resolve({"model": model, "data": DATA})
 

@@ -51,7 +51,7 @@ def expected(data: Folders, *steps: Callable[[Any], Any]) -> Tensor:
 
 @pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize(("options", "resize"), [({"resize": 20}, 20), ({"size": 20}, (20, 20))])
-def test_the_middle_is_torchvisions_bit_for_bit(root: Path, options: dict[str, int], resize: Any, in_memory: bool) -> None:
+def test_the_middle_is_torchvisions_bit_for_bit(root: Path, options: dict[str, Any], resize: Any, in_memory: bool) -> None:
     data = Folders(str(root), crop=15, in_memory=in_memory, seed=0, **options)
     found = data.loaded[0].train[torch.arange(10)].x
     assert torch.equal(found, expected(data, v2.Resize(resize), v2.CenterCrop(15)))
@@ -148,7 +148,7 @@ def test_images_are_decoded_once_whatever_the_crop(root: Path, monkeypatch: pyte
 
 
 def test_what_decides_the_pixels_decides_the_fingerprint(root: Path) -> None:
-    options: list[dict[str, int]] = [{}, {"resize": 20, "crop": 15}, {"resize": 20, "crop": 16}, {"size": 20, "crop": 15}, {"size": 20}]
+    options: list[dict[str, Any]] = [{}, {"resize": 20, "crop": 15}, {"resize": 20, "crop": 16}, {"size": 20, "crop": 15}, {"size": 20}]
     kept = [Folders(str(root), seed=0, **given) for given in options]
     assert len({data.fingerprint() for data in kept}) == len(options)
     rows: Any = [data.loaded[0].train for data in kept]

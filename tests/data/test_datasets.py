@@ -228,7 +228,7 @@ def test_pictures_are_turned_and_floats_must_be_finite() -> None:
     with pytest.raises(UserError, match="row 2 of the target data set: its image has numbers that are not finite"):
         wrong(lambda row: byte_image(row) / (row - 2)).loaded[1].train[torch.arange(6)]
     with pytest.warns(UserWarning, match="the images of the source data set are floats up to 200, which are taken as they are"):
-        Datasets(*[Made(lambda row: torch.full((1, 4, 4), 200.0))] * 2, seed=0).setup("fit")
+        Datasets(*[Made(lambda row: torch.full((1, 4, 4), 200.0))] * 2, seed=0).setup("fit")  # type: ignore[arg-type]
 
 
 def test_empty_and_iterable_data_sets_are_refused() -> None:

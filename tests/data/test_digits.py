@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_a_coloured_domain_makes_both_coloured(root: Path) -> None:
 
 
 def test_mnist_m_is_read_from_its_archive_or_its_folder(root: Path) -> None:
-    options = {"classes": list(range(7)), "root": str(root)}
+    options: dict[str, Any] = {"classes": list(range(7)), "root": str(root)}
     packed = Digits("mnist", "mnist_m", **options).load()[1]
     assert sizes(packed) == (14, None)
     assert tells_its_class(packed)
@@ -74,7 +75,7 @@ def test_mnist_m_is_read_from_its_archive_or_its_folder(root: Path) -> None:
 
 
 def test_the_decoded_mnist_m_is_made_again_when_its_archive_changes(root: Path) -> None:
-    options = {"classes": list(range(7)), "root": str(root)}
+    options: dict[str, Any] = {"classes": list(range(7)), "root": str(root)}
     Digits("mnist", "mnist_m", **options).load()
     write_mnist_m(root / "digits" / "mnist_m" / "mnist_m.tar.gz", mnist_m_files(train=21, test=7))
     assert sizes(Digits("mnist", "mnist_m", **options, size=20).load()[1]) == (21, 7)
@@ -179,6 +180,7 @@ def test_other_damage_is_named(root: Path, tmp_path: Path) -> None:
         Digits("mnist_m", "handwritten", root=str(root)).load()
 
 
+@pytest.mark.usefixtures("all_digits")
 def test_handwritten_needs_no_file() -> None:
     _, handwritten = Digits("handwritten", "handwritten", size=8).load()
     assert sizes(handwritten) == (1797, None)
@@ -192,10 +194,10 @@ def test_handwritten_needs_no_file() -> None:
 def test_digits_of_both_domains_fill_their_frame() -> None:
     data = Digits("fonts", "handwritten", size=16, fill=True)
     for domain in data.load():
-        ink = domain.train.images[:, 0] >= 64
+        ink = domain.train.images[:, 0] >= 64  # type: ignore[attr-defined]
         assert (ink.any(2).float().mean(1) > 0.8).float().mean() > 0.97, "nearly all are as high as the frame"
     plain = Digits("fonts", "handwritten", size=16)
-    assert plain.load()[0].train.images.float().mean() < data.load()[0].train.images.float().mean()
+    assert plain.load()[0].train.images.float().mean() < data.load()[0].train.images.float().mean()  # type: ignore[attr-defined]
     assert data.fingerprint() != plain.fingerprint()
     with pytest.raises(UserError, match=r"svhn is in colour: leave fill out"):
         Digits("svhn", "mnist", fill=True)

@@ -223,7 +223,7 @@ def test_an_unlabelled_target_through_a_trainer(root: Path) -> None:
     assert {"val/source/accuracy", "val/target/entropy", "val/target/mixval"} <= set(trainer.callback_metrics)
     assert "oracle/target/accuracy" not in trainer.callback_metrics
     (prediction,) = trainer.predict(method, data) or []
-    assert sorted(prediction.row.tolist()) == list(range(5))
+    assert sorted(prediction.row.tolist()) == list(range(5))  # type: ignore[union-attr]
 
 
 def test_a_root_is_also_looked_for_in_the_data_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from tests.conftest import TINY, Tlda
 from tests.helpers.folders import FOLDERS, write_folders
 from tests.helpers.tiny_text import tiny_model
 from tlda.backbones import LeNet
+from tlda.batch import Rows
 from tlda.data import Datasets, Digits, Features, Folders, Records, Relabelled, Reviews, Tabular
 from tlda.data.new_inputs import alone
-from tlda.data.rows import Rows
 from tlda.errors import UserError
 from tlda.tasks import Classification
 

@@ -278,7 +278,7 @@ def test_surf_rows_are_drawn_by_the_seed(tmp_path: Path) -> None:
 def test_the_fingerprint_of_drawn_surf_rows_does_not_follow_the_seed(tmp_path: Path) -> None:
     for name, count in (("dslr", 120), ("webcam", 300)):
         write_surf(tmp_path / f"{name}.mat", count)
-    options = [{"draw": "gfk", "seed": 0}, {"draw": "gfk", "seed": 1}, {"seed": 0}]
+    options: list[dict[str, Any]] = [{"draw": "gfk", "seed": 0}, {"draw": "gfk", "seed": 1}, {"seed": 0}]
     first, second, whole = (OfficeCaltech10SURF("dslr", "webcam", root=str(tmp_path), **o).fingerprint() for o in options)
     assert first == second != whole
 

@@ -27,7 +27,7 @@ def by_numpy(source: Tensor, target: Tensor, reach: int, beyond: int = 1) -> Ten
     amplitude, phase = np.abs(ours), np.angle(ours)
     middle = [n // 2 for n in source.shape[2:]]
     square = (..., *(slice(m - reach, m + reach + beyond) for m in middle))
-    amplitude[square] = np.abs(theirs)[square]
+    amplitude[square] = np.abs(theirs)[square]  # type: ignore[index]
     swapped = np.fft.ifft2(np.fft.ifftshift(amplitude * np.exp(1j * phase), axes=(-2, -1)))
     return torch.from_numpy(swapped.real).float()
 

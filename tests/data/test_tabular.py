@@ -183,7 +183,7 @@ def test_numbers_are_standardised_by_the_source_or_by_each_domain(standardise: A
 
 
 def test_a_value_that_stands_for_a_missing_one_is_filled() -> None:
-    how = Encoding(missing={"chol": [0]}, standardise="none")  # type: ignore[dict-item]
+    how = Encoding(missing={"chol": [0]}, standardise="none")
     encoded = encode(sheet("chol\n200\n0\n300\n240\n"), sheet("chol\n0.0\n"), how)
     assert encoded.names == ["chol", "chol is missing"]
     assert encoded.source[1].tolist() == [240, 1]
@@ -243,7 +243,7 @@ def test_classes_gather_labels_however_a_number_is_written(tmp_path: Path) -> No
     table = write(tmp_path, "x,hospital,target\n1,a,0.0\n2,a,3\n3,a,1\n4,b,0\n5,b,2.0\n6,b,\n")
     options: dict[str, Any] = {"label": "target", "file": str(table), "domain": "hospital"}
     classes = {"healthy": [0], "disease": [1, "2", 3, 4]}
-    data = Tabular("a", "b", classes=classes, **options)
+    data = Tabular("a", "b", classes=classes, **options)  # type: ignore[arg-type]
     assert data.task.classes == ["healthy", "disease"]
     assert [domain.train.labels.tolist() for domain in data.loaded] == [[0, 1, 1], [0, 1, -1]]
     assert data.encoded.names == ["x"]
@@ -284,7 +284,7 @@ def test_frames_train_by_any_method_from_python() -> None:
         labels = generator.integers(0, 2, 60)
         rows = {"a": 3.0 * labels + generator.normal(0, 0.3, 60) + shift, "b": np.where(labels == 1, "yes", "no")}
         frames.append(pd.DataFrame({**rows, "label": labels}))
-    data = Tabular.of_frames(*frames, names=("old", "new"), batch_size=20, steps=20)
+    data = Tabular.of_frames(*frames, names=("old", "new"), batch_size=20, steps=20)  # type: ignore[misc]
     assert (data.transfer, data.encoded.names, data.describe_row(0)) == ("old_to_new", ["a", "b=no", "b=yes"], "new:1")
     seed_everything(0, verbose=False)
     method, run = DAN(backbone=MLP(3, [8]), task=2, optimizer=Adam(0.02)), trainer(2)

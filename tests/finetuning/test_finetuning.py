@@ -171,7 +171,7 @@ def test_a_probe_is_one_on_cached_features() -> None:
     method.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]) if method.training else None)
     data = Toy()
     trainer(1).fit(method, data)
-    inputs = data.loaded[0].train.images / 255
+    inputs = data.loaded[0].train.images / 255  # type: ignore[attr-defined]
     with torch.no_grad():
         cached = method.backbone.eval()(inputs)
     assert all((row == cached).all(1).any() for row in torch.cat(seen))
@@ -179,12 +179,12 @@ def test_a_probe_is_one_on_cached_features() -> None:
 
 def test_a_thing_in_evaluation_mode_stays_there() -> None:
     method = make(Convolutions(nn.BatchNorm2d), LastBlocks(2))
-    held = method.backbone.blocks_[2][1].eval()
+    held = method.backbone.blocks_[2][1].eval()  # type: ignore[index, union-attr]
     trainer(1).fit(method, Toy())
     assert not held.training
-    assert method.backbone.blocks_[2][3].training
-    assert method.backbone.blocks_[1][1].training
-    assert not method.backbone.blocks_[0][3].training
+    assert method.backbone.blocks_[2][3].training  # type: ignore[index, union-attr]
+    assert method.backbone.blocks_[1][1].training  # type: ignore[index, union-attr]
+    assert not method.backbone.blocks_[0][3].training  # type: ignore[index, union-attr]
 
 
 # Blocks
@@ -219,10 +219,10 @@ def test_blocks_of_timm_are_its_stages(name: str, blocks: int) -> None:
 
 def test_layer_decay_is_a_rate_a_block() -> None:
     method = make(Transformer(), LayerDecay(0.5), lr_multipliers={"backbone": 0.1}, optimizer=SGD(lr=1.0))
-    rates = {group["name"]: group["lr"] for group in method.configure_optimizers().param_groups}
+    rates = {group["name"]: group["lr"] for group in method.configure_optimizers().param_groups}  # type: ignore[union-attr]
     assert rates == pytest.approx({"backbone.0": 0.0125, "backbone.1": 0.025, "backbone.2": 0.05, "head": 1.0})
     of = {id(p): group["name"] for group in method.parameter_groups() for p in group["params"]}
-    assert of[id(method.backbone.position)] == of[id(method.backbone.embed.weight)] == "backbone.0"
+    assert of[id(method.backbone.position)] == of[id(method.backbone.embed.weight)] == "backbone.0"  # type: ignore[union-attr]
     assert len(of) == len(list(method.parameters()))
 
 
@@ -417,7 +417,7 @@ def test_without_peft_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 def test_stoch_norm_draws_a_statistic_a_channel() -> None:
     net = Convolutions(nn.BatchNorm2d)
     StochNorm(0.5).prepare(net)
-    layer, x = net.blocks_[0][1], torch.randn(4, 6, 3, 3)
+    layer, x = net.blocks_[0][1], torch.randn(4, 6, 3, 3)  # type: ignore[index]
     reference = copy.deepcopy(layer)
     reference._forward_hooks.clear()
     by_batch, by_moving = reference(x), reference.eval()(x)
@@ -433,9 +433,9 @@ def test_stoch_norm_draws_a_statistic_a_channel() -> None:
 @pytest.mark.parametrize("probability", [0.0, 1.0])
 def test_stoch_norm_at_its_ends(probability: float) -> None:
     net = Convolutions(nn.BatchNorm2d)
-    plain = copy.deepcopy(net.blocks_[0][1])
+    plain = copy.deepcopy(net.blocks_[0][1])  # type: ignore[index]
     StochNorm(probability).prepare(net)
-    layer = net.blocks_[0][1]
+    layer = net.blocks_[0][1]  # type: ignore[index]
     outputs = []
     for _ in range(2):
         x = torch.randn(4, 6, 3, 3)
@@ -456,7 +456,7 @@ ROWS = {
 
 def configuration(*names: str) -> dict[str, Any]:
     """The overlays of ``experiments`` one over the other."""
-    return merge(*(read_yaml(REPO / "experiments" / f"{name}.yaml") for name in names))
+    return merge(*(read_yaml(REPO / "experiments" / f"{name}.yaml") for name in names))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -493,6 +493,6 @@ def test_the_command_line_names_and_lists_it(tlda: Tlda, tmp_path: Path) -> None
     assert tlda("test", "--ckpt_path", path).code == 0
     loaded = load(path)
     assert isinstance(loaded.tuning, LoRA)
-    assert loaded.backbone.layers[1].lora_A["default"].weight.shape == (3, 16)
+    assert loaded.backbone.layers[1].lora_A["default"].weight.shape == (3, 16)  # type: ignore[index, union-attr]
     wrong = tlda(*fit, "--model.tuning=Lora")
     assert wrong.sentences == ["tlda: unknown class 'Lora' of --model.tuning; did you mean 'LoRA'?"]

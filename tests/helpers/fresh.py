@@ -16,7 +16,7 @@ SERVER.set_forkserver_preload(["tlda.commands.run", "tlda.commands.bench", "test
 TIMEOUT = 300.0
 
 
-def start(work: Callable[..., None], *args: Any, output: Path, **environment: str) -> BaseProcess:
+def start(work: Callable[..., object], *args: Any, output: Path, **environment: str) -> BaseProcess:
     """Begin ``work`` in a process that ran nothing before, in this one's folder; what it prints goes into the file ``output``."""
     process = SERVER.Process(target=_run, args=(work, args, output.resolve(), Path.cwd(), {**os.environ, **environment}))
     process.start()

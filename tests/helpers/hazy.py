@@ -13,4 +13,4 @@ class Hazy(Toy):
 
     def load(self) -> tuple[Domain, Domain]:
         source, target = super().load()
-        return source, Domain("hazy", Images((100 + 0.3 * target.train.images.float()).to(torch.uint8), target.train.labels))
+        return source, Domain("hazy", Images((100 + 0.3 * target.train.images.float()).to(torch.uint8), target.train.labels))  # type: ignore[attr-defined]

@@ -43,7 +43,7 @@ class Plane(DomainPair):
 class Arcs(Plane):
     """Three arcs around the middle, a class each. The target's are turned by ``turn`` degrees, then scaled, then moved."""
 
-    task = Classification(["first", "second", "third"])  # type: ignore[assignment]
+    task = Classification(["first", "second", "third"])
 
     def __init__(
         self, turn: float = 0.0, scale: float = 1.0, move: Sequence[float] = (0.0, 0.0), width: float = 0.6, **kwargs: Any
@@ -61,7 +61,7 @@ class Arcs(Plane):
 class Shortcut(Plane):
     """Two classes that differ in both coordinates, in the first one more. In the target that one is the same for all."""
 
-    task = Classification(["left", "right"])  # type: ignore[assignment]
+    task = Classification(["left", "right"])
 
     def points(self, labels: Tensor, is_target: bool, generator: Generator) -> Tensor:
         side = 2.0 * labels - 1
@@ -93,7 +93,7 @@ class Noise(Augment):
 class Washed(Plane):
     """Four classes, a bright spot in a place of its own each; in the target all is brighter and has less contrast."""
 
-    task = Classification(["first", "second", "third", "fourth"])  # type: ignore[assignment]
+    task = Classification(["first", "second", "third", "fourth"])
 
     def __init__(self, contrast: float = 0.3, light: float = 0.65, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -100,10 +100,10 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 ANCHORED = [losses.L2SP, losses.DELTA]
 
 
-def make(kind: Any, method: type[Method] = tlda.methods.FineTune, backbone: type[Tiny] = Pretrained, **options: Any) -> Method:
+def make(kind: Any, method: Any = tlda.methods.FineTune, backbone: type[Tiny] = Pretrained, **options: Any) -> Method:
     seed_everything(0, verbose=False)
     own = {"pretrain": 0.0} if method is tlda.methods.FineTune else {}
-    return method(backbone=backbone(), task=CLASSES, plus=[kind()], **own, **options)
+    return method(backbone=backbone(), task=CLASSES, plus=[kind()], **own, **options)  # type: ignore[no-any-return]
 
 
 def batch() -> LabelledBatch:
@@ -179,7 +179,7 @@ def test_the_start_is_that_of_init_from(kind: Any, tmp_path: Path) -> None:
     trainer(1).fit(method, Toy())
     (loss,) = method.losses.values()
     for key, value in source.backbone.state_dict().items():
-        assert torch.equal(loss.start.copy[0].state_dict()[key], value)  # type: ignore[union-attr, operator, index]
+        assert torch.equal(loss.start.copy[0].state_dict()[key], value)  # type: ignore[index, union-attr]
 
 
 def test_l2_sp_is_half_of_what_moved_and_decays_the_rest() -> None:
@@ -188,7 +188,7 @@ def test_l2_sp_is_half_of_what_moved_and_decays_the_rest() -> None:
     with torch.no_grad():
         for parameter in method.backbone.parameters():
             step = torch.randn_like(parameter)
-            parameter += step
+            parameter += step  # type: ignore[misc]
             moved += step.square().sum().item()
     rest = sum(p.square().sum().item() for p in method.head.parameters())
     value = term(method)
@@ -212,13 +212,13 @@ def test_delta_is_zero_at_the_start_and_not_elsewhere() -> None:
     method = make(losses.DELTA, backbone=lambda: Tiny(dropout=0.0, batch_norm=False))  # type: ignore[arg-type]
     assert term(method).item() == 0.0
     with torch.no_grad():
-        method.backbone.layers[5].weight += 0.1
+        method.backbone.layers[5].weight += 0.1  # type: ignore[index, union-attr]
     value = term(method)
     x = batch().labelled.x
     (loss,) = method.losses.values()
-    start, now = loss.start.copy[0], method.backbone  # type: ignore[union-attr, index, operator]
-    assert value.item() == pytest.approx(0.5 * (now(x) - start(x)).square().sum(1).mean().item(), rel=1e-5)
-    assert torch.autograd.grad(value, now.layers[1].weight)[0].abs().max() > 0  # type: ignore[index]
+    start, now = loss.start.copy[0], method.backbone  # type: ignore[index, union-attr]
+    assert value.item() == pytest.approx(0.5 * (now(x) - start(x)).square().sum(1).mean().item(), rel=1e-5)  # type: ignore[operator]
+    assert torch.autograd.grad(value, now.layers[1].weight)[0].abs().max() > 0  # type: ignore[index, union-attr]
 
 
 def test_delta_looks_at_stages_that_give_maps() -> None:
@@ -227,9 +227,9 @@ def test_delta_looks_at_stages_that_give_maps() -> None:
     method = tlda.methods.FineTune(backbone=LeNet(size=16, dropout=0.0), task=CLASSES, plus=[losses.DELTA()], pretrain=0.0)
     (loss,) = method.losses.values()
     output = method(torch.rand(4, 1, 16, 16))
-    assert [len(m.shape) for m in loss.now.maps.values()] == [4, 2, 2]  # type: ignore[union-attr]
+    assert [len(m.shape) for m in loss.now.maps.values()] == [4, 2, 2]  # type: ignore[operator, union-attr]
     with torch.no_grad():
-        method.backbone.layers[0].weight *= 2
+        method.backbone.layers[0].weight *= 2  # type: ignore[index, union-attr]
     method(torch.rand(4, 1, 16, 16))
     assert loss(None, output, output, 0.0).item() > 0
     with torch.no_grad():
@@ -252,7 +252,7 @@ def test_co_tuning_takes_the_relationship_of_the_labelled_rows() -> None:
     sample = data.prepare(rows_[torch.arange(len(rows_))], [])
     fresh = make(losses.CoTuning).eval()
     with torch.no_grad():
-        logits = before(fresh.backbone(sample.x))
+        logits = before(fresh.backbone(sample.x))  # type: ignore[operator]
     torch.testing.assert_close(loss.relationship, category_relationship(logits, sample.y, CLASSES))
 
 
@@ -280,4 +280,4 @@ def test_it_works_in_ones_own_loop(kind: Any) -> None:
     features = mine.backbone(sample.x)
     output = Output(features, mine.head(features))
     loss.term(LabelledBatch(sample), output, output, 0.0).backward()
-    assert mine.backbone.layers[1].weight.grad.isfinite().all()
+    assert mine.backbone.layers[1].weight.grad.isfinite().all()  # type: ignore[index, union-attr]

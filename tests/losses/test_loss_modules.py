@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from tlda.losses import Loss, MarginDisparity
 FEATURES, CLASSES, ROWS = 6, 4, 8
 
 
-def discover(base):
+def discover(base: type[Loss]) -> list[type[Loss]]:
     """The concrete subclasses of ``base`` that the package has, in files that nobody imports too."""
     for module in pkgutil.iter_modules(losses.__path__):
         importlib.import_module(f"tlda.losses.{module.name}")
@@ -27,14 +28,14 @@ every_module = pytest.mark.parametrize("kind", ON_OUTPUTS)
 ADVERSARIAL = [cls for cls in discover(Loss) if cls.weigh is not Loss.weigh]
 
 
-def make(kind, **options):
+def make(kind: Any, **options: Any) -> Any:
     torch.manual_seed(0)
     loss = kind(**options)
     loss.build(FEATURES, CLASSES)
     return loss.eval()  # no dropout: two calls are to agree
 
 
-def example(source_scale=1.0, dtype=torch.float32, one_class=False):
+def example(source_scale: float = 1.0, dtype: torch.dtype = torch.float32, one_class: bool = False) -> Any:
     """A batch, and outputs whose logits depend on the features, as they do in a network."""
     torch.manual_seed(1)
     features = [(torch.randn(ROWS, FEATURES) * source_scale + shift).requires_grad_() for shift in (0.0, 0.6)]
@@ -46,7 +47,7 @@ def example(source_scale=1.0, dtype=torch.float32, one_class=False):
     return Pair(Sample(features[0], labels, index), Unlabelled(features[1], index)), *outputs, features
 
 
-def term_and_gradients(loss, progress=0.5, **options):
+def term_and_gradients(loss: Any, progress: float = 0.5, **options: Any) -> Any:
     batch, source, target, features = example(**options)
     # A network at half precision is one under autocast.
     with torch.autocast("cpu", torch.bfloat16, enabled=target.features.dtype == torch.bfloat16):
@@ -54,19 +55,19 @@ def term_and_gradients(loss, progress=0.5, **options):
     return term, torch.autograd.grad(term, features, materialize_grads=True)
 
 
-def test_some_are_found_and_all_are_public():
+def test_some_are_found_and_all_are_public() -> None:
     kinds = discover(Loss)
     assert len(kinds) >= 13
     assert {cls.__name__ for cls in kinds} - {"Anchored"} <= set(losses.__all__)
 
 
-def test_short_names_differ():
+def test_short_names_differ() -> None:
     names = [cls.short_name() for cls in discover(Loss)]
     assert len(set(names)) == len(names)
 
 
 @every_module
-def test_term_is_the_weighted_loss(kind):
+def test_term_is_the_weighted_loss(kind: Any) -> None:
     batch, source, target, _ = example()
     loss = make(kind, trade_off=0.3)
     plain, term = loss(batch, source, target, 0.5), loss.term(batch, source, target, 0.5)
@@ -87,7 +88,7 @@ def test_term_moves_the_features_that_it_looks_at_in_proportion_to_the_trade_off
 
 
 @every_module
-def test_every_parameter_learns_from_the_first_step_on(kind):
+def test_every_parameter_learns_from_the_first_step_on(kind: Any) -> None:
     loss = make(kind)
     batch, source, target, _ = example()
     parameters = list(loss.parameters())
@@ -100,25 +101,25 @@ def test_every_parameter_learns_from_the_first_step_on(kind):
 
 @every_module
 @pytest.mark.parametrize("options", [{"one_class": True}, {"dtype": torch.bfloat16}, {"source_scale": 0.0}, {"source_scale": 1e4}], ids=str)
-def test_term_and_gradients_are_finite(kind, options):
+def test_term_and_gradients_are_finite(kind: Any, options: Any) -> None:
     term, gradients = term_and_gradients(make(kind), **options)
     assert term.isfinite()
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 @every_module
-def test_autocast_reaches_only_the_losses_that_ask_for_it(kind):
+def test_autocast_reaches_only_the_losses_that_ask_for_it(kind: Any) -> None:
     loss = make(kind)
     plain = term_and_gradients(loss)[0]
     batch, source, target, _ = example()
     with torch.autocast("cpu", torch.bfloat16):
         term = loss.term(batch, source, target, 0.5)
     assert term.dtype == torch.float32
-    torch.testing.assert_close(term, plain, **({"rtol": 0.05, "atol": 0.05} if kind.mixed_precision else {"rtol": 0.0, "atol": 0.0}))
+    torch.testing.assert_close(term, plain, **({"rtol": 0.05, "atol": 0.05} if kind.mixed_precision else {"rtol": 0.0, "atol": 0.0}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [cls for cls in ON_OUTPUTS if cls not in ADVERSARIAL and cls is not losses.AFN])
-def test_descent_reduces_the_term(kind):
+def test_descent_reduces_the_term(kind: Any) -> None:
     loss = make(kind)
     place = looked_at(kind)
     batch, *outputs, domains = example()
@@ -138,7 +139,7 @@ def test_descent_reduces_the_term(kind):
 
 
 @pytest.mark.parametrize("kind", [cls for cls in ADVERSARIAL if cls is not losses.DomainConfusion])  # which reverses no gradient
-def test_the_features_work_against_the_adversary(kind):
+def test_the_features_work_against_the_adversary(kind: Any) -> None:
     loss = make(kind)
     _, reversed_ = term_and_gradients(loss, progress=1.0)
     assert all(gradient.abs().max() == 0.0 for gradient in term_and_gradients(loss, progress=0.0)[1])
@@ -150,7 +151,7 @@ def test_the_features_work_against_the_adversary(kind):
     assert loss.term(batch, source, target, 1.0) < before
 
 
-def test_the_adversary_of_margin_disparity_leaves_the_head_on_the_target_alone():
+def test_the_adversary_of_margin_disparity_leaves_the_head_on_the_target_alone() -> None:
     loss = make(MarginDisparity, hidden=64)
     batch, source, target, _ = example()
     source, target = (Output(*(x.detach() for x in output)) for output in (source, target))
@@ -164,16 +165,16 @@ def test_the_adversary_of_margin_disparity_leaves_the_head_on_the_target_alone()
     assert agrees[1] < 0.3
 
 
-def test_joint_mmd_is_ramped_up_to_its_function():
+def test_joint_mmd_is_ramped_up_to_its_function() -> None:
     batch, source, target, _ = example()
     start, end = (make(losses.JointMMD).term(batch, source, target, progress) for progress in (0.0, 1.0))
     assert start.item() == 0.0
-    full = losses.joint_mmd(*((x.features, x.logits.softmax(1)) for x in (source, target)))
+    full = losses.joint_mmd(*((x.features, x.logits.softmax(1)) for x in (source, target)))  # type: ignore[arg-type]
     torch.testing.assert_close(end, full, rtol=1e-3, atol=0.0)
 
 
 @pytest.mark.parametrize("kind", [cls for cls in discover(Loss) if cls.__name__ in losses.__all__])
-def test_the_command_line_names_it_by_its_class(kind):
+def test_the_command_line_names_it_by_its_class(kind: Any) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--loss", type=Loss)
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # its name before jsonargparse 4.49
@@ -183,7 +184,7 @@ def test_the_command_line_names_it_by_its_class(kind):
 
 
 @every_module
-def test_a_loss_that_compares_domains_says_so(kind):
+def test_a_loss_that_compares_domains_says_so(kind: Any) -> None:
     loss = make(kind)
     batch, source, target, _ = example()
     # To what looks at each domain by itself, and learns nothing of their difference, it is all the same who is paired with whom.
@@ -195,13 +196,13 @@ def test_a_loss_that_compares_domains_says_so(kind):
     assert kind.compares_domains == compares
 
 
-def test_a_loss_that_does_not_look_at_the_target_compares_nothing():
+def test_a_loss_that_does_not_look_at_the_target_compares_nothing() -> None:
     assert not [cls for cls in discover(Loss) if cls.compares_domains and not cls.sees_target]
 
 
 @every_module
-def test_a_loss_that_is_made_for_classes_says_so(kind):
-    def shapes(classes):
+def test_a_loss_that_is_made_for_classes_says_so(kind: Any) -> None:
+    def shapes(classes: int) -> Any:
         loss = kind()
         loss.build(FEATURES, classes)
         return [value.shape for value in loss.state_dict().values()]

@@ -3,6 +3,8 @@
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ ON_PAIRS = {
     "gradient_penalty": lambda s, t: losses.gradient_penalty(lambda x: (x @ t.mean(0)).tanh(), s, t, torch.full((len(s),), 0.3)),
     "information_maximization": lambda s, t: losses.information_maximization(t),
     "inverse_gram_discrepancy": lambda s, t: sum(losses.inverse_gram_discrepancy(s, t)),
-    "joint_mmd": lambda s, t: losses.joint_mmd(*((x, x.softmax(1, torch.promote_types(x.dtype, torch.float32))) for x in (s, t))),
+    "joint_mmd": lambda s, t: losses.joint_mmd(*((x, x.softmax(1, torch.promote_types(x.dtype, torch.float32))) for x in (s, t))),  # type: ignore[arg-type]
     "margin_disparity": lambda s, t: losses.margin_disparity(s, s.flip(1), t, t.flip(1)),
     "minimum_class_confusion": lambda s, t: losses.minimum_class_confusion(t),
     "mmd": losses.mmd,
@@ -70,12 +72,12 @@ ON_PAIRS = {
 """Each public function, and its variants, as a loss of two batches (n, d); the gradient is that of the second."""
 
 
-def batches(n=6, m=6, d=4, seed=0):
+def batches(n: int = 6, m: int = 6, d: int = 4, seed: int = 0) -> Any:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(n, d, generator=generator), 0.7 * torch.randn(m, d, generator=generator) + 0.5
 
 
-def value_and_gradient(loss, source, target):
+def value_and_gradient(loss: Any, source: Any, target: Any) -> Any:
     target = target.clone().requires_grad_()
     torch.manual_seed(0)
     value = loss(source, target)
@@ -85,7 +87,7 @@ def value_and_gradient(loss, source, target):
 every_loss = pytest.mark.parametrize("loss", ON_PAIRS.values(), ids=ON_PAIRS)
 
 
-def test_the_table_holds_every_public_function():
+def test_the_table_holds_every_public_function() -> None:
     public = {name for name in losses.__all__ if inspect.isfunction(getattr(losses, name))}
     # A weight of each example, which has no gradient by design; an alignment of arrays; a share of equal predictions; and the losses of
     # a critic's scores, which are no features of two domains: each has tests of its own.
@@ -110,7 +112,7 @@ SINGULAR = {
 
 @every_loss
 @pytest.mark.parametrize("inputs", SINGULAR.values(), ids=SINGULAR)
-def test_value_and_gradient_are_finite(loss, inputs):
+def test_value_and_gradient_are_finite(loss: Any, inputs: Any) -> None:
     value, gradient = value_and_gradient(loss, *inputs)
     assert value.isfinite()
     assert gradient.isfinite().all()
@@ -119,12 +121,12 @@ def test_value_and_gradient_are_finite(loss, inputs):
 
 
 @every_loss
-def test_gradient_is_alive(loss):
+def test_gradient_is_alive(loss: Any) -> None:
     assert value_and_gradient(loss, *batches())[1].abs().max() > 1e-5
 
 
 @pytest.mark.parametrize("name", sorted(ON_PAIRS.keys() - {"vat", "gradient_penalty"}))  # they call a network, at its precision
-def test_half_precision_changes_only_the_inputs(name):
+def test_half_precision_changes_only_the_inputs(name: str) -> None:
     half = [x.bfloat16() for x in batches()]
     full = [x.float() for x in half]
     torch.testing.assert_close(value_and_gradient(ON_PAIRS[name], *half)[0], value_and_gradient(ON_PAIRS[name], *full)[0])
@@ -136,7 +138,7 @@ PAIRED |= {"nt_xent", "clip", "vicreg", "barlow_twins", "byol", "simsiam", "dino
 
 
 @pytest.mark.parametrize("name", sorted(ON_PAIRS.keys() - {"vat"}))  # its second batch is the network
-def test_only_rows_that_belong_together_are_compared_one_by_one(name):
+def test_only_rows_that_belong_together_are_compared_one_by_one(name: str) -> None:
     source, target = (x.double() for x in batches())
     first, second = (torch.randperm(6, generator=torch.Generator().manual_seed(seed)) for seed in (3, 4))
     value, gradient = value_and_gradient(ON_PAIRS[name], source, target)
@@ -149,7 +151,7 @@ def test_only_rows_that_belong_together_are_compared_one_by_one(name):
 
 
 @pytest.mark.parametrize("name", sorted(ON_PAIRS.keys() - {"vat"}))  # its direction is drawn row by row
-def test_order_of_the_batch_does_not_matter(name):
+def test_order_of_the_batch_does_not_matter(name: str) -> None:
     source, target = (x.double() for x in batches())
     order = torch.randperm(6, generator=torch.Generator().manual_seed(3))
     value, gradient = value_and_gradient(ON_PAIRS[name], source, target)
@@ -159,27 +161,27 @@ def test_order_of_the_batch_does_not_matter(name):
 
 
 @pytest.mark.parametrize("name", [n for n in ON_PAIRS if n.split()[0] in {"coral", "mmd", "joint_mmd", "batch_spectral_penalty"}])
-def test_symmetric_in_the_domains(name):
+def test_symmetric_in_the_domains(name: str) -> None:
     source, target = batches(6, 9)
     torch.testing.assert_close(ON_PAIRS[name](source, target), ON_PAIRS[name](target, source))
 
 
-def test_the_discrepancy_of_two_classifiers_is_symmetric():
+def test_the_discrepancy_of_two_classifiers_is_symmetric() -> None:
     first, second = batches()
     torch.testing.assert_close(losses.classifier_discrepancy(first, second), losses.classifier_discrepancy(second, first))
 
 
 @pytest.mark.parametrize("name", ["coral", "coral domainbed", "mmd", "mmd linear", "mmd mean", "joint_mmd", "classifier_discrepancy"])
-def test_zero_for_identical_inputs_and_for_no_others(name):
+def test_zero_for_identical_inputs_and_for_no_others(name: str) -> None:
     source, target = batches()
     value, gradient = value_and_gradient(ON_PAIRS[name], source, source)
     assert 0.0 <= value.item() < 1e-6
     assert gradient.abs().max() < 1e-6
-    assert ON_PAIRS[name](source, target).item() > 1e-3
+    assert ON_PAIRS[name](source, target).item() > 1e-3  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("options", [{}, {"kernel": "linear"}, {"bandwidth": "mean"}, {"bandwidth": 3.0}], ids=str)
-def test_biased_mmd_is_never_negative(options):
+def test_biased_mmd_is_never_negative(options: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     for scale in np.logspace(-8, 4, 13):
         source = scale * torch.randn(8, 3, generator=generator)
@@ -188,7 +190,7 @@ def test_biased_mmd_is_never_negative(options):
 
 
 @pytest.mark.parametrize("options", [{"bandwidth": 3.0}, {"kernel": "linear"}], ids=str)
-def test_unbiased_mmd_is_zero_in_expectation_for_one_distribution(options):
+def test_unbiased_mmd_is_zero_in_expectation_for_one_distribution(options: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     draws = torch.randn(400, 2, 6, 3, generator=generator)
     unbiased = torch.stack([losses.mmd(s, t, biased=False, **options) for s, t in draws])
@@ -199,36 +201,36 @@ def test_unbiased_mmd_is_zero_in_expectation_for_one_distribution(options):
     assert biased.mean() > 10.0 * error
 
 
-def test_squared_distances_are_never_negative():
+def test_squared_distances_are_never_negative() -> None:
     first, second = (1e3 * x for x in batches(50, 40))
     expected = torch.cdist(first.double(), second.double()).square().float()
     torch.testing.assert_close(squared_distances(first, second), expected, rtol=1e-4, atol=1.0)
     assert squared_distances(first, first).min() >= 0.0
 
 
-def test_mmd_bandwidth_follows_the_scale_of_the_features():
+def test_mmd_bandwidth_follows_the_scale_of_the_features() -> None:
     source, target = batches()
     for bandwidth in ("median", "mean"):
         small, large = (losses.mmd(c * source, c * target, bandwidth=bandwidth) for c in (1e-3, 1e3))
         torch.testing.assert_close(small, large)
 
 
-def test_mmd_does_not_move_with_the_features():
+def test_mmd_does_not_move_with_the_features() -> None:
     source, target = batches()
     for kernel in ("gaussian", "linear"):
         moved = losses.mmd(source + 1e3, target + 1e3, kernel)
         torch.testing.assert_close(moved, losses.mmd(source, target, kernel), rtol=1e-3, atol=1e-6)
 
 
-def test_vat_finds_its_direction_in_single_precision(monkeypatch):
+def test_vat_finds_its_direction_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     weight, x = torch.randn(784, 10) / 28, torch.rand(16, 784)
     start = torch.randn_like(x)
     monkeypatch.setattr(torch, "randn_like", lambda like: start.to(like))
 
-    def perturbation(inputs):
+    def perturbation(inputs: Any) -> Any:
         seen = []
-        losses.vat(lambda y: (seen.append(y), y @ weight.to(y))[1], inputs, radius=1.0)
+        losses.vat(lambda y: (seen.append(y), y @ weight.to(y))[1], inputs, radius=1.0)  # type: ignore[func-returns-value]
         return (seen[-1] - inputs).double()
 
     cosines = (perturbation(x) * perturbation(x.double())).sum(1)
@@ -236,14 +238,14 @@ def test_vat_finds_its_direction_in_single_precision(monkeypatch):
 
 
 @pytest.mark.slow
-def test_losses_need_no_lightning():
+def test_losses_need_no_lightning() -> None:
     code = "import sys, tlda.losses as losses; losses.mmd; assert not {'pytorch_lightning', 'lightning', 'torchmetrics'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @every_loss
-def test_a_diverged_run_is_not_hidden(loss):
+def test_a_diverged_run_is_not_hidden(loss: Any) -> None:
     source, target = batches()
     # Every loss looks at the second batch; the trainer names the one that is not finite.
     assert not loss(source, target * torch.nan).isfinite()
@@ -254,18 +256,18 @@ def test_a_diverged_run_is_not_hidden(loss):
     [
         (lambda x: losses.coral(x[:1], x), "coral needs at least 2 rows of each domain, got 1 and 6"),
         (lambda x: losses.coral(x, x[:, :2]), r"got \(6, 4\) and \(6, 2\)"),
-        (lambda x: losses.coral(x, x, "papers"), "coral has no variant 'papers'; did you mean 'paper'"),
-        (lambda x: losses.mmd(x, x, "laplace"), "mmd has no kernel 'laplace'; known: gaussian, linear"),
-        (lambda x: losses.mmd(x, x, bandwidth="medain"), "did you mean 'median'"),
+        (lambda x: losses.coral(x, x, "papers"), "coral has no variant 'papers'; did you mean 'paper'"),  # type: ignore[arg-type]
+        (lambda x: losses.mmd(x, x, "laplace"), "mmd has no kernel 'laplace'; known: gaussian, linear"),  # type: ignore[arg-type]
+        (lambda x: losses.mmd(x, x, bandwidth="medain"), "did you mean 'median'"),  # type: ignore[arg-type]
         (lambda x: losses.mmd(x, x[:1], biased=False), "mmd needs at least 2 rows"),
         (lambda x: losses.joint_mmd((x, x, x), (x, x, x)), "as many multipliers and bandwidths as layers"),
-        (lambda x: losses.adaptive_feature_norm(x, "soft"), "has no variant 'soft'"),
+        (lambda x: losses.adaptive_feature_norm(x, "soft"), "has no variant 'soft'"),  # type: ignore[arg-type]
         (lambda x: losses.deep_jdot(x, x[:3], x.argmax(1), x[:3]), "batches of one size, got .* the loss DeepJDOT has 'sinkhorn'"),
-        (lambda x: losses.deep_jdot(x, x, x.argmax(1), x, method="sinkhron"), "did you mean 'sinkhorn'"),
+        (lambda x: losses.deep_jdot(x, x, x.argmax(1), x, method="sinkhron"), "did you mean 'sinkhorn'"),  # type: ignore[arg-type]
         (lambda x: losses.gradient_penalty(torch.sum, x, x[:3]), "inputs of one shape"),
-        (lambda x: losses.gradient_penalty(torch.sum, x, x, variant="wgan"), "has no variant 'wgan'"),
+        (lambda x: losses.gradient_penalty(torch.sum, x, x, variant="wgan"), "has no variant 'wgan'"),  # type: ignore[arg-type]
     ],
 )
-def test_what_is_wrong_is_said(call, sentence):
+def test_what_is_wrong_is_said(call: Callable[..., Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         call(batches()[0])

@@ -1,6 +1,8 @@
 """Pseudo-labels against numpy and scipy."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +17,11 @@ from tlda.losses import PseudoLabel, pseudo_label
 SHAPES = [(2, 3), (6, 2), (5, 9), (1, 4)]
 
 
-def logits(n, c, seed=0):
+def logits(n: int, c: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).normal(0.0, 2.0, (n, c))
 
 
-def reference(weak, threshold):
+def reference(weak: Any, threshold: float) -> Any:
     """The labels and what passes are those of ``weak``, which is held constant."""
     p = softmax(weak, axis=1)
     passed, one_hot = p.max(1) >= threshold, np.eye(weak.shape[1])[p.argmax(1)]
@@ -28,38 +30,38 @@ def reference(weak, threshold):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("threshold", [0.0, 0.6, 0.95])
-def test_own_labels(conforms, shape, threshold):
+def test_own_labels(conforms: Callable[..., None], shape: Any, threshold: float) -> None:
     x = logits(*shape)
     conforms(partial(pseudo_label, threshold=threshold), reference(x.copy(), threshold), x)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("threshold", [0.0, 0.6, 0.95])
-def test_labels_from_another_view(conforms, shape, threshold):
-    strong, weak = logits(*shape), logits(*shape, seed=1)
+def test_labels_from_another_view(conforms: Callable[..., None], shape: Any, threshold: float) -> None:
+    strong, weak = logits(*shape), logits(*shape, seed=1)  # type: ignore[misc]
     loss = partial(pseudo_label, threshold=threshold, labels_from=torch.tensor(weak))
     conforms(loss, reference(weak, threshold), strong)
 
 
-def test_the_thresholds_above_tell_rows_apart():
+def test_the_thresholds_above_tell_rows_apart() -> None:
     shares = [np.mean(softmax(logits(*shape), axis=1).max(1) >= 0.6) for shape in SHAPES]
     assert any(0 < share < 1 for share in shares)
 
 
-def test_order_does_not_matter():
+def test_order_does_not_matter() -> None:
     x, weak, order = (torch.tensor(logits(7, 4, 2)), torch.tensor(logits(7, 4, 3)), torch.randperm(7))
     torch.testing.assert_close(pseudo_label(x[order], 0.6, weak[order]), pseudo_label(x, 0.6, weak))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_where_no_row_passes_it_is_exactly_zero(dtype):
+def test_where_no_row_passes_it_is_exactly_zero(dtype: torch.dtype) -> None:
     x = torch.tensor(0.01 * logits(8, 5), dtype=dtype, requires_grad=True)
     value = pseudo_label(x, 0.95)
     assert value.item() == 0.0
     assert torch.autograd.grad(value, x)[0].abs().max() == 0.0
 
 
-def test_the_view_that_labels_has_no_gradient():
+def test_the_view_that_labels_has_no_gradient() -> None:
     x, weak = (torch.tensor(logits(6, 3, seed), requires_grad=True) for seed in (0, 1))
     of_strong, of_weak = torch.autograd.grad(pseudo_label(x, 0.0, weak), (x, weak), allow_unused=True)
     assert of_strong.abs().max() > 0
@@ -67,7 +69,7 @@ def test_the_view_that_labels_has_no_gradient():
 
 
 @pytest.mark.parametrize("scale", [1e3, 1e6, 1e30])
-def test_large_logits(scale):
+def test_large_logits(scale: float) -> None:
     x = (scale * torch.tensor(logits(6, 3), dtype=torch.float32)).requires_grad_()
     value = pseudo_label(x, 0.95)
     assert value.item() == pytest.approx(0.0, abs=1e-6)
@@ -77,29 +79,29 @@ def test_large_logits(scale):
     assert other > scale / 10
 
 
-def test_half_precision_changes_only_the_inputs():
+def test_half_precision_changes_only_the_inputs() -> None:
     x = torch.tensor(logits(64, 10), dtype=torch.bfloat16)
     value = pseudo_label(x, 0.6)
     assert value.dtype == torch.float32
     assert torch.equal(value, pseudo_label(x.float(), 0.6))
 
 
-def test_a_diverged_row_is_not_hidden():
+def test_a_diverged_row_is_not_hidden() -> None:
     x = torch.tensor(logits(4, 3))
     x[2] = torch.nan
     assert pseudo_label(x, 0.95).isnan()
 
 
-def test_the_ramp_is_that_of_the_paper():
+def test_the_ramp_is_that_of_the_paper() -> None:
     x = torch.tensor(logits(6, 3), dtype=torch.float32)
     output = Output(torch.zeros(6, 2), x)
     plain = cross_entropy(x, x.argmax(1))
     loss = PseudoLabel()
     for progress, weight in [(0.0, 0.0), (0.1, 0.0), (0.2, 0.6), (0.35, 1.5), (0.6, 3.0), (1.0, 3.0)]:
-        torch.testing.assert_close(loss.term(None, output, output, progress), weight * plain, msg=str(progress))
+        torch.testing.assert_close(loss.term(None, output, output, progress), weight * plain, msg=str(progress))  # type: ignore[arg-type]
 
 
-def test_what_makes_no_sense_is_refused():
+def test_what_makes_no_sense_is_refused() -> None:
     x = torch.zeros(4, 3)
     with pytest.raises(UserError, match="threshold 95: it is a probability"):
         pseudo_label(x, 95)

@@ -205,7 +205,7 @@ def test_the_shared_layer_gets_the_combined_gradient_and_each_head_its_own(weigh
     shared, heads, losses = heads_on_a_quadratic(weighting)
     found = losses()
     rows = torch.stack(plain_gradients(shared, found))
-    own = {task: torch.autograd.grad(found[task], heads.tasks[task].weight, retain_graph=True)[0] for task in found}
+    own = {task: torch.autograd.grad(found[task], heads.tasks[task].weight, retain_graph=True)[0] for task in found}  # type: ignore[arg-type]
     weighting.generator.manual_seed(7)
     sum(heads.weigh(found, (shared,), lambda x: x).values()).backward()  # type: ignore[union-attr]
     gradient = torch.cat([p.grad.flatten() for p in shared.parameters() if p.grad is not None])

@@ -32,7 +32,7 @@ def make(**options: Any) -> ATDOC:
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[ATDOC, Path]:
     """A trained method, and its checkpoint."""
     method, run = make(), trainer(1)
-    method.recipe = RECIPE  # type: ignore[misc]
+    method.recipe = RECIPE
     run.fit(method, Toy())
     path = tmp_path_factory.mktemp("atdoc") / "a.ckpt"
     run.save_checkpoint(path)

@@ -77,7 +77,7 @@ def test_checkpointing_keeps_less_and_changes_no_gradient(make: Callable[..., Ge
         generator = make(checkpointing=checkpointing)
         generator.build(1, 32)
         sizes: dict[int, int] = {}
-        with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: (sizes.update({t.data_ptr(): t.nbytes}), t)[1], lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: (sizes.update({t.data_ptr(): t.nbytes}), t)[1], lambda t: t):  # type: ignore[misc]
             made = generator(images(4, 32).requires_grad_())
         kept.append(sum(sizes.values()))
         gradients.append(grad(made.square().mean(), list(generator.parameters())))
@@ -125,7 +125,7 @@ def test_a_patch_has_as_many_pixels_as_it_says(size: int, patch: int) -> None:
     x = torch.zeros(1, 1, side, side, requires_grad=True)
     scores = plain(x)
     seen = grad(scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2], x)[0][0, 0] != 0
-    assert (seen.any(0).sum(), seen.any(1).sum()) == (patch, patch)
+    assert (seen.any(0).sum(), seen.any(1).sum()) == (patch, patch)  # type: ignore[comparison-overlap]
     assert critic(images(2, size)).shape[:2] == (2, 1)
 
 
@@ -169,7 +169,7 @@ def test_the_average_forgets_the_start_and_then_keeps_its_decay() -> None:
         average.update_parameters(module)
         decay = min(0.9, decays[n])
         expected = value if expected is None else decay * expected + (1 - decay) * value
-    assert average.module.weight.item() == pytest.approx(expected, rel=1e-4)  # type: ignore[operator, union-attr]
+    assert average.module.weight.item() == pytest.approx(expected, rel=1e-4)  # type: ignore[operator]
     assert not any(p.requires_grad for p in average.parameters())
 
 
@@ -276,7 +276,7 @@ def test_critics_tell_made_images_apart_until_the_generators_fool_them() -> None
             Watch(),
         )
         groups = list(method.translator.groups())
-        method.translator.groups = lambda groups=groups, rate=rate: [  # type: ignore[method-assign]
+        method.translator.groups = lambda groups=groups, rate=rate: [  # type: ignore[assignment, method-assign, misc]
             {**g, "lr_multiplier": rate if g["name"] == "generators" else 1.0} for g in groups
         ]
         method.gan = GanAdam(0.01)
@@ -372,7 +372,7 @@ def test_images_that_do_not_suit_end_the_run_at_once() -> None:
 
 
 def test_a_checkpoint_in_mid_run_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
-    options = {"translator": small(pool=8), "gan": GanAdam(1e-3), "pretrain": 0.0}
+    options: dict[str, Any] = {"translator": small(pool=8), "gan": GanAdam(1e-3), "pretrain": 0.0}
     whole = method_of(**copy.deepcopy(options))
     keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
     trainer(3, enable_checkpointing=True, callbacks=[keep]).fit(whole, Toy())

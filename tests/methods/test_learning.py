@@ -110,6 +110,8 @@ FAMILIES = {
 BASELINE = "SourceOnly"
 MARGIN = 0.05
 """By how much the mean accuracy on the target must exceed that of source only."""
+CLEAR = 2 * MARGIN
+"""By how much one draw must, to be enough alone."""
 SEEDS = (0, 1, 2)
 METRIC = "test/target/accuracy"
 
@@ -172,21 +174,23 @@ def source_checkpoint(family: str, seed: int) -> str:
 
 
 @functools.cache
-def accuracy(name: str, family: str, change: Callable[[Method], Method], seeds: tuple[int, ...]) -> float:
-    """The mean accuracy on the target at the end of the runs of all ``seeds``."""
-    found = []
-    for seed in seeds:
-        method, data = change(make(name, family, seed)), FAMILIES[family].toy()
-        found += [row[METRIC] for row in fit(method, data).test(method, data, verbose=False) if METRIC in row]
-    return sum(found) / len(seeds)
+def accuracy(name: str, family: str, change: Callable[[Method], Method], seed: int) -> float:
+    """The accuracy on the target at the end of a run."""
+    method, data = change(make(name, family, seed)), FAMILIES[family].toy()
+    (found,) = (row[METRIC] for row in fit(method, data).test(method, data, verbose=False) if METRIC in row)
+    return found
 
 
 def check(name: str, change: Callable[[Method], Method], seeds: tuple[int, ...] = SEEDS) -> None:
-    """That the method learns: it beats source only by the margin."""
+    """That the method learns: it beats source only in the mean of ``seeds`` by the margin, or in the first one clearly."""
     family = FAMILY[name]
-    baseline, reached = accuracy(BASELINE, family, whole, seeds), accuracy(name, family, change, seeds)
-    print(f"{name:16} {family:14} source only {baseline:.3f}  {change.__name__} {reached:.3f}")
-    assert reached >= baseline + MARGIN, f"{name} reaches {reached:.3f} on the target, source only {baseline:.3f}"
+    runs = (BASELINE, family, whole), (name, family, change)
+    for drawn, margin in ((seeds[:1], CLEAR), (seeds, MARGIN)):
+        baseline, reached = (sum(accuracy(*run, seed) for seed in drawn) / len(drawn) for run in runs)
+        print(f"{name:16} {family:14} {len(drawn)} seeds: source only {baseline:.3f}  {change.__name__} {reached:.3f}")
+        if reached >= baseline + margin:
+            return
+    raise AssertionError(f"{name} reaches {reached:.3f} on the target, source only {baseline:.3f}")
 
 
 def test_every_method_has_a_family() -> None:

@@ -18,6 +18,8 @@ STEPS = 10
 """Enough that each stage of each method comes: what a target moves, it moves in a few steps."""
 WAITING = {"FixMatch": 50, "PseudoLabel": 50}
 """The steps of methods that learn from a target row as soon as the network is sure of it."""
+CHASES = {"ADDA": 4, "DomainConfusion": 4}
+"""The epochs of methods whose features take long to fool the critic; two are enough for the others."""
 
 
 class Outcome(NamedTuple):
@@ -109,7 +111,7 @@ def undisturbed(method: Method) -> Method:
 def watched(name: str, change: Callable[[Method], Method]) -> list[float]:
     """How well the critic tells the domains of the shortcut apart, in the course of a run."""
     watch = Watch()
-    fit(change(make(name, "shortcut")), FAMILIES["shortcut"].toy(), epochs=4, callbacks=[watch])
+    fit(change(make(name, "shortcut")), FAMILIES["shortcut"].toy(), epochs=CHASES.get(name, 2), callbacks=[watch])
     return watch.seen
 
 

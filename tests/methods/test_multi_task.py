@@ -118,7 +118,7 @@ def test_a_checkpoint_makes_the_network_again(tmp_path: Path) -> None:
     again = build.load(tmp_path / "a.ckpt")
     x = torch.rand(4, 1, 4, 4)
     torch.testing.assert_close(again(x).logits, method.eval()(x).logits)
-    assert (data.transfer, {name: list(tasks) for name, tasks in method.task.by_data.items()}) == (
+    assert (data.transfer, {name: list(tasks) for name, tasks in method.task.by_data.items()}) == (  # type: ignore[attr-defined]
         "far+near",
         {"far": ["far"], "near": ["near"]},
     )

@@ -50,21 +50,21 @@ def one_step(method: Method, **options: Any) -> tuple[dict[str, Tensor], Any]:
     keep = Keep()
     optimizer = SGD(lr=LEARNING_RATE, momentum=0.0, weight_decay=0.0, nesterov=False)
     method.optimizer = optimizer
-    method.on_train_batch_start = lambda batch, batch_idx: setattr(method, "progress", 1.0)  # type: ignore[method-assign, assignment]
+    method.on_train_batch_start = lambda batch, batch_idx: setattr(method, "progress", 1.0)  # type: ignore[method-assign]
     trainer(1, callbacks=[keep], **options).fit(method, Toy(steps=1))
     return {name: value.detach().clone() for name, value in method.state_dict().items()}, keep.batch
 
 
 def make(cls: type[Method], backbone: Callable[[], Backbone] = Line, **options: Any) -> Method:
     seed_everything(0, verbose=False)
-    return cls(backbone=backbone(), task=CLASSES, hidden=6, **options)
+    return cls(backbone=backbone(), task=CLASSES, hidden=6, **options)  # type: ignore[call-arg]
 
 
 def by_hand(method: Method, batch: Any, rho: float) -> dict[str, Tensor]:
     """The parameters after one step of the authors' algorithm, written as functions of the parameters."""
     start = {name: value.detach().double().requires_grad_() for name, value in method.named_parameters()}
     network = {name for name in start if not name.startswith("losses")}
-    critic = copy.deepcopy(method.losses["domain"].critic).double()  # type: ignore[arg-type, union-attr]
+    critic = copy.deepcopy(method.losses["domain"].critic).double()
     x = torch.cat((batch.source.x, batch.target.x)).double().sub(0.5).div(0.5).flatten(1)
     n = len(batch.source.x)
 
@@ -80,13 +80,13 @@ def by_hand(method: Method, batch: Any, rho: float) -> dict[str, Tensor]:
     features, logits = forward(moved)
     inputs = torch.einsum("nc,nd->ncd", logits.detach().softmax(1), features).flatten(1)
     prefix = "losses.domain.critic."
-    opinions = functional_call(critic, {name.removeprefix(prefix): v for name, v in moved.items() if name.startswith(prefix)}, inputs)
+    opinions = functional_call(critic, {name.removeprefix(prefix): v for name, v in moved.items() if name.startswith(prefix)}, inputs)  # type: ignore[arg-type]
     weights = entropy_weight(logits).double()
     is_source = (torch.arange(len(x)) < n).double()
     losses = weights * binary_cross_entropy_with_logits(opinions.flatten(), is_source, reduction="none")
     domain = 0.5 * (losses[:n].sum() / weights[:n].sum() + losses[n:].sum() / weights[n:].sum())
-    ours = torch.autograd.grad(cross_entropy(logits[:n], batch.source.y), moved.values(), retain_graph=True, materialize_grads=True)
-    theirs = torch.autograd.grad(domain, moved.values(), materialize_grads=True)
+    ours = torch.autograd.grad(cross_entropy(logits[:n], batch.source.y), moved.values(), retain_graph=True, materialize_grads=True)  # type: ignore[call-overload]
+    theirs = torch.autograd.grad(domain, moved.values(), materialize_grads=True)  # type: ignore[call-overload]
     # The ramp of progress 1, 2 / (1 + e^-10) - 1, reverses the critic's gradient for the network.
     reversal = -(2.0 / (1.0 + torch.exp(torch.tensor(-10.0).double())) - 1.0)
     steps = (a + (reversal if name in network else 1.0) * b for name, a, b in zip(moved, ours, theirs, strict=True))
@@ -163,4 +163,4 @@ def test_statistics_stand_still_only_within() -> None:
     assert norm.running_mean.abs().max() > 0
     norm.eval()
     with without_statistics(norm):  # frozen: it normalises by what it has
-        torch.testing.assert_close(norm(x), (x - norm.running_mean) / (norm.running_var + norm.eps).sqrt())
+        torch.testing.assert_close(norm(x), (x - norm.running_mean) / (norm.running_var + norm.eps).sqrt())  # type: ignore[operator, union-attr]

@@ -23,7 +23,7 @@ from tlda.training.target import centroid_pseudo_labels, pseudo_labels_by_row
 
 def nearest(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     centroids = np.stack([np.average(rows, axis=0, weights=w) if w.sum() > 0 else np.full(rows.shape[1], np.nan) for w in weights.T])
-    return np.nan_to_num(cdist(rows, centroids, "cosine"), nan=np.inf).argmin(1)
+    return np.nan_to_num(cdist(rows, centroids, "cosine"), nan=np.inf).argmin(1)  # type: ignore[no-any-return]
 
 
 def reference(features: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -68,18 +68,18 @@ class Labels(Callback):
 
 def test_pseudo_labels_are_of_all_rows_in_evaluation_mode_and_made_anew_each_epoch() -> None:
     method, labels = make("SHOT", optimizer=SGD(lr=0.5)), Labels()
-    method.backbone.layers[2].eval()  # a part that its user holds in evaluation mode stays there
+    method.backbone.layers[2].eval()  # type: ignore[index, union-attr]  # a part that its user holds in evaluation mode stays there
     trainer(3, callbacks=[labels]).fit(method, data := Toy(eval_batch_size=50))
     assert len(labels.seen) == 3
     assert not torch.equal(labels.seen[0], labels.seen[-1])
-    assert method.backbone.layers[4].training
-    assert not method.backbone.layers[2].training
-    statistics = method.backbone.layers[2].running_mean.clone()
+    assert method.backbone.layers[4].training  # type: ignore[index, union-attr]
+    assert not method.backbone.layers[2].training  # type: ignore[index, union-attr]
+    statistics = method.backbone.layers[2].running_mean.clone()  # type: ignore[index, union-attr]
     found = pseudo_labels_by_row(method)
     with torch.no_grad():
-        output = method.eval()(data.loaded[1].train.images / 255)
+        output = method.eval()(data.loaded[1].train.images / 255)  # type: ignore[attr-defined]
     assert torch.equal(found, centroid_pseudo_labels(*output))
-    assert torch.equal(statistics, method.backbone.layers[2].running_mean)
+    assert torch.equal(statistics, method.backbone.layers[2].running_mean)  # type: ignore[index, union-attr]
 
 
 def test_the_head_stays_and_no_optimizer_has_it() -> None:
@@ -88,7 +88,7 @@ def test_the_head_stays_and_no_optimizer_has_it() -> None:
     source = torch.load(source_checkpoint(), weights_only=True)["state_dict"]
     assert torch.equal(method.head.weight, source["network.head.weight"])
     assert torch.equal(method.head.bias, source["network.head.bias"])
-    assert [group["name"] for group in method.configure_optimizers().param_groups] == ["backbone"]
+    assert [group["name"] for group in method.configure_optimizers().param_groups] == ["backbone"]  # type: ignore[union-attr]
 
 
 def test_it_learns_the_target_without_labels_or_source() -> None:
@@ -118,4 +118,4 @@ def test_it_goes_on_in_mid_epoch_with_the_epochs_labels(tmp_path: Path) -> None:
     other, labels = SHOT(backbone=Tiny(), task=CLASSES), Labels()
     trainer(2, callbacks=[labels]).fit(other, Toy(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
     assert not labels.seen  # no epoch began
-    assert torch.equal(other.pseudo_labels, method.pseudo_labels)
+    assert torch.equal(other.pseudo_labels, method.pseudo_labels)  # type: ignore[arg-type]

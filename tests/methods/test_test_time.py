@@ -36,7 +36,7 @@ def answers(method: Any, data: Toy) -> list[Prediction]:
 
 
 def images(data: Toy) -> Tensor:
-    return data.loaded[1].train.images / 255
+    return data.loaded[1].train.images / 255  # type: ignore[attr-defined, no-any-return]
 
 
 def by_hand(method: Any) -> nn.Sequential:
@@ -48,9 +48,9 @@ def test_tent_is_the_papers_recipe(steps: int) -> None:
     method, data = from_source("TENT", steps=steps, tent_lr=0.01), Toy(eval_batch_size=64)
     found = answers(method, data)
     network = by_hand(method)
-    norm = network[0].layers[2]
-    norm.train()  # no dropout, but the batch's statistics
-    optimizer = torch.optim.Adam(norm.parameters(), lr=0.01)
+    norm = network[0].layers[2]  # type: ignore[index]
+    norm.train()  # type: ignore[union-attr]  # no dropout, but the batch's statistics
+    optimizer = torch.optim.Adam(norm.parameters(), lr=0.01)  # type: ignore[union-attr]
     assert len(found) == 3
     for batch in found:
         for _ in range(steps):
@@ -76,9 +76,9 @@ def test_adabn_normalises_by_all_training_rows_of_the_target() -> None:
     method, data = from_source("AdaBN"), Toy(eval_batch_size=192)
     (found,) = answers(method, data)
     network = by_hand(method)
-    x = network[0].layers[:2]((images(data) - 0.5) / 0.5)
-    norm = network[0].layers[2]
-    norm.running_mean, norm.running_var = x.mean(0).detach(), x.var(0).detach()
+    x = network[0].layers[:2]((images(data) - 0.5) / 0.5)  # type: ignore[index, operator]
+    norm = network[0].layers[2]  # type: ignore[index]
+    norm.running_mean, norm.running_var = x.mean(0).detach(), x.var(0).detach()  # type: ignore[union-attr]
     expected = network(images(data)[found.row]).softmax(1).max(1).values.detach()
     torch.testing.assert_close(torch.tensor(found.answers["confidence"]), expected, atol=1e-5, rtol=1e-4)
 
@@ -104,7 +104,7 @@ def test_adabn_knows_no_order_of_the_rows() -> None:
         def load(self) -> tuple[Domain, Domain]:
             source, target = super().load()
             order = target.train.labels.argsort(stable=True)
-            return source, Domain("sorted", Images(target.train.images[order], target.train.labels[order]))
+            return source, Domain("sorted", Images(target.train.images[order], target.train.labels[order]))  # type: ignore[attr-defined]
 
     method = from_source("AdaBN")
     trainer().predict(method, data := Sorted(eval_batch_size=32))
@@ -144,7 +144,7 @@ def test_the_target_is_measured_adapted_and_the_source_as_it_was_trained(name: s
 def test_source_images_are_not_touched_by_target_images_in_between(name: str) -> None:
     method, data = from_source(name).eval(), Toy()
     trainer().validate(method, data, verbose=False)
-    x, other = images(data)[:32], data.loaded[0].train.images[:8] / 255
+    x, other = images(data)[:32], data.loaded[0].train.images[:8] / 255  # type: ignore[attr-defined]
     before = method(other).logits
     with torch.inference_mode():
         target = method.answer(x, "target").logits

@@ -25,7 +25,7 @@ RADIUS = 0.05 * 16**0.5
 def make(dropout: float = 0.5, batch_norm: bool = True, **options: Any) -> VADA:
     seed_everything(0, verbose=False)
     method = VADA(backbone=Tiny(dropout=dropout, batch_norm=batch_norm), task=CLASSES, perturbation=0.05, **options)
-    nn.init.normal_(method.head.weight, std=2.0)  # type: ignore[arg-type]
+    nn.init.normal_(method.head.weight, std=2.0)
     return method.train()
 
 
@@ -81,7 +81,7 @@ def test_within_them_dropout_is_off_and_batchnorm_normalises_by_the_batch() -> N
         if isinstance(module, nn.BatchNorm1d):
             outputs.append(output)
 
-    for module in method.backbone.layers:
+    for module in method.backbone.layers:  # type: ignore[union-attr]
         module.register_forward_hook(look)
     method.sensitivity(batch.target.x)
     assert {("Dropout", False), ("BatchNorm1d", True)} <= seen
@@ -113,7 +113,7 @@ def test_each_domain_is_normalised_for_itself_and_the_running_statistics_are_the
 
 def test_what_is_switched_off_comes_back_after_an_error_and_no_more_than_that() -> None:
     method = make()
-    method.backbone.layers[4].eval()  # a dropout that was off before
+    method.backbone.layers[4].eval()  # type: ignore[index, union-attr]  # a dropout that was off before
     modes = [module.training for module in method.modules()]
     with pytest.raises(ZeroDivisionError), without_noise(method), without_statistics(method):
         raise ZeroDivisionError

@@ -42,7 +42,7 @@ def largest_evidence(features: np.ndarray, y: np.ndarray) -> float:
         cov = np.eye(len(y)) / beta + features @ features.T / alpha
         return -float(multivariate_normal(np.zeros(len(y)), cov).logpdf(y))
 
-    return -min(minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-7}).fun for start in ((0, 0), (2, 3)))
+    return -min(minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-7}).fun for start in ((0, 0), (2, 3)))  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("shape", [(24, 4), (12, 15)])

@@ -46,7 +46,7 @@ def test_values_and_gradients_are_those_of_float32() -> None:
     for y in (output, wanted(x)):
         y.square().sum().backward()
     assert torch.equal(output, wanted(x))
-    assert torch.equal(layer.weight.grad, wanted.weight.grad)
+    assert torch.equal(layer.weight.grad, wanted.weight.grad)  # type: ignore[arg-type]
 
 
 def test_an_error_inside_leaves_autocast_as_it_was() -> None:

@@ -164,7 +164,7 @@ def test_the_class_shares_of_a_shifted_target_are_found() -> None:
     shares = {"source": [0.2, 0.3, 0.5], "target": [0.6, 0.3, 0.1]}
     labels = {domain: rng.choice(3, 20_000, p=p) for domain, p in shares.items()}
     predicted = {domain: (rng.random((len(y), 1)) > confusion[y].cumsum(1)).sum(1) for domain, y in labels.items()}
-    found = label_shift(*(torch.tensor(a) for a in (labels["source"], predicted["source"], predicted["target"])), num_classes=3)
+    found = label_shift(*(torch.tensor(a) for a in (labels["source"], predicted["source"], predicted["target"])), num_classes=3)  # type: ignore[arg-type, misc]
     assert np.bincount(predicted["target"]) / 20_000 != pytest.approx(shares["target"], abs=0.05), "predictions alone do not give them"
     assert found.shares.tolist() == pytest.approx(shares["target"], abs=0.02)
     joint = np.zeros((3, 3))
@@ -187,7 +187,7 @@ def test_a_class_that_is_never_predicted_makes_the_estimate_singular_and_keeps_i
 def test_grad_cam_is_its_equation() -> None:
     torch.manual_seed(0)
     method = SourceOnly(backbone=LeNet(size=16), task=3).eval()
-    first, *others = method.backbone.layers
+    first, *others = method.backbone.layers  # type: ignore[misc]
     x, classes = torch.rand(2, 1, 16, 16), torch.tensor([2, 0])
     maps = first((x - 0.5) / 0.5).detach().requires_grad_()
     logits = method.head(nn.Sequential(*others)(maps))
@@ -283,7 +283,7 @@ def require_whole(text: str) -> ElementTree.Element:
     figures = [*root.iter("figure")]
     assert figures
     for figure in figures:
-        assert len("".join(figure.find("figcaption").itertext())) > 60
+        assert len("".join(figure.find("figcaption").itertext())) > 60  # type: ignore[union-attr]
         assert figure.find("div[@class='legend']") is None or list(figure.iter("i"))
     assert "color-scheme: light dark" in text
     assert "width=device-width" in text
@@ -301,7 +301,7 @@ def answers(trained: Path, before: Path) -> dict[str, Any]:
 
     from tlda.data import Digits
 
-    images = Digits("fonts", "handwritten", size=16).loaded[1].train.images.float() / 255
+    images = Digits("fonts", "handwritten", size=16).loaded[1].train.images.float() / 255  # type: ignore[attr-defined]
     found: dict[str, Any] = {"labels": load_digits().target}
     for name, folder in (("before", before), ("after", trained)):
         with torch.no_grad():

@@ -100,7 +100,7 @@ class Scheduled(SourceOnly):
 
     def configure_optimizers(self) -> Any:
         optimizer = super().configure_optimizers()
-        return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)]
+        return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)]  # type: ignore[arg-type]
 
 
 def test_a_scheduler_beside_the_schedule_is_refused() -> None:
@@ -111,7 +111,7 @@ def test_what_is_named_instead_of_weight_averaging_works() -> None:
     learner, start = method(), method()
     learner.load_state_dict(start.state_dict())
     trainer(2, callbacks=[EMAWeightAveraging(decay=0.5)]).fit(learner, Toy())
-    assert not torch.equal(learner.head.weight, start.head.weight)  # type: ignore[union-attr]
+    assert not torch.equal(learner.head.weight, start.head.weight)
 
 
 def test_a_trainer_that_would_divide_the_rows_again_is_refused() -> None:

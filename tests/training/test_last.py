@@ -90,7 +90,7 @@ def test_the_old_checkpoint_stays_until_the_new_one_is_whole(tmp_path: Path, mon
     def full(fd: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(writing.os, "fsync", full)
+    monkeypatch.setattr(writing.os, "fsync", full)  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=r"last.ckpt \(No space left on device\)"):
         io.save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tlda.methods import SourceOnly
 ROWS = [("good book", "pos"), ('a "bad", plot', "neg"), ("fine\nfilm", "pos"), ("awful lens", "neg")]
 
 
-def write_csv(path: Path, rows: list[tuple[str, ...]], header: str = "review,stars") -> str:
+def write_csv(path: Path, rows: Sequence[tuple[str, ...]], header: str = "review,stars") -> str:
     quoted = [",".join(f'"{field.replace(chr(34), chr(34) * 2)}"' for field in row) for row in rows]
     path.write_text("\n".join([header, *quoted]) + "\n")
     return str(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -72,11 +73,11 @@ def test_a_run_that_answers_questions_is_refused_in_a_sentence(tlda: Tlda, model
 
 
 @pytest.mark.parametrize("tuning", [None, LoRA(rank=2)])
-def test_saliency_is_the_slope_of_the_logit(model, tuning):
+def test_saliency_is_the_slope_of_the_logit(model: Any, tuning: Any) -> None:
     method = SourceOnly(backbone=Text(model), task=3, tuning=tuning).eval()
     x = torch.tensor([[2, 9, 30, 31, 3]])
-    found = saliency(method.backbone, method, x, 0, 1)
-    embeddings = method.backbone.model.get_input_embeddings()
+    found = saliency(method.backbone, method, x, 0, 1)  # type: ignore[arg-type]
+    embeddings = method.backbone.model.get_input_embeddings()  # type: ignore[operator, union-attr]
     slopes = []
     with torch.no_grad():
         for place in range(5):
@@ -85,7 +86,7 @@ def test_saliency_is_the_slope_of_the_logit(model, tuning):
                 ends = []
                 for move in (1e-2, -1e-2):
 
-                    def moved(_module, _inputs, out, place=place, column=column, move=move):
+                    def moved(_module: Any, _inputs: Any, out: Any, place: Any = place, column: Any = column, move: Any = move) -> Any:
                         out = out.clone()
                         out[0, place, column] += move
                         return out
@@ -95,5 +96,5 @@ def test_saliency_is_the_slope_of_the_logit(model, tuning):
                     hook.remove()
                 gradient.append((ends[0] - ends[1]) / 2e-2)
             slopes.append(torch.stack(gradient).norm())
-    slopes = torch.stack(slopes)
-    torch.testing.assert_close(found, slopes / slopes.max(), atol=2e-3, rtol=2e-3)
+    slopes = torch.stack(slopes)  # type: ignore[assignment]
+    torch.testing.assert_close(found, slopes / slopes.max(), atol=2e-3, rtol=2e-3)  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ def test_texts_are_read_with_their_labels_and_padded_to_the_longest(root: Path, 
     assert target.unlabelled is not None
     assert target.unlabelled.labels.tolist() == [-1] * 12
     sample = source.train[torch.tensor([4, 1])]
-    ids = tokens.load_tokenizer(model)
+    ids = tokens.load_tokenizer(model)  # type: ignore[attr-defined]
     wanted = [ids.encode(review("books", bool(i % 2), i)).ids for i in (4, 1)]
     assert sample.x.tolist() == [wanted[0], wanted[1] + [PAD] * (len(wanted[0]) - len(wanted[1]))]
     assert (sample.y.tolist(), sample.row.tolist()) == ([0, 1], [4, 1])

@@ -157,7 +157,7 @@ def test_few_shots_are_sentences(tmp_path: Path, model: str) -> None:
 def test_span_f1_is_that_of_seqeval() -> None:
     tags = ["O", "B-a", "I-a", "B-b", "I-b"]
     generator = torch.Generator().manual_seed(0)
-    metric, predicted, wanted = SpanF1(tags), [], []
+    metric, predicted, wanted = SpanF1(tags), list[Any](), list[Any]()
     for _ in range(30):
         sizes = torch.randint(1, 8, (4,), generator=generator)
         x = torch.full((4, 8, 2), -1)
@@ -227,12 +227,12 @@ def encoder(model: str) -> Text:
 def test_every_method_trains_on_words_or_says_that_it_does_not(tmp_path: Path, model: str, name: str) -> None:
     cls, data, run = METHODS[name], tagging(tmp_path, model, steps=1, batch_size=5), trainer(1, limit_val_batches=0)
     losses = {"DeepJDOT"}  # whose loss pairs rows
-    if cls.pairs_rows or name in losses:
+    if cls.pairs_rows or name in losses:  # type: ignore[attr-defined]
         with pytest.raises(UserError, match="pairs the rows of two domains"):
             cls(backbone=encoder(model), task=data.task)
         return
-    if cls.takes in ("numbers", "images"):
-        with pytest.raises(UserError, match=f"{name} trains on {cls.takes}, and the inputs of Tagging are tokens"):
+    if cls.takes in ("numbers", "images"):  # type: ignore[attr-defined]
+        with pytest.raises(UserError, match=f"{name} trains on {cls.takes}, and the inputs of Tagging are tokens"):  # type: ignore[attr-defined]
             run.fit(cls(backbone=Tiny(), task=data.task), data)
         return
     backbone = encoder(model)
