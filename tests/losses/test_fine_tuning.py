@@ -136,6 +136,7 @@ def test_fine_tuning_on_a_few_labels_without_source(kind: Any) -> None:
     assert name in method.losses
 
 
+@pytest.mark.slow
 @every_kind
 def test_resume_equals_uninterrupted_and_a_checkpoint_needs_nothing_else(kind: Any, tmp_path: Path) -> None:
     whole, keep = make(kind), ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
@@ -155,6 +156,7 @@ def test_source_only_stays_on_the_source(kind: Any) -> None:
     assert make(kind, tlda.methods.DANN).batch_type is Pair
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_under_adaptation_and_adapters(kind: Any) -> None:
     method = make(kind, tlda.methods.DANN, tuning=LoRA(rank=1))

@@ -75,13 +75,13 @@ def test_term_is_the_weighted_loss(kind: Any) -> None:
     assert term.shape == ()
 
 
-def looked_at(kind):
+def looked_at(kind: type[Loss]) -> int:
     """The place of the domain that a loss looks at: the target's, 1, or the source's where it sees no target."""
     return int(kind.sees_target)
 
 
 @every_module
-def test_term_moves_the_features_that_it_looks_at_in_proportion_to_the_trade_off(kind):
+def test_term_moves_the_features_that_it_looks_at_in_proportion_to_the_trade_off(kind: Any) -> None:
     once, twice = (term_and_gradients(make(kind, trade_off=trade_off))[1][looked_at(kind)] for trade_off in (0.5, 1.0))
     assert once.abs().max() > 1e-6
     torch.testing.assert_close(twice, 2.0 * once)

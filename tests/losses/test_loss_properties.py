@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from tlda import losses
@@ -16,7 +17,7 @@ from tlda.errors import UserError
 from tlda.nn.numerics import squared_distances
 
 
-def views(first, second):
+def views(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """As many rows of both, which are then views of the same rows."""
     n = min(len(first), len(second))
     return first[:n], second[:n]

@@ -40,6 +40,7 @@ def test_equal_and_fixed() -> None:
         Fixed([1.0, 2.0]).build(3)
 
 
+@pytest.mark.slow
 def test_uncertainty_converges_to_the_closed_form() -> None:
     weighting = built(Uncertainty())
     optimizer = torch.optim.Adam(weighting.parameters(), lr=0.05)
