@@ -75,6 +75,7 @@ def test_a_command_shows_its_options(tlda: Tlda, command: str) -> None:
     assert {"predict": "--output", "bench": "--seeds"}.get(command, "--trainer.max_epochs") in done.out
 
 
+@pytest.mark.slow
 def test_print_config_resolves_the_three_axes_and_short_names(tlda: Tlda) -> None:
     done = tlda("fit", *TASK, "--model.backbone", "DTN", "--model.optimizer", "SGD", "--model.optimizer.momentum", "0.8", "--print_config")
     assert done.code == 0
@@ -154,6 +155,7 @@ def test_two_runs_in_one_second_have_two_folders(tlda: Tlda) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_class_of_ones_own_is_named_by_its_path(tlda: Tlda) -> None:
     Path("mine_cli.py").write_text(
         "from tlda.method import Method\n\nclass Mine(Method):\n    def objective(self, batch, source, target):\n"
@@ -175,6 +177,7 @@ def test_without_a_logger_the_configuration_is_still_kept(tlda: Tlda) -> None:
     assert str(run) in done.out
 
 
+@pytest.mark.slow
 def test_fast_dev_run_leaves_nothing(tlda: Tlda, tmp_path: Path) -> None:
     done = tlda("fit", *TASK, *TINY, "--trainer.fast_dev_run", "true")
     assert done.code == 0
@@ -191,6 +194,7 @@ def test_a_run_goes_on_from_its_checkpoint(tlda: Tlda, trained: Path, recwarn: p
     assert [str(w.message) for w in recwarn if "dirpath" in str(w.message) or "callbacks" in str(w.message)] == []
 
 
+@pytest.mark.slow
 def test_the_progress_bar_shows_loss_and_accuracies(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytorch_lightning.Trainer.test", lambda *args, **options: [])  # which has a bar of its own
     shown = Run.from_command_line(["fit", *TASK, *QUICK, "--trainer.log_every_n_steps=1"]).trainer.progress_bar_metrics
@@ -252,12 +256,14 @@ def test_a_finished_run_does_not_go_on(tlda: Tlda, trained: Path, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_latest_points_to_the_newest_run(tlda: Tlda, trained: Path) -> None:
     latest = trained.parents[2] / "latest"
     assert latest.resolve() == trained.resolve()
     assert tlda("predict", "--ckpt_path", latest).code == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_leaves_no_folder(tlda: Tlda, tmp_path: Path) -> None:
     done = tlda("fit", *TASK, *QUICK, "--data.source=mnist", "--data.root=nowhere")
     assert done.code == 1
@@ -341,6 +347,7 @@ def test_no_option_lets_a_checkpoint_run_code(tlda: Tlda, how: str) -> None:
     assert not Path("ran").exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_names_no_code_that_the_command_does_not(tlda: Tlda, trained: Path) -> None:
     Path("mine_ckpt.py").write_text(
         "from pathlib import Path\nPath('ran').touch()\nfrom tlda.methods import DANN\nclass MineDANN(DANN): pass\n"
@@ -368,6 +375,7 @@ def test_a_checkpoint_is_measured_alone(tlda: Tlda, trained: Path, command: str,
     assert [str(w.message) for w in recwarn if "dirpath" in str(w.message) or "callbacks" in str(w.message)] == []
 
 
+@pytest.mark.slow
 def test_what_the_command_says_wins_over_the_checkpoint(tlda: Tlda, trained: Path) -> None:
     checkpoint = trained / "checkpoints" / "last.ckpt"
     done = tlda("test", "--data.target", "fonts", f"--ckpt_path={checkpoint}")

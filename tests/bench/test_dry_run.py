@@ -52,6 +52,7 @@ def _without_backbone(table: Table) -> dict[str, Any]:
     return {name: value for name, value in table.base["model"]["init_args"].items() if name != "backbone"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "methods", "rows"),
     [
@@ -81,6 +82,7 @@ def test_a_machine_that_emulates_bfloat16_runs_in_float32(monkeypatch: pytest.Mo
         assert _precision(cell) == taken
 
 
+@pytest.mark.slow
 def test_a_missing_set_and_missing_weights_are_a_sentence_each(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

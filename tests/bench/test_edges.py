@@ -69,6 +69,7 @@ def test_what_lies_beyond_the_space_counts_where_it_was_tried() -> None:
     assert "outside of its space" in _fault(space, {**entry, "trials": []})
 
 
+@pytest.mark.slow
 def test_the_grids_of_the_digits_table_end_where_its_protocol_says() -> None:
     path = Path(__file__).parents[2] / "benchmarks/tables/digits_trade_offs.yaml"
     table = load_table(path).narrowed("ddc_0.25,ddc_0.025,ddc_0.0025,deep_coral_1,deep_coral_100,deep_coral_10000,mcd", "mnist_usps", None)

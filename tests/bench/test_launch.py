@@ -58,6 +58,7 @@ def test_a_cell_that_never_ends_is_ended_and_the_others_go_on(tmp_path: Path, mo
     assert ended == {"endless": None, "a": {"done": "a"}, "b": {"done": "b"}}
 
 
+@pytest.mark.slow
 def test_a_cell_runs_in_one_process_at_a_time_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[Cell] = []
 

@@ -74,6 +74,7 @@ def test_the_oracle_looks_at_what_is_shown(tmp_path: Path) -> None:
     assert (selected(f1, LAST), selected(f1, BEST)) == pytest.approx((25.0, 30.0))
 
 
+@pytest.mark.slow
 def test_a_run_that_two_tasks_share_is_done_once(tmp_path: Path) -> None:
     table = declared(tmp_path, metric={"a": "test/target/accuracy", "b": "test/target/f1"})
     first, second = table.cells()

@@ -179,6 +179,7 @@ def test_what_comes_after_an_oracle_is_one(tlda: Tlda, golden: Path) -> None:
     assert [row[0] for row in table_rows(golden)[1:]] == ["source only", "top (oracle)", "a (oracle)", "b (oracle)"]
 
 
+@pytest.mark.slow
 def test_a_protocol_that_differs_on_a_later_task_is_marked(tlda: Tlda, golden: Path) -> None:
     def wide(number: int) -> dict[str, Any]:
         return {"model": {"init_args": {"backbone": {"class_path": "LeNet", "init_args": {"num_features": number}}}}}
@@ -320,6 +321,7 @@ def test_published_numbers_stand_below_with_their_source(tlda: Tlda, golden: Pat
     assert "Other sizes." in (golden / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_plot_shows_the_means_over_its_option(tlda: Tlda, golden: Path) -> None:
     tasks = {
         f"{target}_{shots}": {"data": {"class_path": "Folders", "init_args": {"target": target, "shots": shots}}}

@@ -238,6 +238,7 @@ def test_a_truncated_gzip_is_named(tlda: Tlda) -> None:
     refused(done, "data/digits/MNIST/raw/train-images-idx3-ubyte.gz cannot be read", "cut short", "get it again")
 
 
+@pytest.mark.slow
 def test_batches_of_one_class_train(tlda: Tlda) -> None:
     write_folders(Path("data"))
     done = tlda(*FOLDER_FIT, "--data.batch_size=1", "--data.steps=6", "--trainer.log_every_n_steps=1")

@@ -125,6 +125,7 @@ def test_a_checkpoint_needs_nothing_else(tlda: Tlda, run: Path) -> None:
     assert tlda("predict", "--ckpt_path=runs/latest", "--trainer.enable_progress_bar=false").code == 0
 
 
+@pytest.mark.slow
 def test_a_trainer_of_ones_own_writes_it_too(tlda: Tlda, tmp_path: Path) -> None:
     method = DANN(backbone=LeNet(1, size=16), task=10, hidden=8, bottleneck=Bottleneck(12), plus=[MMD(0.5)], optimizer=SGD(0.1))
     trainer = Trainer(max_epochs=1, logger=False, enable_progress_bar=False, use_distributed_sampler=False, accelerator="cpu")

@@ -93,10 +93,9 @@ def test_every_reader_takes_names_as_they_are_written(reader: str, name: str) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("classes", ["[no,yes]", "[007,008]"])
-@pytest.mark.parametrize(("source", "target"), [("2019", "on"), ("2020-01-01", "null_")])
+@pytest.mark.parametrize(("source", "target", "classes"), [("2019", "on", "[no,yes]"), ("2020-01-01", "null_", "[007,008]")])
 @pytest.mark.parametrize("where", ["command", "file"])
-def test_domains_and_classes_are_called_as_they_are_written(tlda: Tlda, classes: str, source: str, target: str, where: str) -> None:
+def test_domains_and_classes_are_called_as_they_are_written(tlda: Tlda, source: str, target: str, classes: str, where: str) -> None:
     random = np.random.default_rng(0)
     for domain in (source, target):
         for name in classes.strip("[]").split(","):

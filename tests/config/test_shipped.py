@@ -55,6 +55,7 @@ def test_a_table_of_ones_own_names_overlays(tmp_path: Path) -> None:
     assert load_table(tmp_path / "t.yaml").config("source_only", "there")["data"]["init_args"]["target"] == "handwritten"
 
 
+@pytest.mark.slow
 def test_a_run_of_named_overlays(tlda: Tlda) -> None:
     done = tlda("fit", "-c", "base/embedded", "-c", "method/dann", "-c", "task/fonts_handwritten", *QUICK)
     assert done.code == 0, done.err

@@ -35,6 +35,7 @@ def photos(tlda: Tlda) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_folder_is_told_by_domain_and_class(tlda: Tlda, photos: Path) -> None:
     done = tlda("data", "check", photos)
     assert (done.code, done.err) == (0, "")

@@ -245,6 +245,7 @@ def test_photographs_that_do_not_serve_are_named(root: Path, tmp_path: Path) -> 
         load()
 
 
+@pytest.mark.slow
 @needs("digits/MNIST/raw", "digits/usps/usps.h5")
 def test_the_real_mnist_and_usps() -> None:
     data = Digits("mnist", "usps", root=REAL)

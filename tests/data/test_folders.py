@@ -244,6 +244,7 @@ def test_the_fingerprint_is_of_the_files_wherever_they_lie(root: Path, tmp_path:
         (root / "source" / "cat" / f"new{in_memory}.png").unlink()
 
 
+@pytest.mark.slow
 @needs("pacs/photo", "pacs/sketch")
 def test_the_real_pacs() -> None:
     data = Folders(str(Path(REAL or "", "pacs")), "photo", "sketch", size=16, classes=["dog", "guitar"], seed=0)

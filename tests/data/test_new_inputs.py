@@ -52,6 +52,7 @@ def test_digits_are_read_in_grey_or_in_colour(tmp_path: Path) -> None:
         assert values(Digits(source, "handwritten", size=9).read_new(str(tmp_path / "photos"), None).rows).shape == (4, channels, 9, 9)
 
 
+@pytest.mark.slow
 def test_texts_need_no_label(tmp_path: Path) -> None:
     (tmp_path / "shop.csv").write_text("review,stars\ngood book,pos\nbad plot,neg\n")
     (tmp_path / "new.csv").write_text("review\nbad plot\ngood book\n")
@@ -112,6 +113,7 @@ def test_data_that_read_no_inputs_alone_say_so() -> None:
         data.read_new("x", None)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_predicts_a_folder_when_its_data_are_gone(tlda: Tlda) -> None:
     root = write_folders(Path("photos"), "ab", ".")
     assert tlda("fit", *FOLDERS, *TINY, "--data.root", root).code == 0

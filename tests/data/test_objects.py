@@ -152,6 +152,7 @@ def test_a_list_beside_its_images(tmp_path: Path) -> None:
     assert len(loaded(VisDA2017, tmp_path).loaded[0].train) == 3
 
 
+@pytest.mark.slow
 def test_domainnet_keeps_its_test_images_apart(tmp_path: Path) -> None:
     fill(tmp_path, "real", "sketch", count=3)
     for domain in ("real", "sketch"):

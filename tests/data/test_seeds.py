@@ -71,6 +71,7 @@ def test_what_is_drawn_is_a_function_of_seed_field_and_epoch() -> None:
     assert all(map(torch.equal, batches(), drawn[:4]))
 
 
+@pytest.mark.slow
 def test_other_processes_read_what_one_reads() -> None:
     assert all(map(torch.equal, batches(num_workers=2), batches()))
 

@@ -459,6 +459,7 @@ def configuration(*names: str) -> dict[str, Any]:
     return merge(*(read_yaml(REPO / "experiments" / f"{name}.yaml") for name in names))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_of_a_table_from_yaml_alone(row: str) -> None:
     method, tuning = ROWS[row]

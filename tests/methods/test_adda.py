@@ -98,6 +98,7 @@ def test_resume_on_either_side_of_a_switch_within_an_epoch_is_exact(epoch: int, 
     assert same(whole.state_dict(), resumed.state_dict())
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_is_made_longer_does_not_go_back_to_the_source(tmp_path: Path) -> None:
     method, longer = make(), make()
     run = trainer(2)

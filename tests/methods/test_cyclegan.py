@@ -252,6 +252,7 @@ class Watch(Callback):
         self.told.append((real[:, None] > fake).float().mean().item())
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_judge_is_the_classifier_of_the_source_and_stays(cls: type[CycleGAN]) -> None:
     method, watch = method_of(cls, pretrain=0.25), Watch()
@@ -300,6 +301,7 @@ def test_semantic_consistency_moves_the_generators_and_not_the_judge() -> None:
     assert all(p.grad is not None for p in method.translator.generators.parameters())
 
 
+@pytest.mark.slow
 def test_the_second_stage_of_cycada_aligns_features_and_leaves_the_generators() -> None:
     class States(Callback):
         def __init__(self) -> None:
@@ -316,6 +318,7 @@ def test_the_second_stage_of_cycada_aligns_features_and_leaves_the_generators() 
     assert moved[1] == [False] * 5 + [True] * 6
 
 
+@pytest.mark.slow
 def test_each_epoch_measures_the_translation_without_a_label() -> None:
     class Blind(Toy):
         """The toy whose target has no labels."""
@@ -337,6 +340,7 @@ def test_each_epoch_measures_the_translation_without_a_label() -> None:
     assert 0 <= values[0]["val/translation/semantic"] <= 1
 
 
+@pytest.mark.slow
 def test_a_label_free_measure_chooses_the_checkpoint_and_stops(tmp_path: Path) -> None:
     class Curve(Callback):
         def __init__(self) -> None:
@@ -371,6 +375,7 @@ def test_images_that_do_not_suit_end_the_run_at_once() -> None:
     assert method.progress == 0
 
 
+@pytest.mark.slow
 def test_a_checkpoint_in_mid_run_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     options: dict[str, Any] = {"translator": small(pool=8), "gan": GanAdam(1e-3), "pretrain": 0.0}
     whole = method_of(**copy.deepcopy(options))
@@ -385,6 +390,7 @@ def test_a_checkpoint_in_mid_run_goes_on_as_if_nothing_had_been(tmp_path: Path) 
         assert torch.equal(value, resumed.state_dict()[key]), key
 
 
+@pytest.mark.slow
 def test_generators_are_for_the_images_that_a_pretrained_network_was_trained_at() -> None:
     vit = Timm("test_vit", weights=None)  # at 160 x 160
     translator = small()

@@ -114,6 +114,7 @@ def test_the_default_is_strong_and_mirrors_nothing() -> None:
     assert (left >= right - 1e-3).all()
 
 
+@pytest.mark.slow
 def test_strong_is_named_in_yaml_and_comes_back_from_the_checkpoint(tmp_path: Path) -> None:
     strong = """
     - {class_path: RandAugment, init_args: {number: 1, choices: [{class_path: RandomCrop, init_args: {padding: 1}}]}}
@@ -136,6 +137,7 @@ def test_strong_is_named_in_yaml_and_comes_back_from_the_checkpoint(tmp_path: Pa
     assert [type(choice) for choice in first.choices] == [RandomCrop]
 
 
+@pytest.mark.slow
 def test_strong_is_named_on_the_command_line(tlda: Tlda) -> None:
     done = tlda(
         "fit",

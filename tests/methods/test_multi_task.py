@@ -52,6 +52,7 @@ def test_every_weighting_learns_class_parity_and_origin(weighting: type[Weightin
     assert found["test/target/domain/accuracy"] > 0.8
 
 
+@pytest.mark.slow
 def test_tasks_on_data_sets_of_their_own() -> None:
     found = measured(make(several()), several())
     assert {name for name in found if name.endswith("accuracy")} == {

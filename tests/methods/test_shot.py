@@ -91,6 +91,7 @@ def test_the_head_stays_and_no_optimizer_has_it() -> None:
     assert [group["name"] for group in method.configure_optimizers().param_groups] == ["backbone"]  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_it_learns_the_target_without_labels_or_source() -> None:
     method, data = make("SHOT"), Hazy()
     before = trainer().test(method, data, verbose=False)[1]["test/target/accuracy"]

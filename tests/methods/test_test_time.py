@@ -115,6 +115,7 @@ def test_adabn_knows_no_order_of_the_rows() -> None:
     torch.testing.assert_close(norm.running_var, whole.var(0), atol=0, rtol=0.1)
 
 
+@pytest.mark.slow
 @both
 def test_nothing_is_moved_and_a_second_test_is_the_first(name: str) -> None:
     method, data = from_source(name), Toy(eval_batch_size=32)

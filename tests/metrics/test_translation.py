@@ -124,6 +124,7 @@ def test_inception_measures_the_images_themselves_and_under_names_of_its_own(wei
     assert not measures.state_dict(), "checkpoints are without it"
 
 
+@pytest.mark.slow
 def test_bad_weights_of_inception_are_told_in_a_sentence(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"no file .*none.pth with Inception's weights: get it from https"):
         load_inception(str(tmp_path / "none.pth"))

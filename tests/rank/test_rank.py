@@ -108,6 +108,7 @@ def test_the_rows_are_those_that_fine_tuning_sees_and_is_not_measured_on(declare
     assert torch.equal(seen[torch.arange(len(seen))].x, labelled.x)
 
 
+@pytest.mark.slow
 def test_finished_candidates_are_not_measured_again(tlda: Tlda, declared: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     assert tlda("rank", write(declared), "--candidates", "pixels").code == 0
     first = results()
@@ -151,6 +152,7 @@ def test_kendall_s_tau_by_counting_pairs() -> None:
     assert render.document("t", {"labelled": {}, "tasks": {"task": entries}})[-1].rows[0][1] == "—"  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_the_nearest_source(tlda: Tlda, declared: dict[str, Any]) -> None:
     done = tlda("rank", write(declared), "--similarity", "--candidates", "pixels")
     assert done.code == 0, done.err
@@ -178,6 +180,7 @@ def test_overlays_and_rows_of_another_data_set(tlda: Tlda, declared: dict[str, A
     assert (found["rows"], found["width"]) == (10, 12)
 
 
+@pytest.mark.slow
 def test_leep_is_of_the_classes_that_the_network_was_trained_on(tlda: Tlda, declared: dict[str, Any]) -> None:
     import timm
 
@@ -197,6 +200,7 @@ def test_leep_is_of_the_classes_that_the_network_was_trained_on(tlda: Tlda, decl
     assert found == pytest.approx(leep(logits.softmax(1), sample.y), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_torchvision_s_networks_have_their_classifier_too(declared: dict[str, Any]) -> None:
     import torchvision
 

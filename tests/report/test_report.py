@@ -378,6 +378,7 @@ def test_the_measures_after_are_those_that_the_run_logged(page: str, trained: Pa
         assert float(tile[1]) == pytest.approx(100 * ends[name], abs=0.051)
 
 
+@pytest.mark.slow
 def test_without_a_run_before_the_page_says_how_to_make_one(tlda: Tlda, trained: Path) -> None:
     done = tlda("report", trained)
     assert done.code == 0, done.err

@@ -107,6 +107,7 @@ def test_the_configuration_of_the_run_says_which_modules_are_trusted(tmp_path: P
         _recipe(tmp_path / "last.ckpt", ["my_other_report.Mine"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "why"),
     [

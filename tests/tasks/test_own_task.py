@@ -87,6 +87,7 @@ def test_it_is_trained_tested_and_predicted(tlda: Tlda, folder: Path) -> None:
     assert sum(row["level"] == grade for row, grade in zip(rows, truth, strict=True)) > 60
 
 
+@pytest.mark.slow
 def test_it_is_shown_in_a_table(tlda: Tlda, folder: Path) -> None:
     table = Path("my_task_table.yaml")
     table.write_text(table.read_text().replace("max_epochs: 3", "max_epochs: 1, precision: 32").replace("steps: 20", "steps: 3"))

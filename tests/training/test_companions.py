@@ -135,6 +135,7 @@ class Ramp(Callback):
         self.seen.append(pl_module.progress)
 
 
+@pytest.mark.slow
 def test_ramps_of_an_endless_run_follow_its_time() -> None:
     ramp = Ramp()
     trainer(-1, max_time=timedelta(seconds=0.5), limit_val_batches=0, callbacks=[ramp]).fit(method(), Toy())

@@ -59,6 +59,7 @@ class Told(Callback):
             os.kill(os.getpid(), self.number)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_told_to_stop_goes_on_exactly(tmp_path: Path) -> None:
     whole, stopped, resumed = dann(), dann(), dann()
     trainer(3).fit(whole, Toy(steps=3))
@@ -70,6 +71,7 @@ def test_a_run_that_is_told_to_stop_goes_on_exactly(tmp_path: Path) -> None:
     same(whole, resumed)
 
 
+@pytest.mark.slow
 def test_a_signal_to_save_is_obeyed_between_two_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tlda.training.requeue.requeue_signal", lambda trainer: signal.SIGUSR1)
     whole, run = dann(), trainer(3, callbacks=[Told(signal.SIGUSR1)])

@@ -100,6 +100,7 @@ def test_a_run_goes_on_after_any_batch(options: dict[str, Any], tmp_path: Path) 
             assert seen.validated == saves.validated - done, name
 
 
+@pytest.mark.slow
 def test_augmentations_of_photographs_go_on_exactly(tmp_path: Path) -> None:
     photo = [RandomResizedCrop(4), RandomHorizontalFlip(), PhotoJitter(0.4, 0.4, 0.4, 0.1), RandomGreyscale(0.5)]
     whole, data = dann(), drawn()

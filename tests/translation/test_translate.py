@@ -100,6 +100,7 @@ def test_the_manifest_has_every_image_and_the_protocol_what_made_them(translated
     assert set(contents(translated)) == {PROTOCOL, MANIFEST, *(line["file"] for line in lines)}, "and nothing else"
 
 
+@pytest.mark.slow
 def test_a_killed_translation_goes_on(checkpoint: Path, translated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, made = tlda.translation.translate.png, list[int]()
 
@@ -132,6 +133,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_half_of_a_manifest_or_an_image(checkpoint: Path, translated: Path, tmp_path: Path) -> None:
     wanted = contents(translated)
     for limit in (60, 5000):  # less than an image, and more than one but less than the manifest
@@ -214,6 +216,7 @@ def test_no_folder_is_no_translation() -> None:
     assert torch.equal(x, y)
 
 
+@pytest.mark.slow
 def test_a_wrong_folder_or_a_damaged_image_is_named(translated: Path, checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no translated data set"):
         train(tmp_path)
@@ -309,6 +312,7 @@ def table(path: Path, **changes: Any) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("all_digits")
 def test_translate_then_adapt_is_one_command(tlda: Tlda, tmp_path: Path) -> None:
     path = table(tmp_path / "t.yaml")
     done = tlda("bench", path, "--methods", "adapted", "--workers", "1")

@@ -204,6 +204,7 @@ def test_a_file_without_articles_to_train_and_to_measure_on_is_named(tmp_path: P
         data.load()
 
 
+@pytest.mark.slow
 def test_a_question_that_leaves_no_room_for_its_text_is_named(tmp_path: Path, model: str) -> None:
     content = squad()
     for article in content["data"]:

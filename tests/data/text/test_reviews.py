@@ -166,6 +166,7 @@ def test_methods_train_on_texts_unchanged(root: Path, model: str, method: Any) -
     assert found["test/target/macro_f1"] > 0.9
 
 
+@pytest.mark.slow
 def test_source_free_adaptation_of_texts(root: Path, model: str, tmp_path: Path) -> None:
     data = reviews(model, steps=4, seed=0)
     run = trainer(1)

@@ -139,6 +139,7 @@ def test_entities_of_types_that_are_not_shared_are_no_entities(tmp_path: Path, m
         entities(tmp_path, model, types=["plac"]).load()
 
 
+@pytest.mark.slow
 def test_entities_are_measured_as_spans(tmp_path: Path, model: str) -> None:
     torch.manual_seed(0)
     data = entities(tmp_path, model, steps=25)
