@@ -23,11 +23,14 @@ def marked(document: str, mark: str) -> str:
     return match[1].strip()
 
 
-@pytest.mark.parametrize("name", ["my_method.py", "my_table.yaml", "my_task.py", "my_task_table.yaml"])
+@pytest.mark.parametrize(
+    "name",
+    ["examples/project/my_method.py", "examples/project/my_table.yaml", "tests/examples/my_task.py", "tests/examples/my_task_table.yaml"],
+)
 def test_contributing_shows_the_tested_example(name: str) -> None:
-    path = ROOT / "tests/examples" / name
+    path = ROOT / name
     language = "python" if path.suffix == ".py" else "yaml"
-    assert marked("CONTRIBUTING.md", f"example tests/examples/{name}") == f"```{language}\n{path.read_text(encoding='utf-8').strip()}\n```"
+    assert marked("CONTRIBUTING.md", f"example {name}") == f"```{language}\n{path.read_text(encoding='utf-8').strip()}\n```"
 
 
 @pytest.mark.slow

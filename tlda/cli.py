@@ -18,6 +18,7 @@ COMMANDS = {
     "data": "look through a data set, or through what the cache keeps",
     "list": "name what there is: methods, losses, backbones, data, overlays, tables",
     "show": "what a run or a checkpoint is: method, data, task, numbers",
+    "init": "write a project that runs at once: a method, a table, a place for data",
     "doctor": "what is installed, the GPU, the precision, where data and cache are",
 }
 
@@ -29,6 +30,7 @@ APART = {
     "data": "data",
     "list": "listing",
     "show": "show",
+    "init": "init",
     "doctor": "doctor",
 }
 """The function of each command that has a module of its own; the others are subcommands of Lightning's command line."""

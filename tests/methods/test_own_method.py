@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from tests.bench.test_bench import Here
-from tests.conftest import EXPERIMENTS, REPO, Tlda
+from tests.conftest import REPO, Tlda
 from tlda.bench import launch
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = REPO / "tests" / "examples"
+EXAMPLES = REPO / "examples" / "project"
 SHORT = {"trainer": {"max_epochs": 1, "precision": 32}, "data": {"init_args": {"steps": 3, "batch_size": 16}}}
 
 
@@ -24,7 +24,6 @@ SHORT = {"trainer": {"max_epochs": 1, "precision": 32}, "data": {"init_args": {"
 def table(tlda: Tlda) -> dict[str, Any]:
     """The example's files in the user's folder, and its table, made short."""
     shutil.copy(EXAMPLES / "my_method.py", ".")
-    Path("experiments").symlink_to(EXPERIMENTS)
     declared: dict[str, Any] = yaml.safe_load((EXAMPLES / "my_table.yaml").read_text())
     return declared | {"base": [declared["base"], SHORT], "seeds": [0]}
 
@@ -55,7 +54,7 @@ def test_a_row_of_the_embedded_digits(tlda: Tlda, table: dict[str, Any]) -> None
 
 def test_a_row_of_two_tasks(tlda: Tlda, table: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(launch.LAUNCHERS, "local", Here)
-    tasks = {task: f"experiments/task/{task}.yaml" for task in ("fonts_handwritten", "handwritten_fonts")}
+    tasks = {task: f"task/{task}" for task in ("fonts_handwritten", "handwritten_fonts")}
     Path("my_table.yaml").write_text(yaml.safe_dump(table | {"tasks": tasks}, sort_keys=False))
     assert tlda("bench", "my_table.yaml").code == 0
     check(Path("results/my_table"), 2)

@@ -40,8 +40,9 @@ class Source:
 
 @functools.cache
 def classes() -> tuple[Source, ...]:
-    """All classes of tlda's modules."""
-    return tuple(found for path in sorted(PACKAGE.rglob("*.py")) for found in _classes_of(path))
+    """All classes of tlda's modules; what an installed package carries in ``shipped`` is no module of it."""
+    modules = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] != "shipped"]
+    return tuple(found for path in modules for found in _classes_of(path))
 
 
 def _classes_of(path: Path) -> Iterator[Source]:
