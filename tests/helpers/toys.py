@@ -69,6 +69,17 @@ class Shortcut(Plane):
         return torch.stack((first, 0.7 * side), 1) + 0.3 * torch.randn(ROWS, 2, generator=generator)
 
 
+class OpenArcs(Arcs):
+    """Arcs of which the third is unknown: only the target has it."""
+
+    @property
+    def task(self) -> Classification:  # type: ignore[override]
+        return self.classification(["first", "second", "third"])
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(target_private=["third"], **kwargs)
+
+
 class Lamp(generators.Generator):
     """As small as a generator can be: it makes images brighter or darker, and their contrast higher or lower; at first, neither."""
 

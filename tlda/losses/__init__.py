@@ -34,6 +34,9 @@ from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
 from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
 from tlda.losses.neighborhood_aggregation import MemoryBank, neighborhood_aggregation
+from tlda.losses.neighborhood_clustering import entropy_separation, neighborhood_clustering
+from tlda.losses.one_vs_all import OneVsAll, binary_entropy, one_vs_all
+from tlda.losses.open_set_adversarial import open_set_adversarial
 from tlda.losses.predicted import byol, dino, simsiam
 from tlda.losses.prototypes import prototype_logits
 from tlda.losses.pseudo_label import PseudoLabel, pseudo_label
@@ -42,6 +45,14 @@ from tlda.losses.risk_variance import risk_variance
 from tlda.losses.spectral_decoupling import SD, spectral_decoupling
 from tlda.losses.subspace_discrepancy import RSD, subspace_discrepancy
 from tlda.losses.vat import vat
+from tlda.losses.weighted_adversarial import (
+    ImportanceAdversarial,
+    PartialAdversarial,
+    UniversalAdversarial,
+    iwan_weights,
+    pada_weights,
+    uan_weight,
+)
 
 __all__ = [
     "AFN",
@@ -62,19 +73,24 @@ __all__ = [
     "DeepJDOT",
     "DomainAdversarial",
     "DomainConfusion",
+    "ImportanceAdversarial",
     "InformationMaximization",
     "JointMMD",
     "Loss",
     "MarginDisparity",
     "MemoryBank",
     "MinEnt",
+    "OneVsAll",
+    "PartialAdversarial",
     "PseudoLabel",
     "TsallisEntropy",
+    "UniversalAdversarial",
     "adaptive_feature_norm",
     "barlow_twins",
     "batch_nuclear_norm",
     "batch_spectral_penalty",
     "batch_spectral_shrinkage",
+    "binary_entropy",
     "byol",
     "classifier_discrepancy",
     "clip",
@@ -88,6 +104,7 @@ __all__ = [
     "domain_adversarial",
     "domain_confusion",
     "entropy",
+    "entropy_separation",
     "entropy_weight",
     "gan_critic",
     "gan_generator",
@@ -97,13 +114,18 @@ __all__ = [
     "information_maximization",
     "inverse_gram_discrepancy",
     "irm_penalty",
+    "iwan_weights",
     "joint_mmd",
     "l2_sp",
     "margin_disparity",
     "minimum_class_confusion",
     "mmd",
     "neighborhood_aggregation",
+    "neighborhood_clustering",
     "nt_xent",
+    "one_vs_all",
+    "open_set_adversarial",
+    "pada_weights",
     "prototype_logits",
     "pseudo_label",
     "risk_variance",
@@ -113,6 +135,7 @@ __all__ = [
     "subspace_discrepancy",
     "sup_con",
     "tsallis_entropy",
+    "uan_weight",
     "variance_distance",
     "vat",
     "vicreg",

@@ -83,14 +83,15 @@ class DomainAdversarial(Loss):
         """The inputs of the domain discriminator, (n + m, inputs), source first."""
         return torch.cat((source.features, target.features))
 
-    def weights(self, source: Output, target: Output, reversal: float) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    def weights(self, batch: Batch, source: Output, target: Output, reversal: float) -> tuple[Tensor | None, Tensor | None]:
         """A weight per example of each domain, or none; ``reversal`` is the coefficient of the reversed gradient."""
         return None, None
 
     def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         coefficient = self.trade_off * ramp(progress, self.gamma)
         logits = self.critic(reverse_gradient(self.critic_inputs(source, target), coefficient)).float()
-        return domain_adversarial(*logits.tensor_split([len(source.features)]), *self.weights(source, target, coefficient))
+        first, second = logits.tensor_split([len(source.features)])
+        return domain_adversarial(first, second, *self.weights(batch, source, target, coefficient))
 
     def weigh(self, loss: Tensor) -> Tensor:
         return loss
@@ -140,7 +141,7 @@ class ConditionalAdversarial(DomainAdversarial):
         mapped: Tensor = self.map(super().critic_inputs(source, target), predictions)
         return mapped
 
-    def weights(self, source: Output, target: Output, reversal: float) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    def weights(self, batch: Batch, source: Output, target: Output, reversal: float) -> tuple[Tensor | None, Tensor | None]:
         if not self.entropy:
             return None, None
         own = reversal if self.entropy_gradient else None

@@ -11,6 +11,7 @@ from tlda.methods.cst import CST
 from tlda.methods.cycada import CyCADA
 from tlda.methods.cyclegan import CycleGAN
 from tlda.methods.dan import DAN
+from tlda.methods.dance import DANCE
 from tlda.methods.dann import DANN
 from tlda.methods.dare_gram import DAREGRAM
 from tlda.methods.ddc import DDC
@@ -20,6 +21,7 @@ from tlda.methods.domain_confusion import DomainConfusion
 from tlda.methods.fine_tune import FineTune
 from tlda.methods.fix_match import FixMatch
 from tlda.methods.information_maximization import IM
+from tlda.methods.iwan import IWAN
 from tlda.methods.jan import JAN
 from tlda.methods.masked_language_modelling import MLM
 from tlda.methods.mcc import MCC
@@ -28,12 +30,16 @@ from tlda.methods.mdd import MDD
 from tlda.methods.min_ent import MinEnt
 from tlda.methods.multi_task import MultiTask
 from tlda.methods.oracle import Oracle
+from tlda.methods.osbp import OSBP
+from tlda.methods.ovanet import OVANet
+from tlda.methods.pada import PADA
 from tlda.methods.pseudo_label import PseudoLabel
 from tlda.methods.rsd import RSD
 from tlda.methods.sdat import SDAT
 from tlda.methods.shot import SHOT
 from tlda.methods.source_only import SourceOnly
 from tlda.methods.tent import TENT
+from tlda.methods.uan import UAN
 from tlda.methods.vada import VADA
 from tlda.methods.wdgrl import WDGRL
 
@@ -46,19 +52,24 @@ __all__ = [
     "CDAN",
     "CST",
     "DAN",
+    "DANCE",
     "DANN",
     "DAREGRAM",
     "DDC",
     "IM",
+    "IWAN",
     "JAN",
     "MCC",
     "MCD",
     "MDD",
     "MLM",
+    "OSBP",
+    "PADA",
     "RSD",
     "SDAT",
     "SHOT",
     "TENT",
+    "UAN",
     "VADA",
     "WDGRL",
     "AdaBN",
@@ -71,6 +82,7 @@ __all__ = [
     "FixMatch",
     "MinEnt",
     "MultiTask",
+    "OVANet",
     "Oracle",
     "PseudoLabel",
     "SourceOnly",
