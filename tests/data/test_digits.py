@@ -191,7 +191,8 @@ def test_handwritten_needs_no_file() -> None:
 
 
 @pytest.mark.slow
-def test_digits_of_both_domains_fill_their_frame() -> None:
+def test_digits_of_both_domains_fill_their_frame(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setenv("TLDA_CACHE", str(cache))  # where the fonts are rendered already
     data = Digits("fonts", "handwritten", size=16, fill=True)
     for domain in data.load():
         ink = domain.train.images[:, 0] >= 64  # type: ignore[attr-defined]
