@@ -161,7 +161,7 @@ def test_thawed_momentum_does_not_move_what_is_frozen(optimizer: Any) -> None:
 
     method, states = make(Convolutions(), LastBlocks(1), optimizer=optimizer, plus=[L2SP(10.0)]), States()
     trainer(1, callbacks=[states]).fit(method, Toy())
-    assert torch.equal(states.seen[0]["layers.1.weight"], states.seen[-1]["blocks_.0.0.weight"])
+    assert torch.equal(states.seen[0]["blocks_.0.0.weight"], states.seen[-1]["blocks_.0.0.weight"])
     assert {id(p) for group in method.parameter_groups() for p in group["params"]} >= {id(p) for p in method.backbone.parameters()}
 
 
