@@ -157,3 +157,12 @@ def test_the_sweep_of_the_readme_runs_as_its_agent_calls_it(tlda: Tlda) -> None:
     assert yaml.safe_load(written.read_text())["model"]["init_args"]["trade_off"] == 0.5
     (metrics,) = Path("runs").rglob("metrics.csv")
     assert sweep["metric"]["name"] in metrics.read_text()
+
+
+def test_the_form_for_faults_asks_for_what_is_needed_and_hosted_ci_runs_what_a_landing_runs() -> None:
+    form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/fault.yml").read_text(encoding="utf-8"))
+    asked = {part["attributes"]["label"] for part in form["body"] if part["validations"]["required"]}
+    assert {"config.yaml", "tlda doctor"} <= asked
+    ci = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    assert [step["run"] for step in ci["jobs"]["run"]["steps"] if "run" in step] == [".ci/run"]
+    assert (ROOT / ".ci/run").is_file()

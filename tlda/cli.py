@@ -99,11 +99,12 @@ def _dispatch(command: str, args: list[str]) -> None:
     if command in APART:
         getattr(importlib.import_module(f"tlda.commands.{command}"), APART[command])(args)
     else:
-        from tlda.config.names import help_of, require_names
+        from tlda.config.help_page import help_of, help_of_all
+        from tlda.config.names import require_names
         from tlda.config.shipped import with_files
 
-        if set(args) & {"-h", "--help"}:
-            print(help_of(command))
+        if set(args) & {"-h", "--help", "--help-all"}:
+            print(help_of_all(command) if "--help-all" in args else help_of(command))
             return
         args = with_files(args)
         require_names([command, *args])  # before what takes seconds to import

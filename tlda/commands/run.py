@@ -44,6 +44,7 @@ from tlda.training.lightning import Unprofiled, print_whole_names
 from tlda.training.predictions import Predictions
 from tlda.training.quiet import hush
 from tlda.training.tracking import closed, flat_keys
+from tlda.training.written import outcome, write_outcome
 from tlda.writing import require_writable, write_text
 
 
@@ -51,11 +52,13 @@ class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration into the run's folder and to every logger."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        dumped = self.parser.dump(self.config, skip_none=False, format="yaml", skip_validation=True)
+        config = self.config.clone()
+        config.pop("output", None)  # where a test writes is no setting of the run, which can be trained again by its configuration
+        dumped = self.parser.dump(config, skip_none=False, format="yaml", skip_validation=True)
         write_text(Path(trainer.default_root_dir) / "config.yaml", dumped)
-        config = yaml.safe_load(dumped)
+        plain = yaml.safe_load(dumped)
         for logger in trainer.loggers:
-            logger.log_hyperparams(flat_keys(config))
+            logger.log_hyperparams(flat_keys(plain))
 
 
 class Run(LightningCLI):
@@ -115,6 +118,8 @@ class Run(LightningCLI):
         if subcommand == "predict":
             parser.add_argument("--inputs", type=str, default=None, help="New inputs, which need no source; by default the target.")
             parser.add_argument("--output", type=str, default="predictions.csv", help="The CSV that is written.")
+        if subcommand == "test":
+            parser.add_argument("--output", type=str, default=None, help="The JSON that is written.")
         return parser
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's has no instance to ask
@@ -243,7 +248,20 @@ class Run(LightningCLI):
         if self.save_config_callback and self.trainer.is_global_zero:
             print(f"tlda: the run is in {self.trainer.default_root_dir}")
 
-    after_validate = after_test = _say_where
+    after_validate = _say_where
+
+    def before_test(self) -> None:
+        if self.options.output:
+            require_writable(Path(self.options.output).parent, "--output")
+
+    def after_test(self) -> None:
+        if self.options.output:
+            found: dict[str, Any] = {"checkpoint": None if self.checkpoint is None else str(self.checkpoint)}
+            found |= outcome(self.model, self.trainer.callback_metrics)
+            if self.trainer.is_global_zero:
+                write_outcome(self.options.output, found)
+                print(f"tlda: wrote {self.options.output}")
+        self._say_where()
 
     def after_fit(self) -> None:
         if self.save_config_callback:

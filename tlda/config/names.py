@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +38,7 @@ FROM_DATA = ("num_classes", "task")
 
 def known_options(command: str) -> list[str]:
     """The options that a configuration of ``command`` may have, such as ``model`` and ``trainer.max_epochs``."""
-    own = ["output", "inputs"] if command == "predict" else []
+    own = {"predict": ["output", "inputs"], "test": ["output"]}.get(command, [])
     return ["seed_everything", "model", "data", "trainer", "ckpt_path", *own, *(f"trainer.{name}" for name in trainer_options())]
 
 
@@ -126,36 +125,3 @@ def _require_option(place: str, cls: Source | None, name: str) -> None:
     known = options_of(cls) - set(FROM_DATA)
     if name not in known:
         raise UserError(f"{cls.name} has no option '{name}'{near(name, known)}")
-
-
-PREDICT = (
-    "  --inputs PATH              new inputs, a folder of images or a CSV: they need no source (default: the target)",
-    "  --output FILE              the CSV that is written (default: predictions.csv)",
-)
-
-
-def help_of(command: str) -> str:
-    """The options of a subcommand that trains or measures, and the classes that they can name."""
-    lines = [
-        f"usage: tlda {command} [-c FILE]... [OPTIONS]",
-        "",
-        "options:",
-        "  -c, --config FILE          a configuration; of several, and of options, the later wins",
-        "  --print_config             print the whole configuration, and do nothing",
-        "  --ckpt_path RUN            the folder of a run, or a checkpoint: its options are taken too",
-        "  --seed_everything SEED     the seed (default: 0)",
-        *(PREDICT if command == "predict" else []),
-        "",
-        "model and data: a class by its name, with --model.help CLASS and --data.help CLASS its options",
-        f"  --model CLASS              {_wrapped(', '.join(sorted(subclasses('Method'))))}",
-        f"  --data CLASS               {_wrapped(', '.join(sorted(subclasses('DomainPair'))))}",
-        "  --model.OPTION, --data.OPTION, --model.backbone.OPTION, --model.plus+=LOSS, …",
-        "",
-        "trainer (of Lightning):",
-        *(f"  --trainer.{name:<{16}} {_wrapped(said)}" for name, said in trainer_options().items()),
-    ]
-    return "\n".join(lines)
-
-
-def _wrapped(text: str) -> str:
-    return f"\n{' ' * 29}".join(textwrap.wrap(text.replace("``", ""), 100)) or ""
