@@ -15,6 +15,7 @@ from tlda.training.measured import Measured
 from tlda.training.written import outcome, per_class, write_outcome
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_test(tlda: Tlda, trained: Path) -> None:
     done = tlda("test", "--ckpt_path", trained, "--output", "there/metrics.json", "--trainer.enable_progress_bar=false")
     assert done.code == 0, done.err
