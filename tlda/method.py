@@ -108,6 +108,9 @@ class Method(Hooked):
     one_domain: ClassVar[bool] = False
     """Whether a step has the outputs of one domain alone, so that no loss can be added that compares two."""
 
+    several_sources: ClassVar[bool] = False
+    """Whether the method tells source domains apart, so that the data must pool two or more of them."""
+
     # What a method's author uses and overrides
 
     @property

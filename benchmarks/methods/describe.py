@@ -22,6 +22,7 @@ from tlda.bench.summary import Row, summarize
 from tlda.bench.table import load_table
 from tlda.errors import UserError, subclasses
 from tlda.method import Method
+from tlda.tasks import Classification
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/methods.md"
@@ -128,8 +129,10 @@ def groups(classes: Mapping[str, type[Method]]) -> Iterator[tuple[str, Sequence[
 
 def batch_of(cls: type[Method]) -> str:
     """The name of the type of the training batch of ``cls``, made with its own options."""
+    task = Classification(["a", "b"])
+    task.sources = ["first", "second"]  # for the methods that tell sources apart
     try:
-        return cls(backbone=MLP(2, (4,), batch_norm=True), task=2).batch_type.__name__
+        return cls(backbone=MLP(2, (4,), batch_norm=True), task=task).batch_type.__name__
     except UserError:  # it takes texts alone, whose encoder is a download
         prop: Any = cls.batch_type
         return str(prop.fget(SimpleNamespace(**{name: default for name, default, _ in options(cls)})).__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -374,6 +375,17 @@ def test_what_cannot_be_kept_is_refused(root: Path, extractor: Any, says: str) -
     with pytest.raises(UserError, match=says):
         cached(root, extractor).load()
     assert features_in_cache() == []
+
+
+def test_features_keep_the_pooled_domain_of_each_row(root: Path) -> None:
+    shutil.copytree(root / "source", root / "other")
+    data = Features(Folders(root=str(root), source=["source", "other"], target="target", size=SIZE), Net, balanced="domains", batch_size=2)
+    source = data.loaded[0].train
+    wrapped = data.data.loaded[0].train
+    rows = torch.arange(len(source))
+    assert torch.equal(source[rows].domain, wrapped[rows].domain)
+    assert sorted(set(source[rows].domain.tolist())) == [0, 1]
+    assert list(data.task.sources) == ["source", "other"]
 
 
 def test_augmentation_is_refused(root: Path) -> None:

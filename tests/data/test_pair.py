@@ -13,7 +13,7 @@ from tests.helpers import toy
 from tlda.batch import LabelledBatch, LabelledPair, OracleBatch, Pair, SourceBatch, Unlabelled
 from tlda.data import Domain, DomainPair, Images
 from tlda.data.pair import Augment
-from tlda.data.rows import Subset, WithoutLabels
+from tlda.data.rows import Pooled, Subset, WithoutLabels, domains_of
 from tlda.data.samplers import Steps
 from tlda.errors import UserError
 from tlda.methods import DeepJDOT, SourceOnly
@@ -224,6 +224,17 @@ def test_labelled_batches_are_balanced_where_it_is_asked_for_and_the_target_neve
             counts = batch[0].source.y.bincount(minlength=4)
             assert (counts.tolist() == [2, 2, 2, 2]) is bool(balanced)
     assert type(data.sampler(uneven.train, 4, 0, 0, 1, "target")) is Steps
+
+
+def test_batches_are_balanced_over_pooled_domains_where_it_is_asked_for() -> None:
+    pooled = Domain("a", Pooled([images(40), images(8), images(12)]))
+    data = ready(source=pooled, batch_size=9, steps=4, balanced="domains")
+    for batch in data.train_dataloader():
+        assert batch[0].source.domain.bincount().tolist() == [3, 3, 3]
+    assert type(data.sampler(pooled.train, 4, 0, 0, 1, "labelled")) is Steps
+    assert domains_of(Subset(pooled.train, torch.tensor([3, 41, 59]))).tolist() == [0, 1, 2]  # type: ignore[union-attr]
+    with pytest.raises(UserError, match=r"--data.balanced domains balances pooled source domains, and there is one: name several"):
+        ready(balanced="domains").train_dataloader()
 
 
 def test_a_batch_has_as_many_unlabelled_rows_as_it_is_told() -> None:

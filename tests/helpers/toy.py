@@ -14,6 +14,7 @@ from torch import Tensor
 from tests.helpers.tiny_text import tiny_model
 from tlda.backbones import Backbone, Text
 from tlda.data import Domain, DomainPair, Images
+from tlda.data.rows import Pooled
 from tlda.data.text.tokens import Texts
 from tlda.methods import MLM
 from tlda.tasks import Classification, Task
@@ -36,16 +37,22 @@ class Toy(DomainPair):
 
     source, target = "blobs", "shifted"
 
-    def __init__(self, n: int = 192, shift: float = 60.0, batch_size: int = 16, steps: int | None = 6, **kwargs: Any) -> None:
+    def __init__(
+        self, n: int = 192, shift: float = 60.0, batch_size: int = 16, steps: int | None = 6, sources: int = 1, **kwargs: Any
+    ) -> None:
         super().__init__(batch_size=batch_size, steps=steps, **kwargs)
-        self.n, self.shift = n, shift
+        self.n, self.shift, self.sources = n, shift, sources
 
     @property
     def task(self) -> Task:
-        return Classification([f"class {c}" for c in range(CLASSES)])
+        task = Classification([f"class {c}" for c in range(CLASSES)])
+        task.sources = [f"blobs {number}" for number in range(self.sources)] if self.sources > 1 else ()
+        return task
 
     def load(self) -> tuple[Domain, Domain]:
-        return Domain("blobs", Images(*blobs(self.n, 0.0, 0))), Domain("shifted", Images(*blobs(self.n, self.shift, 1)))
+        parts = [Images(*blobs(self.n // self.sources, 20.0 * number, 2 * number)) for number in range(self.sources)]
+        source = Pooled(parts) if self.sources > 1 else parts[0]
+        return Domain("blobs", source), Domain("shifted", Images(*blobs(self.n, self.shift, 1)))
 
 
 class Tiny(Backbone):
@@ -96,7 +103,7 @@ class Sentences(DomainPair):
 
 def toy_of(method: type) -> DomainPair:
     """A toy of the kind that the ``method`` trains on."""
-    return Sentences() if method is MLM else Toy()
+    return Sentences() if method is MLM else Toy(sources=2 if getattr(method, "several_sources", False) else 1)
 
 
 def backbone_of(method: type) -> Backbone:

@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from tlda.data import Augment, Domain, DomainPair, Images
-from tlda.tasks import Classification
+from tlda.data.rows import Pooled
+from tlda.tasks import Classification, Task
 from tlda.translation import generators
 
 ROWS = 60
@@ -118,3 +119,71 @@ class Washed(Plane):
         pixels = pixels.clamp(0, 1)
         images = Images((self.light + self.contrast * pixels if is_target else pixels).view(-1, 1, 4, 4), labels)
         return images, images
+
+
+class Two(Plane):
+    """Two source domains of two classes, with points of their own each."""
+
+    rows_of: Sequence[int] = (ROWS // 2, ROWS // 2)
+    """The rows of the source domains."""
+
+    @property
+    def task(self) -> Task:
+        task = Classification(["left", "right"])
+        task.sources = ["first", "second"]
+        return task
+
+    def points_of(self, side: Tensor, domain: int, generator: Generator) -> Tensor:
+        """The points (n, 2) of classes ``side`` (n,), -1 or 1, in source ``domain``, or in the target where that is 2."""
+        raise NotImplementedError
+
+    def images(self, count: int, domain: int, seed: int) -> Images:
+        labels, generator = torch.arange(count) % 2, Generator().manual_seed(10 * seed + domain)
+        pixels = torch.zeros(count, 16)
+        pixels[:, :2] = self.points_of(2.0 * labels - 1, domain, generator)
+        return Images(0.5 + pixels.view(-1, 1, 4, 4) / 2, labels)
+
+    def load(self) -> tuple[Domain, Domain]:
+        source = Pooled([self.images(count, domain, 0) for domain, count in enumerate(self.rows_of)])
+        target = self.images(ROWS, 2, self.target_seed)
+        return Domain("source", source, source), Domain("target", target, target)
+
+
+class Spurious(Two):
+    """The first coordinate is right of three in four rows everywhere; the second of nearly all in the sources, and of few in the target."""
+
+    rows_of = (4 * ROWS, 4 * ROWS)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_size = 8 * ROWS
+
+    def points_of(self, side: Tensor, domain: int, generator: Generator) -> Tensor:
+        core, spurious = (torch.rand(len(side), generator=generator) < p for p in (0.75, (0.95, 0.75, 0.1)[domain]))
+        points = torch.stack((side * (2.0 * core - 1), side * (2.0 * spurious - 1)), 1)
+        return points + 0.1 * torch.randn(len(side), 2, generator=generator)
+
+
+class Minority(Two):
+    """The first coordinate is right by much, but wrong in the few rows of the second domain and in the target; the second, by little."""
+
+    rows_of = (ROWS - 6, 6)
+
+    def points_of(self, side: Tensor, domain: int, generator: Generator) -> Tensor:
+        return torch.stack(((1.5 if domain == 0 else -1.5) * side, 0.5 * side), 1) + 0.5 * torch.randn(len(side), 2, generator=generator)
+
+
+class Marked(Two):
+    """The first coordinate tells the domain, and within it the class by much, in the target wrongly; the second tells the class alone."""
+
+    def points_of(self, side: Tensor, domain: int, generator: Generator) -> Tensor:
+        first = (-1.2, 1.2, 0.0)[domain] + (1.2, 1.2, -1.2)[domain] * side
+        return torch.stack((first, 0.7 * side), 1) + 0.3 * torch.randn(len(side), 2, generator=generator)
+
+
+class TwoShortcuts(Two):
+    """As :class:`Shortcut`, with two sources whose shortcuts have different lengths."""
+
+    def points_of(self, side: Tensor, domain: int, generator: Generator) -> Tensor:
+        first = torch.full_like(side, -0.4) if domain == 2 else (1.5, 1.1)[domain] * side
+        return torch.stack((first, 0.7 * side), 1) + 0.3 * torch.randn(len(side), 2, generator=generator)

@@ -1,11 +1,11 @@
 """Feature extractors: images in 0..1, (n, c, h, w), to features (n, ``num_features``)."""
 
 from tlda.backbones.base import Backbone
-from tlda.backbones.digit_nets import DTN, LeNet
+from tlda.backbones.digit_nets import DTN, LeNet, PixelMLP
 from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
 from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision
 from tlda.backbones.text import Text
 
-__all__ = ["DTN", "MLP", "Backbone", "LeNet", "Pixels", "Precomputed", "Text", "Timm", "Torchvision"]
+__all__ = ["DTN", "MLP", "Backbone", "LeNet", "PixelMLP", "Pixels", "Precomputed", "Text", "Timm", "Torchvision"]

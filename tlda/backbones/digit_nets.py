@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from tlda.backbones.base import Backbone, require_shape
@@ -67,6 +69,35 @@ class DTN(Backbone):
         self.layers = nn.Sequential(
             *layers, nn.Flatten(), nn.Linear(256 * side * side, num_features), nn.BatchNorm1d(num_features), nn.ReLU()
         )
+
+    def features(self, x: Tensor) -> Tensor:
+        require_shape(x, self, self.channels, self.size)
+        features: Tensor = self.layers(x)
+        return features
+
+
+class PixelMLP(Backbone):
+    """Fully connected layers with ReLU on the pixels of an image, as in the coloured digits of invariant risk minimisation.
+
+    Weights are drawn as in the authors' code (Arjovsky et al., 2019): Glorot's uniform, biases zero. Pixels stay in 0..1.
+
+    Args:
+        channels: 1 for grey digits, 2 for those of :class:`tlda.data.ColoredMNIST`.
+        size: height and width of the images.
+        hidden: the width of each layer; the last one's is that of the features.
+    """
+
+    def __init__(self, channels: int = 2, size: int = 14, hidden: Sequence[int] = (390, 390)) -> None:
+        if not hidden or min(hidden) < 1:
+            raise UserError(f"PixelMLP needs layers of at least one unit: hidden is {list(hidden)}")
+        super().__init__(hidden[-1], mean=(0.0,), std=(1.0,))
+        self.channels, self.size = channels, size
+        widths = zip((channels * size**2, *hidden), hidden, strict=False)
+        self.layers = nn.Sequential(nn.Flatten(), *(part for before, after in widths for part in (nn.Linear(before, after), nn.ReLU())))
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
 
     def features(self, x: Tensor) -> Tensor:
         require_shape(x, self, self.channels, self.size)

@@ -14,6 +14,7 @@ from tlda.data.augment import (
     RandomResizedCrop,
     RandomWindow,
 )  # fmt: skip
+from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
 from tlda.data.features import Features
@@ -34,6 +35,7 @@ __all__ = [
     "PACS",
     "Augment",
     "Buckets",
+    "ColoredMNIST",
     "ColourJitter",
     "ColourTransfer",
     "Cutout",

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from tlda.backbones import Backbone
-from tlda.batch import Rows, Sample
+from tlda.batch import ONE_DOMAIN, Rows, Sample
 from tlda.data.arrays import digest, runs
 from tlda.data.cache import mapped, slug
 from tlda.data.extractor import Extractor
 from tlda.data.pair import DomainPair, refuse_idle, refuse_translated
 from tlda.data.progress import progress
-from tlda.data.rows import Domain, New, Subset, content, lengths_of
+from tlda.data.rows import Domain, New, Subset, content, domains_of, lengths_of
 from tlda.data.tasks import Relabelled, Tasks
 from tlda.data.text.tokenizers import require_tokenizer
 from tlda.errors import UserError
@@ -49,6 +49,8 @@ class FeatureRows:
     features: Tensor
     labels: Tensor
     scale: Scale | None = None
+    domains: Tensor | None = None
+    """The pooled domain of each row, (n,); None where there is one domain."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -57,7 +59,7 @@ class FeatureRows:
         x = self.features[rows].float()
         if self.scale is not None:
             x = x.sub_(self.scale.mean).div_(self.scale.std)
-        return Sample(x, self.labels[rows], rows)
+        return Sample(x, self.labels[rows], rows, ONE_DOMAIN if self.domains is None else self.domains[rows])
 
 
 class Features(DomainPair):
@@ -149,7 +151,7 @@ class Features(DomainPair):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def _computed(self, domain: Domain, extractor: Extractor) -> Domain:
-        return domain.map(lambda rows: FeatureRows(self._features(domain.name, rows, extractor), rows.labels))
+        return domain.map(lambda rows: FeatureRows(self._features(domain.name, rows, extractor), rows.labels, domains=domains_of(rows)))
 
     def _features(self, name: str, rows: Rows, extractor: Extractor) -> Tensor:
         if not len(rows):

@@ -281,7 +281,9 @@ class Folders(DomainPair):
         names = _chosen(self.classes, labelled) if self.classes else self._shared(labelled)
         if len(names) + len(self.source_private) < 2:
             raise UserError(f"{self.root / self.sources[0]} has only one class, {names}: a classifier needs two")
-        return self.classification([*names, *self.source_private, *self.target_private], shared=names)
+        task = self.classification([*names, *self.source_private, *self.target_private], shared=names)
+        task.sources = self.sources if len(self.sources) > 1 else ()
+        return task
 
     @cached_property
     def found(self) -> dict[str, Found]:

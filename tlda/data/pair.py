@@ -19,7 +19,7 @@ from tlda.data.arrays import digest
 from tlda.data.class_sets import OPTIONS, ClassSets
 from tlda.data.crops import Viewed
 from tlda.data.holding import hold_out, shots, warn_of_absent
-from tlda.data.rows import Domain, New, Subset, WithoutLabels, digest_of, lengths_of
+from tlda.data.rows import Domain, New, Subset, WithoutLabels, digest_of, domains_of, lengths_of
 from tlda.data.samplers import ALONE, Balanced, Buckets, Once, Steps
 from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
 from tlda.data.translated import Translated, mixed
@@ -68,8 +68,8 @@ class DomainPair(Recorded, LightningDataModule):
         num_workers: processes that read data from disk.
         translated: translations of the source that take the place of its images, or of a share of them.
         seed: the seed of order, shots and holdout; by default that of the run.
-        balanced: whether each training batch of labelled rows has all classes equally often, or once more; by default rows are drawn
-            without regard to their classes.
+        balanced: whether each training batch of labelled rows has all classes equally often, or once more, or with ``domains`` all pooled
+            source domains; by default rows are drawn without regard to either.
         unlabelled_ratio: the unlabelled target rows per labelled source row of a batch; by default 1. FixMatch's authors have 7.
         validate_on: ``train`` to validate on the target's training inputs. By default validation looks at the inputs that are measured, so
             that to select by it is transductive.
@@ -91,7 +91,7 @@ class DomainPair(Recorded, LightningDataModule):
         num_workers: int = 0,
         translated: Translated | None = None,
         seed: int | None = None,
-        balanced: bool | None = None,
+        balanced: bool | Literal["domains"] | None = None,
         unlabelled_ratio: int | None = None,
         validate_on: Literal["train"] | None = None,
         source_private: list[str | int] | None = None,
@@ -315,7 +315,10 @@ class DomainPair(Recorded, LightningDataModule):
     def sampler(self, data: Any, steps: int, seed: int, rank: int, world_size: int, field: str = "source") -> Steps:
         """Make the sampler that chooses the rows of each training batch of ``data``, which is the ``field`` of the batch."""
         size = self.batch_size * (self.unlabelled_ratio or 1) if field == "target" else self.batch_size
-        if self.balanced and field != "target":
+        if self.balanced == "domains":
+            if field == "source":
+                return Balanced(self._domains_of(data), size, steps, seed, rank, world_size)
+        elif self.balanced and field != "target":
             return Balanced(self._balanced_by(data), size, steps, seed, rank, world_size)
         lengths = lengths_of(data)
         if lengths is None:
@@ -327,6 +330,12 @@ class DomainPair(Recorded, LightningDataModule):
         if classes.ndim != 1 or len(classes) != len(data):
             raise UserError(f"--data.balanced balances classes, and a row of {type(self).__name__} has not one: leave it out")
         return classes
+
+    def _domains_of(self, data: Rows) -> Tensor:
+        domains = domains_of(data)
+        if domains is None:
+            raise UserError("--data.balanced domains balances pooled source domains, and there is one: name several, or leave it out")
+        return domains
 
     def _place(self) -> tuple[int, int]:
         """The epoch that a run begins with, and how many of its batches are done: a checkpoint may be of the middle of one."""

@@ -72,6 +72,12 @@ class Subset:
         lengths = lengths_of(self.data)
         return None if lengths is None else lengths[self.rows]
 
+    @property
+    def domains(self) -> Tensor | None:
+        """The pooled domain of each row, where there are several."""
+        domains = domains_of(self.data)
+        return None if domains is None else domains[self.rows]
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -146,6 +152,24 @@ class Joined:
     def digest(self) -> str:
         """A hash of the parts."""
         return digest([digest_of(part).encode() for part in self.parts])
+
+
+class Pooled(Joined):
+    """The rows of several domains, one after the other; each row carries the number of its domain."""
+
+    @cached_property
+    def domains(self) -> Tensor:
+        """The number of each row's domain, (n,)."""
+        return torch.cat([torch.full((len(part),), number) for number, part in enumerate(self.parts)])
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        return super().__getitem__(rows)._replace(domain=self.domains[rows])
+
+
+def domains_of(data: object) -> Tensor | None:
+    """The number of the pooled domain of each row of ``data``, (n,); None where there is one domain."""
+    domains: Tensor | None = getattr(data, "domains", None)
+    return domains
 
 
 def content(data: Rows) -> str:

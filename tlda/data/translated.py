@@ -17,7 +17,7 @@ from torch import Tensor
 from tlda.batch import Rows, Sample
 from tlda.data.arrays import RECENT, Images, Splits, digest
 from tlda.data.files import pixels, reading
-from tlda.data.rows import Domain, digest_of
+from tlda.data.rows import Domain, digest_of, domains_of
 from tlda.errors import UserError
 
 VERSION = 1
@@ -117,6 +117,11 @@ class Mixed:
     @property
     def labels(self) -> Tensor:
         return self.data.labels
+
+    @property
+    def domains(self) -> Tensor | None:
+        """The pooled domain of each row, where there are several."""
+        return domains_of(self.data)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -33,6 +33,8 @@ from tlda.losses.l2_sp import L2SP, l2_sp
 from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
 from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
+from tlda.losses.moment_distance import moment_distance
+from tlda.losses.multi_domain_adversarial import MultiDomainAdversarial, multi_domain_adversarial
 from tlda.losses.neighborhood_aggregation import MemoryBank, neighborhood_aggregation
 from tlda.losses.neighborhood_clustering import entropy_separation, neighborhood_clustering
 from tlda.losses.one_vs_all import OneVsAll, binary_entropy, one_vs_all
@@ -80,6 +82,7 @@ __all__ = [
     "MarginDisparity",
     "MemoryBank",
     "MinEnt",
+    "MultiDomainAdversarial",
     "OneVsAll",
     "PartialAdversarial",
     "PseudoLabel",
@@ -120,6 +123,8 @@ __all__ = [
     "margin_disparity",
     "minimum_class_confusion",
     "mmd",
+    "moment_distance",
+    "multi_domain_adversarial",
     "neighborhood_aggregation",
     "neighborhood_clustering",
     "nt_xent",

@@ -1,5 +1,6 @@
 """Every method, one file each."""
 
+from tlda.methods.across_sources import AcrossSources
 from tlda.methods.adabn import AdaBN
 from tlda.methods.adda import ADDA
 from tlda.methods.afn import AFN
@@ -14,33 +15,47 @@ from tlda.methods.dan import DAN
 from tlda.methods.dance import DANCE
 from tlda.methods.dann import DANN
 from tlda.methods.dare_gram import DAREGRAM
+from tlda.methods.darn import DARN
 from tlda.methods.ddc import DDC
 from tlda.methods.deep_coral import DeepCORAL
 from tlda.methods.deep_jdot import DeepJDOT
 from tlda.methods.domain_confusion import DomainConfusion
+from tlda.methods.domain_labels import DomainLabels
+from tlda.methods.domain_mixup import DomainMixup
 from tlda.methods.fine_tune import FineTune
+from tlda.methods.fishr import Fishr
 from tlda.methods.fix_match import FixMatch
+from tlda.methods.group_dro import GroupDRO
 from tlda.methods.information_maximization import IM
+from tlda.methods.irm import IRM
 from tlda.methods.iwan import IWAN
 from tlda.methods.jan import JAN
+from tlda.methods.m3sda import M3SDA
 from tlda.methods.masked_language_modelling import MLM
 from tlda.methods.mcc import MCC
 from tlda.methods.mcd import MCD
+from tlda.methods.mdan import MDAN
 from tlda.methods.mdd import MDD
 from tlda.methods.min_ent import MinEnt
+from tlda.methods.mldg import MLDG
 from tlda.methods.multi_task import MultiTask
 from tlda.methods.oracle import Oracle
 from tlda.methods.osbp import OSBP
 from tlda.methods.ovanet import OVANet
 from tlda.methods.pada import PADA
 from tlda.methods.pseudo_label import PseudoLabel
+from tlda.methods.rsc import RSC
 from tlda.methods.rsd import RSD
+from tlda.methods.sd import SD
 from tlda.methods.sdat import SDAT
 from tlda.methods.shot import SHOT
+from tlda.methods.single_source import SingleSource
+from tlda.methods.source_adversary import SourceAdversary
 from tlda.methods.source_only import SourceOnly
 from tlda.methods.tent import TENT
 from tlda.methods.uan import UAN
 from tlda.methods.vada import VADA
+from tlda.methods.vrex import VREx
 from tlda.methods.wdgrl import WDGRL
 
 __all__ = [
@@ -55,35 +70,50 @@ __all__ = [
     "DANCE",
     "DANN",
     "DAREGRAM",
+    "DARN",
     "DDC",
     "IM",
+    "IRM",
     "IWAN",
     "JAN",
+    "M3SDA",
     "MCC",
     "MCD",
+    "MDAN",
     "MDD",
+    "MLDG",
     "MLM",
     "OSBP",
     "PADA",
+    "RSC",
     "RSD",
+    "SD",
     "SDAT",
     "SHOT",
     "TENT",
     "UAN",
     "VADA",
     "WDGRL",
+    "AcrossSources",
     "AdaBN",
     "CyCADA",
     "CycleGAN",
     "DeepCORAL",
     "DeepJDOT",
     "DomainConfusion",
+    "DomainLabels",
+    "DomainMixup",
     "FineTune",
+    "Fishr",
     "FixMatch",
+    "GroupDRO",
     "MinEnt",
     "MultiTask",
     "OVANet",
     "Oracle",
     "PseudoLabel",
+    "SingleSource",
+    "SourceAdversary",
     "SourceOnly",
+    "VREx",
 ]

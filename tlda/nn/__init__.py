@@ -7,11 +7,13 @@ from tlda.nn.hardware import computes_in_bfloat16
 from tlda.nn.modes import evaluating, without_gradients, without_noise, without_statistics
 from tlda.nn.normalisation import BatchNormUse, affine_parameters, batch_norms, one_by_one, use_batch_statistics
 from tlda.nn.snapshots import Snapshot
+from tlda.nn.source_heads import SourceHeads
 
 __all__ = [
     "BatchNormUse",
     "MultilinearMap",
     "Snapshot",
+    "SourceHeads",
     "TwoHeads",
     "affine_parameters",
     "batch_norms",

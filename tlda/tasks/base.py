@@ -23,12 +23,12 @@ class Task(ABC):
 
     headline: ClassVar[str]
     """The metric of the progress bar, the tables, and the rules that select by the source or, as an oracle, by the target."""
-
     one_row: ClassVar[bool] = True
     """Whether an input makes one row of features and logits; a text whose words or positions are asked makes many."""
-
     classes: Sequence[str] = ()
     """The names of the classes of a row; empty where a row has none."""
+    sources: Sequence[str] = ()
+    """The names of the source domains where the data pool several, in the order of :attr:`tlda.batch.Sample.domain`; else empty."""
 
     @property
     def label_names(self) -> Sequence[str]:

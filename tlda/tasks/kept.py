@@ -20,7 +20,8 @@ def described(task: object) -> dict[str, Any]:
     """A task as plain data: its class and its options; tasks among these too."""
     cls = type(task)
     options: dict[str, Any] = {field.name: _plain(getattr(task, field.name)) for field in fields(task)} if is_dataclass(task) else {}
-    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": options}
+    sources = getattr(task, "sources", ())
+    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": options, **({"sources": list(sources)} if sources else {})}
 
 
 def _plain(value: Any) -> Any:

@@ -58,9 +58,12 @@ def task_from(description: dict[str, Any]) -> Task:
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise UserError(f"the checkpoint names '{description['class_path']}' as its task, which is none: name another checkpoint")
     try:
-        return cls(**{option: _made(value) for option, value in description["init_args"].items()})
+        task: Task = cls(**{option: _made(value) for option, value in description["init_args"].items()})
     except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise UserError(f"the checkpoint's task, {name}, cannot be made ({error}): it is damaged; name another checkpoint") from error
+    if sources := description.get("sources"):
+        task.sources = [str(source) for source in sources]
+    return task
 
 
 def _made(value: Any) -> Any:

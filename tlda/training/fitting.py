@@ -31,6 +31,10 @@ def _require_rows(method: Trained, task: Task) -> None:
         raise UserError(
             f"{name} looks at the classes of a row, and {kind} has none: take a method that compares features, such as DANN or DAN"
         )
+    if method.several_sources and len(task.sources) < 2:
+        raise UserError(
+            f"{name} tells source domains apart and needs two or more, and the data have one: name several, as --data.source [art,photo]"
+        )
     losses = [name for name, loss in (method.losses.items() if "losses" in method._modules else ()) if loss.pairs_rows]
     if (method.pairs_rows or losses) and not task.one_row:
         who = f"the loss '{losses[0]}'" if losses else name
@@ -78,6 +82,11 @@ def refuse_data(method: Trained) -> None:
             "make it with task=data.task"
         )
     _require_rows(method, asked)
+    if method.several_sources and len(asked.sources) != len(own.sources):
+        raise UserError(
+            f"{type(method).__name__} was made for {len(own.sources)} source domains, and the data have {len(asked.sources)}: "
+            "make it with task=data.task"
+        )
     _require_pairs(method, data)
     if isinstance(data.task, type(method.task)):
         method.task = method.network.task = data.task

@@ -32,6 +32,7 @@ class Trained(LightningModule):
     pairs_rows: ClassVar[bool]
     takes_no_loss: ClassVar[str]
     one_domain: ClassVar[bool]
+    several_sources: ClassVar[bool]
 
     @property
     def backbone(self) -> Backbone:
