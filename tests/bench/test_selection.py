@@ -12,8 +12,9 @@ import pytest
 
 from tests.bench.test_table import TABLE, TASKS, golden, table_rows  # noqa: F401
 from tests.conftest import Tlda
-from tlda.bench.selection import BEST, LAST, TRANSLATION, Rule, chosen, rules
+from tlda.bench.selection import BEST, LAST, TRANSLATION, Rule, blocks, chosen, rules
 from tlda.bench.table import load_table
+from tlda.documents.grid import Grid
 
 EPOCHS = 5
 
@@ -76,6 +77,19 @@ def test_what_translates_is_stopped_by_its_own_measures_too(tlda: Tlda, golden: 
 def test_where_runs_were_not_validated_there_is_nothing_to_select_by(tlda: Tlda, golden: Path) -> None:  # noqa: F811
     assert tlda("bench", "golden.yaml", "--render").code == 0
     assert "last epoch" not in "".join(row[1] for row in table_rows(golden))
+
+
+@pytest.mark.usefixtures("histories")
+def test_what_adapts_at_test_is_left_out(golden: Path) -> None:  # noqa: F811
+    table = load_table("golden.yaml")
+    results: dict[Any, Any] = {(c.method, c.task, c.seed): json.loads((golden / f"{c.name}.json").read_text()) for c in table.cells()}
+    for (method, _, _), result in results.items():
+        if method == "b":
+            result["config"] = {"model": {"class_path": "tlda.methods.TENT"}}
+    text, grid, *_ = blocks(table, results)
+    assert isinstance(grid, Grid)
+    assert "What adapts at test is left out" in str(text)
+    assert [row[0] for row in grid.rows] == ["source only", "a", "regret: oracle less this"]
 
 
 def test_the_epoch_chosen_is_the_earliest_of_the_best_and_never_one_without_a_number() -> None:

@@ -95,12 +95,15 @@ def regret(results: Results, rule: Rule) -> Regret:
 
 def blocks(table: Table, results: Results) -> list[str | Grid]:
     """The grid of methods and rules, averaged over tasks, and a conclusion; empty where no run was validated."""
-    honest = {place: result for place, result in results.items() if result.get("history") and "oracle" not in result["sees"]}
+    followed = {place: result for place, result in results.items() if result.get("history") and "oracle" not in result["sees"]}
+    honest = {place: result for place, result in followed.items() if not _adapts_at_test(result)}
     translating = {place: result for place, result in honest.items() if _translates_to_the_end(result["history"])}
     all_runs = (
         f"What a user would really get: the {table.metric_name} on the target of the epoch that each rule chooses, all read from the same "
         f"runs, the mean over tasks. {_looks_at(honest)}"
     )
+    if len(honest) < len(followed):
+        all_runs += " What adapts at test is left out: its epochs were validated without that."
     of_translation = (
         "When to stop to translate, by what the translations are like: the distances are over the features of the classifier that judges, "
         "or, as FID and KID, over Inception's. A run whose generators rest before its end is left out."
@@ -109,6 +112,14 @@ def blocks(table: Table, results: Results) -> list[str | Grid]:
         *_blocks(table, honest, rules(), all_runs, "selection"),
         *_blocks(table, translating, [LAST, *TRANSLATION, BEST], of_translation, "translation"),
     ]
+
+
+def _adapts_at_test(result: dict[str, Any]) -> bool:
+    """Whether the method of ``result`` adapts at test, so that its epochs were measured without what its test was."""
+    import tlda.methods
+
+    name = result["config"].get("model", {}).get("class_path", "").rpartition(".")[2]
+    return getattr(getattr(tlda.methods, name, None), "setting", "") == "test-time"
 
 
 def _looks_at(results: Results) -> str:
