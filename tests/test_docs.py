@@ -25,7 +25,13 @@ def marked(document: str, mark: str) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    ["examples/project/my_method.py", "examples/project/my_table.yaml", "tests/examples/my_task.py", "tests/examples/my_task_table.yaml"],
+    [
+        "examples/project/my_method.py",
+        "examples/project/my_table.yaml",
+        "tests/examples/my_pretraining.py",
+        "tests/examples/my_task.py",
+        "tests/examples/my_task_table.yaml",
+    ],
 )
 def test_contributing_shows_the_tested_example(name: str) -> None:
     path = ROOT / name

@@ -128,7 +128,9 @@ def lines_of(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
-@pytest.mark.parametrize(("files", "budget"), [("method.py", 200), ("methods/*.py", 60), ("tasks/*.py", 90)])
+@pytest.mark.parametrize(
+    ("files", "budget"), [("method.py", 200), ("methods/*.py", 60), ("methods/pretraining/*.py", 75), ("tasks/*.py", 90)]
+)
 def test_a_file_is_short(files: str, budget: int) -> None:
     apart = {"__init__.py", "measures.py"}  # a list of names; what every run measures, which is no task
     assert not {path.name: lines_of(path) for path in PACKAGE.glob(files) if path.name not in apart and lines_of(path) > budget}

@@ -47,6 +47,7 @@ SETTINGS = {
     "semi-supervised": "A few labels of the target",
     "source-free": "Source-free: no source",
     "test-time": "At test time",
+    "pretraining": "Before the task: features without labels",
 }
 """The headings of the other settings."""
 

@@ -15,6 +15,7 @@ from tlda.data import (
     Augment,
     ColourJitter,
     Cutout,
+    PerImage,
     PhotoJitter,
     RandAugment,
     RandomAffine,
@@ -23,6 +24,7 @@ from tlda.data import (
     RandomHorizontalFlip,
     RandomResizedCrop,
     RandomWindow,
+    RandomZoom,
 )  # fmt: skip
 from tlda.data.augment import rotated_hue
 from tlda.data.crops import together
@@ -30,7 +32,8 @@ from tlda.errors import UserError
 
 PHOTO = [PhotoJitter(0.5, 0.5, 0.5, 0.5), RandomGreyscale(0.5)]
 ALL = [RandomAffine(30, 0.1, 0.2, 10), RandomCrop(3), RandomHorizontalFlip(0.5), ColourJitter(0.4, 0.4), Cutout(), RandAugment(), *PHOTO]
-STILL = [PhotoJitter(), RandomGreyscale(0.0)]
+ALL += [RandomZoom(), PerImage("GaussianBlur", {"kernel_size": 3}), PerImage("ColorJitter", {"brightness": 0.4})]
+STILL = [PhotoJitter(), RandomGreyscale(0.0), RandomZoom((1.0, 1.0), (1.0, 1.0)), PerImage("GaussianBlur", {"kernel_size": 3}, 0.0)]
 NONE = [RandomAffine(), RandomCrop(0), RandomHorizontalFlip(0.0), ColourJitter(), Cutout(0.0), RandAugment(3, [RandomAffine()]), *STILL]
 
 
@@ -257,3 +260,23 @@ def test_strengths_that_make_no_sense_are_refused() -> None:
             make()
     with pytest.raises(UserError, match=r"probability"):
         RandomHorizontalFlip(1.5)
+
+
+def test_a_zoom_is_a_resized_crop(images: Tensor) -> None:
+    zoom = RandomZoom((0.25, 0.25), (1.0, 1.0))
+    linear = torch.linspace(0, 1, 12)[None, None, :, None].expand(64, 1, 12, 10)
+    heights = zoom(linear)[..., 0].flatten(1)
+    # A box of half the height has half of a slope, wherever it lies within the image.
+    slopes = (heights[:, 6] - heights[:, 5]) * 22
+    torch.testing.assert_close(slopes, torch.ones(64))
+    assert heights.min() >= 0
+    assert heights.std(0).min() > 0.05
+
+
+def test_what_torchvision_has_not_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="no transform 'GausianBlur'; did you mean 'GaussianBlur'"):
+        PerImage("GausianBlur")
+    with pytest.raises(UserError, match="GaussianBlur cannot be made of"):
+        PerImage("GaussianBlur", {"sizes": 3})
+    with pytest.raises(UserError, match="gives images of several sizes"):
+        PerImage("CenterCrop", {"size": 4}, 0.5)(torch.rand(32, 1, 8, 8))

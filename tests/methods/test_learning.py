@@ -149,9 +149,12 @@ CLEAR = 2 * MARGIN
 """By how much one draw must, to be enough alone."""
 SEEDS = (0, 1, 2)
 
-# What takes texts alone has a test of its own among those of texts.
+# What takes texts alone has a test of its own among those of texts, and what learns features alone has one in test_pretraining.
+ELSEWHERE = {("tokens", "unsupervised"), ("images", "pretraining")}
 METHODS = {
-    name for name, cls in subclasses(Method).items() if cls.__module__.startswith("tlda.methods") and getattr(cls, "takes", "") != "tokens"
+    name
+    for name, cls in subclasses(Method).items()
+    if cls.__module__.startswith("tlda.methods") and (getattr(cls, "takes", ""), getattr(cls, "setting", "")) not in ELSEWHERE
 }
 BY_HAND = {"DomainMixup", "RSC", "SD", "SingleSource"}
 """What no toy of these shows: regularisers, and training on less. test_several_sources compares what they do with a computation by hand."""

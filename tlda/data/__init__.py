@@ -5,6 +5,7 @@ from tlda.data.arrays import Images
 from tlda.data.augment import (
     ColourJitter,
     Cutout,
+    PerImage,
     PhotoJitter,
     RandAugment,
     RandomAffine,
@@ -13,6 +14,7 @@ from tlda.data.augment import (
     RandomHorizontalFlip,
     RandomResizedCrop,
     RandomWindow,
+    RandomZoom,
 )  # fmt: skip
 from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
@@ -52,6 +54,7 @@ __all__ = [
     "OfficeCaltech10SURF",
     "OfficeHome",
     "Once",
+    "PerImage",
     "PhotoJitter",
     "Questions",
     "RandAugment",
@@ -61,6 +64,7 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomResizedCrop",
     "RandomWindow",
+    "RandomZoom",
     "Records",
     "Relabelled",
     "Reviews",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 
 from tlda.data.crops import Ragged, apart, window
 from tlda.data.pair import Augment
-from tlda.errors import UserError
+from tlda.errors import UserError, near
 
 LUMA = (0.2989, 0.587, 0.114)
 """The share of each channel in the grey of an image."""
@@ -347,3 +348,60 @@ class RandAugment(Augment):
                 if len(rows := (drawn == i).nonzero().flatten()):
                     x[rows] = change(x[rows])
         return x
+
+
+class RandomZoom(Augment):
+    """Blow up a random box of each image to the image's own size: a random resized crop of a batch of one size, on its device.
+
+    Args:
+        scale: the least and the largest area of the box, as shares of the image's.
+        ratio: the least and the largest width of the box over its height, before it is cut to what fits.
+    """
+
+    def __init__(self, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
+        super().__init__()
+        _require(0 < scale[0] <= scale[1] <= 1, f"scale is {list(scale)}: two shares of the image's area, the smaller one first, up to 1")
+        _require(0 < ratio[0] <= ratio[1], f"ratio is {list(ratio)}: two widths over heights above 0, the smaller one first")
+        self.scale, self.ratio = tuple(scale), tuple(ratio)
+
+    def forward(self, x: Tensor) -> Tensor:
+        area = self.scale[0] + (self.scale[1] - self.scale[0]) * torch.rand(len(x), device=x.device)
+        low, high = map(math.log, self.ratio)
+        lean = (low + (high - low) * torch.rand(len(x), device=x.device)).exp()
+        width, height = (area * lean).sqrt().clamp_max(1), (area / lean).sqrt().clamp_max(1)
+        zero, right, down = torch.zeros_like(area), _uniform(x, 1.0) * (1 - width), _uniform(x, 1.0) * (1 - height)
+        boxes = torch.stack((torch.stack((width, zero, right), 1), torch.stack((zero, height, down), 1)), 1)
+        return grid_sample(x, affine_grid(boxes, list(x.shape), align_corners=False).to(x.dtype), "bilinear", "border", align_corners=False)
+
+
+class PerImage(Augment):
+    """A transform of torchvision's (``torchvision.transforms.v2``), drawn anew for each image of a batch, on its device.
+
+    Args:
+        transform: its name, such as ``GaussianBlur``.
+        options: its options by name.
+        p: the probability that an image is changed.
+
+    Raises:
+        UserError: there is no such transform, it does not take the options, or it gives images of another size for each.
+    """
+
+    def __init__(self, transform: str, options: dict[str, Any] | None = None, p: float = 1.0) -> None:
+        super().__init__()
+        from torchvision.transforms import v2
+
+        _require(0 <= p <= 1, "p is a probability, 0 to 1")
+        known = {name: cls for name, cls in vars(v2).items() if isinstance(cls, type) and issubclass(cls, v2.Transform)}
+        _require(transform in known, f"torchvision has no transform '{transform}'{near(transform, known)}")
+        self.transform, self.options, self.p = transform, options, p
+        try:
+            self.change: torch.nn.Module = known[transform](**(options or {}))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"augmentation: {transform} cannot be made of {options} ({error}): see torchvision's options") from error
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Change the images of a batch (n, c, h, w), one by one."""
+        chosen = (torch.rand(len(x)) < self.p).tolist()
+        images = [self.change(image) if change else image for image, change in zip(x, chosen, strict=True)]
+        _require(len({image.shape for image in images}) == 1, f"{self.transform} gives images of several sizes: put RandomZoom after it")
+        return torch.stack(images)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from tlda.errors import UserError
-from tlda.nn.numerics import feature_pair
+from tlda.nn.numerics import feature_pair, without_autocast
 
 
 def _rows(loss: str, first: Tensor, second: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -51,6 +51,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     return sup_con(z1, z2, torch.arange(len(z1), device=z1.device), temperature)
 
 
+@without_autocast
 def sup_con(z1: Tensor, z2: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """:func:`nt_xent` with all rows of one label as views of each other (Khosla et al., NeurIPS 2020, eq. 2, the sum outside).
 
@@ -78,6 +79,7 @@ def sup_con(z1: Tensor, z2: Tensor, labels: Tensor, temperature: float) -> Tenso
     return -(log_p.masked_fill(~positive, 0.0).sum(1) / positive.sum(1)).mean()
 
 
+@without_autocast
 def clip(image: Tensor, text: Tensor, temperature: float) -> Tensor:
     """The cross-entropy of finding an image's text among those of the batch, and a text's image (CLIP; Radford et al., ICML 2021, fig. 3).
 

@@ -7,6 +7,7 @@ from torch.nn.functional import cosine_similarity
 
 from tlda.errors import UserError
 from tlda.losses.contrastive import two_views
+from tlda.nn.numerics import without_autocast
 
 
 def byol(prediction: Tensor, target: Tensor) -> Tensor:
@@ -50,6 +51,7 @@ def simsiam(prediction: Tensor, target: Tensor) -> Tensor:
     return -cosine_similarity(prediction, target.detach(), dim=1).mean()
 
 
+@without_autocast
 def dino(student: Tensor, teacher: Tensor, student_temperature: float, teacher_temperature: float, centre: Tensor) -> Tensor:
     """The cross-entropy of the student's predictions under the centred and sharpened teacher's (Caron et al., ICCV 2021, eqs. 1 and 2).
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tlda.nn.numerics import feature_pair
+from tlda.nn.numerics import feature_pair, without_autocast
 
 
+@without_autocast
 def prototype_logits(query: Tensor, prototypes: Tensor) -> Tensor:
     """The negative squared distance of each query to each class's prototype, as logits (Snell et al., NeurIPS 2017, eq. 2).
 

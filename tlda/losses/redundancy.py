@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import batch_norm, mse_loss
 
 from tlda.losses.contrastive import two_views
-from tlda.nn.numerics import option
+from tlda.nn.numerics import option, without_autocast
 
 HINGES = {"paper": 0.5, "sum": 1.0}
 """The weight of each view's hinge by variant."""
@@ -19,6 +19,7 @@ def _off_diagonal(square: Tensor) -> Tensor:
     return square.masked_fill(torch.eye(len(square), dtype=torch.bool, device=square.device), 0.0)
 
 
+@without_autocast
 def vicreg(
     z1: Tensor,
     z2: Tensor,
@@ -58,6 +59,7 @@ def vicreg(
     return similarity * mse_loss(z1, z2) + weight * hinges + covariance * covariances
 
 
+@without_autocast
 def barlow_twins(z1: Tensor, z2: Tensor, redundancy: float = 5e-3) -> Tensor:
     """How far the cross-correlation of two views is from the identity (Zbontar et al., ICML 2021, eq. 1).
 

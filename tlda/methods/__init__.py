@@ -43,6 +43,12 @@ from tlda.methods.oracle import Oracle
 from tlda.methods.osbp import OSBP
 from tlda.methods.ovanet import OVANet
 from tlda.methods.pada import PADA
+from tlda.methods.pretraining.barlow_twins import BarlowTwins
+from tlda.methods.pretraining.byol import BYOL
+from tlda.methods.pretraining.sim_clr import SimCLR
+from tlda.methods.pretraining.sim_siam import SimSiam
+from tlda.methods.pretraining.supervised_contrast import SupCon
+from tlda.methods.pretraining.vic_reg import VICReg
 from tlda.methods.pseudo_label import PseudoLabel
 from tlda.methods.rsc import RSC
 from tlda.methods.rsd import RSD
@@ -64,6 +70,7 @@ __all__ = [
     "ATDOC",
     "BNM",
     "BSP",
+    "BYOL",
     "CDAN",
     "CST",
     "DAN",
@@ -96,6 +103,7 @@ __all__ = [
     "WDGRL",
     "AcrossSources",
     "AdaBN",
+    "BarlowTwins",
     "CyCADA",
     "CycleGAN",
     "DeepCORAL",
@@ -112,8 +120,12 @@ __all__ = [
     "OVANet",
     "Oracle",
     "PseudoLabel",
+    "SimCLR",
+    "SimSiam",
     "SingleSource",
     "SourceAdversary",
     "SourceOnly",
+    "SupCon",
+    "VICReg",
     "VREx",
 ]

@@ -1,16 +1,19 @@
 """Building blocks of networks, losses and methods. Nothing in here knows of a method, a batch or a trainer."""
 
+from tlda.nn.averages import MovingAverage, rising
 from tlda.nn.depthwise import train_depthwise_in_float32
 from tlda.nn.discriminators import MultilinearMap, TwoHeads, critic
 from tlda.nn.gates import reverse_gradient
 from tlda.nn.hardware import computes_in_bfloat16
 from tlda.nn.modes import evaluating, without_gradients, without_noise, without_statistics
 from tlda.nn.normalisation import BatchNormUse, affine_parameters, batch_norms, one_by_one, use_batch_statistics
+from tlda.nn.projectors import projector
 from tlda.nn.snapshots import Snapshot
 from tlda.nn.source_heads import SourceHeads
 
 __all__ = [
     "BatchNormUse",
+    "MovingAverage",
     "MultilinearMap",
     "Snapshot",
     "SourceHeads",
@@ -21,7 +24,9 @@ __all__ = [
     "critic",
     "evaluating",
     "one_by_one",
+    "projector",
     "reverse_gradient",
+    "rising",
     "train_depthwise_in_float32",
     "use_batch_statistics",
     "without_gradients",

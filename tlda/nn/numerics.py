@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,19 @@ from torch.autograd.function import FunctionCtx
 from tlda.errors import UserError, near
 
 Choice = TypeVar("Choice")
+Given = ParamSpec("Given")
+
+
+def without_autocast(function: Callable[Given, Tensor]) -> Callable[Given, Tensor]:
+    """``function`` of tensors at the precision of its inputs: under autocast its products would lose their digits."""
+
+    @functools.wraps(function)
+    def exact(*args: Given.args, **kwargs: Given.kwargs) -> Tensor:
+        kind = next(arg.device.type for arg in (*args, *kwargs.values()) if isinstance(arg, Tensor))
+        with torch.autocast(kind, enabled=False):
+            return function(*args, **kwargs)
+
+    return exact
 
 
 def full_precision(x: Tensor) -> Tensor:

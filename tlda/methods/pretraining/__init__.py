@@ -1,0 +1,1 @@
+"""Learning features before a task, without labels."""
