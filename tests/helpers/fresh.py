@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ TIMEOUT = 300.0
 
 def start(work: Callable[..., object], *args: Any, output: Path, **environment: str) -> BaseProcess:
     """Begin ``work`` in a process that ran nothing before, in this one's folder; what it prints goes into the file ``output``."""
+    with contextlib.chdir(Path(__file__).parents[2]):
+        forkserver.ensure_running()  # it imports these tests from its first folder, and other packages install a ``tests`` too
     process = SERVER.Process(target=_run, args=(work, args, output.resolve(), Path.cwd(), {**os.environ, **environment}))
     process.start()
     return process

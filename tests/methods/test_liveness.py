@@ -56,7 +56,7 @@ def test_the_target_does_not_move_source_only(family: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", UNSUPERVISED)
+@pytest.mark.parametrize("name", [name for name in UNSUPERVISED if name not in ("DARN", "MDAN")])  # which weigh sources by the target
 def test_the_target_does_not_move_a_copy_without_alignment(name: str) -> None:
     first, second = (outcome(name, FAMILY[name], seed, without_alignment) for seed in (1, 2))
     assert torch.equal(first.backbone, second.backbone)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,8 @@ class SourceCritics(SeveralSources, ABC):
 
     def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
         parts, reversal = self.parts(batch, source), self.trade_off * ramp(self.progress)
-        risks, critics = self.risks(parts), [self.own["critics"][part.number] for part in parts]  # type: ignore[index]
+        all_critics = cast(nn.ModuleList, self.own["critics"])
+        risks, critics = self.risks(parts), [all_critics[part.number] for part in parts]
         pairs = [(critic, part.output.features, target.features) for critic, part in zip(critics, parts, strict=True)]
         with torch.no_grad():
             told = torch.stack([domain_adversarial(critic(one), critic(other)) for critic, one, other in pairs])

@@ -232,6 +232,10 @@ def test_every_method_trains_on_words_or_says_that_it_does_not(tmp_path: Path, m
         with pytest.raises(UserError, match="pairs the rows of two domains"):
             cls(backbone=encoder(model), task=data.task)
         return
+    if getattr(cls, "several_sources", False):
+        with pytest.raises(UserError, match=f"{name} tells source domains apart and needs two or more, and the data have one"):
+            run.fit(cls(backbone=Tiny(), task=data.task), data)
+        return
     if cls.takes in ("numbers", "images"):  # type: ignore[attr-defined]
         with pytest.raises(UserError, match=f"{name} trains on {cls.takes}, and the inputs of Tagging are tokens"):  # type: ignore[attr-defined]
             run.fit(cls(backbone=Tiny(), task=data.task), data)
