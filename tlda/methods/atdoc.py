@@ -5,12 +5,11 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from tlda.batch import Output, Pair, Unlabelled
-from tlda.errors import UserError
 from tlda.losses import MemoryBank, neighborhood_aggregation
 from tlda.losses.neighborhood_aggregation import sharpened
 from tlda.methods.source_only import SmoothedMethod
 from tlda.nn import evaluating
-from tlda.training.target import numbered
+from tlda.training.target import target_numbers
 
 
 class ATDOC(SmoothedMethod):
@@ -41,9 +40,7 @@ class ATDOC(SmoothedMethod):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         if stage == "fit":
-            if (data := getattr(self.trainer, "datamodule", None)) is None:
-                raise UserError("ATDOC must know how many target rows there are: fit it on a DomainPair, not on loaders")
-            self.bank.clear(numbered(data.training_rows()["target"]))
+            self.bank.clear(target_numbers(self))
 
     def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
         bank = self.bank.features, self.bank.predictions

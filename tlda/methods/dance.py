@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from tlda.batch import Output, Pair
-from tlda.errors import UserError
 from tlda.losses import MemoryBank, entropy_separation, neighborhood_clustering
 from tlda.method import Method
 from tlda.nn.cosine_head import CosineHead
-from tlda.training.target import numbered
+from tlda.training.target import target_numbers
 
 
 class DANCE(Method):
@@ -44,9 +43,7 @@ class DANCE(Method):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         if stage == "fit":
-            if (data := getattr(self.trainer, "datamodule", None)) is None:
-                raise UserError("DANCE must know how many target rows there are: fit it on a DomainPair, not on loaders")
-            self.bank.clear(numbered(data.training_rows()["target"]))
+            self.bank.clear(target_numbers(self))
 
     def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
         seen: Any = self.all_gather((batch.target.row, target.features.detach()))

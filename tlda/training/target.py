@@ -46,6 +46,18 @@ def numbered(data: Sized) -> int:
     return numbered(data.data) if isinstance(data, Subset | WithoutLabels) else len(data)
 
 
+def target_numbers(method: Learner) -> int:
+    """How many numbers the training rows of the target of ``method`` may have, as a memory bank of them needs to know.
+
+    Raises:
+        UserError: the trainer has loaders, and no data.
+    """
+    data: Any = getattr(method.trainer, "datamodule", None)
+    if data is None:
+        raise UserError(f"{type(method).__name__} must know how many target rows there are: fit it on a DomainPair, not on loaders")
+    return numbered(data.training_rows()["target"])
+
+
 def centroid_pseudo_labels(features: Tensor, logits: Tensor) -> Tensor:
     """The class of each row's nearest centroid, (n,), by cosine distance (Liang et al., ICML 2020, eq. 5-7).
 

@@ -82,7 +82,8 @@ class Tracker(WandbLogger):
         """Keep ``params`` for the run's configuration until it begins."""
         self.config = {**(self.config or {}), **(params if isinstance(params, dict) else vars(params))}
         if self._experiment is not None:
-            super().log_hyperparams(self.config)
+            with going_on():
+                super().log_hyperparams(self.config)
 
 
 for _name in ("log_metrics", "log_image", "finalize", "after_save_checkpoint"):
