@@ -22,6 +22,11 @@ class UserError(Exception):
         super().__init__(sentence.rpartition("UserError: ")[2].strip() if in_worker else sentence)
 
 
+def lacking(what: str, packages: str, extra: str) -> UserError:
+    """The error where ``what`` needs ``packages`` that are not installed, and that an ``extra`` of tlda brings."""
+    return UserError(f"{what} needs {packages}, which is not installed: pip install 'tlda[{extra}]'")
+
+
 class Note(UserWarning):
     """A warning of tlda's own: the command line prints its sentence alone, once."""
 

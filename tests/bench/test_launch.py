@@ -176,7 +176,7 @@ def test_a_launcher_that_is_not_installed_names_its_extra(tlda: Tlda, monkeypatc
     monkeypatch.setitem(sys.modules, "ray", None)
     done = tlda("bench", write(), "--launcher", "ray")
     assert done.code == 1
-    assert "this launcher needs ray: pip install 'tlda[ray]'" in done.err
+    assert "--launcher ray needs ray, which is not installed: pip install 'tlda[ray]'" in done.err
 
 
 def test_the_process_is_told_to_stop_after_ray_as_before_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ def test_without_pandas_csv_is_read_and_parquet_is_a_sentence(tmp_path: Path, mo
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert len(read_sheet(write(tmp_path, SOURCE))) == 4
-    with pytest.raises(UserError, match=r"needs pandas and pyarrow: pip install -e '\.\[tabular\]'"):
+    with pytest.raises(UserError, match=r"needs pandas and pyarrow, which is not installed: pip install 'tlda\[tabular\]'"):
         read_sheet(write(tmp_path, "", "a.parquet"))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tlda.backbones.base import Backbone
 from tlda.backbones.weights import PACKAGE, package_files
 from tlda.batch import PAD
-from tlda.errors import UserError
+from tlda.errors import UserError, lacking
 from tlda.inputs import SPANS, channels, places
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _in_package(package: str, file: str) -> Path:
 
 def missing() -> UserError:
     """The error where transformers is not installed."""
-    return UserError("texts need transformers, which is not installed: pip install 'tlda[text]'")
+    return lacking("an encoder of texts", "transformers", "text")
 
 
 def load_tokenizer(name: str) -> Tokenizer:

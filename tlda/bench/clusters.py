@@ -10,14 +10,14 @@ from typing import Any
 from tlda.bench.cell import Failed, prepare, try_cell
 from tlda.bench.launching import ATTEMPTS, Options, Outcome, overdue
 from tlda.bench.table import Cell
-from tlda.errors import UserError
+from tlda.errors import UserError, lacking
 
 
-def _needs(package: str) -> Any:
+def _needs(package: str, extra: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise UserError(f"this launcher needs {package}: pip install 'tlda[{package}]'") from error
+        raise lacking(f"--launcher {extra}", package, extra) from error
 
 
 class Ray:
@@ -27,7 +27,7 @@ class Ray:
     """
 
     def __init__(self, options: Options, cells: int) -> None:
-        self.ray, self.options, self.before = _needs("ray"), options, signal.getsignal(signal.SIGTERM)
+        self.ray, self.options, self.before = _needs("ray", "ray"), options, signal.getsignal(signal.SIGTERM)
         if not self.ray.is_initialized():
             self.ray.init(log_to_driver=False, include_dashboard=False)
         self.slots = min(cells, options.workers or self._fit())
@@ -66,7 +66,7 @@ class Slurm:
     """Run each cell as a job of its own, through submitit; the logs are in the folder ``slurm`` beside the results."""
 
     def __init__(self, options: Options, cells: int) -> None:
-        self.submitit, self.options, self.slots = _needs("submitit"), options, min(cells, options.workers or 1000)
+        self.submitit, self.options, self.slots = _needs("submitit", "slurm"), options, min(cells, options.workers or 1000)
         self.jobs: list[Any] = []
 
     def run(self, folder: Path, cell: Cell) -> Outcome:

@@ -14,7 +14,7 @@ from tlda.bench.checks import is_number, tuned
 from tlda.bench.edges import beyond, edge
 from tlda.bench.results import read_results
 from tlda.bench.table import Cell, Table, merge
-from tlda.errors import UserError, near
+from tlda.errors import UserError, lacking, near
 from tlda.writing import write_text
 
 FURTHER = 4
@@ -39,7 +39,7 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
     try:
         import optuna
     except ImportError as error:
-        raise UserError("--tune needs Optuna: pip install 'tlda[tune]'") from error
+        raise lacking("--tune", "optuna", "tune") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     validator, higher = _validator(table)
     found = _found(table, folder)

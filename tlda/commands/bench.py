@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tlda.bench.render import place
 from tlda.bench.results import Results, left_out, read_results, shown
 from tlda.bench.table import Cell, Table, find_table, load_table, scale_of
 from tlda.documents.grid import Document, Grid
-from tlda.errors import Arguments, UserError, positive
+from tlda.errors import Arguments, UserError, lacking, positive
 from tlda.writing import require_writable, write_text
 
 
@@ -84,7 +85,9 @@ def bench(args: list[str]) -> None:
 
 
 def _require_together(options: argparse.Namespace) -> None:
-    """Raise :class:`UserError` where ``options`` contradict each other."""
+    """Raise :class:`UserError` where ``options`` contradict each other, or need what is not installed."""
+    if options.wandb and find_spec("wandb") is None:
+        raise lacking("--wandb", "wandb", "wandb")
     if options.seed is not None and not options.verify:
         raise UserError("--seed draws the cells of --verify: --seeds names those of the table")
     if options.dry_run and (unfit := [name for name in ("tune", "verify", "render", "into", "wandb") if getattr(options, name)]):

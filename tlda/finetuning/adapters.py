@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
-from tlda.errors import UserError, near
+from tlda.errors import UserError, lacking, near
 from tlda.finetuning.base import Tuning
 
 if TYPE_CHECKING:
@@ -174,5 +174,5 @@ def _peft(name: str) -> Any:
     try:
         import peft
     except ImportError as error:
-        raise UserError(f"{name} needs peft, which is not installed: pip install 'tlda[peft]'") from error
+        raise lacking(name, "peft", "peft") from error
     return peft

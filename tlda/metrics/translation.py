@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from tlda.batch import Output
-from tlda.errors import UserError
+from tlda.errors import UserError, lacking
 
 SUBSETS = 20
 """How often the kernel distance is estimated, each time on :data:`SUBSET` rows of either domain at most."""
@@ -49,9 +50,10 @@ def load_inception(weights: str) -> nn.Module:
         raise UserError(f"there is no file {weights} with Inception's weights: get it from {WEIGHTS}")
     try:
         torch.load(weights, weights_only=True)  # torch-fidelity would run whatever is pickled in it
+        importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")  # what torchmetrics found when it was imported may be gone
         return NoTrainInceptionV3("inception-v3-compat", [str(INCEPTION)], weights)
-    except ModuleNotFoundError as error:
-        raise UserError("distances over Inception's features need torch-fidelity: pip install 'tlda[inception]'") from error
+    except ImportError as error:
+        raise lacking("a distance over Inception's features", "torch-fidelity", "inception") from error
     except Exception as error:
         raise UserError(f"{weights} does not hold Inception's weights ({str(error).splitlines()[0]}): get them from {WEIGHTS}") from error
 

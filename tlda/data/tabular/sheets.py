@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlda.data.text.reading import read_bytes
-from tlda.errors import UserError, near
+from tlda.errors import UserError, lacking, near
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -126,7 +126,7 @@ def _parquet(path: Path) -> Sheet:
 
         frame = pd.read_parquet(path)
     except ImportError as error:
-        raise UserError(f"{path} is Parquet, which needs pandas and pyarrow: pip install -e '.[tabular]'") from error
+        raise lacking(f"{path} is Parquet, which", "pandas and pyarrow", "tabular") from error
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read ({str(error).splitlines()[0]}): it is damaged, or no Parquet; get it again") from error
     return sheet_of_frame(frame, str(path))

