@@ -10,7 +10,7 @@ from typing import Any
 from tlda.bench.cell import Failed, prepare, try_cell
 from tlda.bench.launching import ATTEMPTS, Options, Outcome, overdue
 from tlda.bench.table import Cell
-from tlda.errors import UserError, lacking
+from tlda.errors import lacking
 
 
 def _needs(package: str, extra: str) -> Any:
