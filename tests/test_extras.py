@@ -94,11 +94,11 @@ def inception(folder: Path) -> object:
     return load_inception(str(folder / "inception.pth"))
 
 
-def trial(folder: Path) -> object:
+def trial(folder: Path) -> None:
     from tlda.bench.table import load_table
     from tlda.bench.tune import tune
 
-    return tune(load_table(REPO / "benchmarks" / "tables" / "quickstart.yaml", folder), folder, 1, lambda cells: {}, ())
+    tune(load_table(REPO / "benchmarks" / "tables" / "quickstart.yaml", folder), folder, 1, lambda cells: {}, ())
 
 
 def model(folder: Path) -> object:
