@@ -100,6 +100,20 @@ def test_the_penalty_switches_once_and_the_moments_start_anew() -> None:
     torch.testing.assert_close(after, 7.0 * terms(method, rows)["penalty"])
 
 
+def test_a_rescaled_loss_is_divided_by_its_weight_and_the_moments_stay() -> None:
+    method, rows = make(methods.VREx, anneal=0.5, trade_off=7.0, rescaled=True, l2=0.1), batch([0, 1, 0, 1])
+    before = terms(method, rows)
+    torch.testing.assert_close(before["l2"], 0.1 * torch.cat([p.flatten() for p in method.parameters()]).square().sum())
+    method.annealed.fill_(True)
+    after = terms(method, rows)
+    torch.testing.assert_close(after, {"task": before["task"] / 7, "penalty": before["penalty"], "l2": before["l2"] / 7})
+    method.annealed.fill_(False)
+    trainer(1).fit(method, Toy(sources=2, steps=6))
+    steps = {float(state["step"]) for state in method.trainer.optimizers[0].state.values()}
+    assert bool(method.annealed)
+    assert steps == {6.0}  # none forgotten in the middle
+
+
 def test_group_dro_keeps_the_weight_of_a_domain_that_a_batch_lacks() -> None:
     method, rows = make(methods.GroupDRO, 3, eta=1.0), batch([0, 2, 0, 2])
     risks = method.risks(method.parts(rows, method(rows.source.x))).detach()

@@ -18,7 +18,8 @@ PROPER_SHARE: Range = (lambda value: 0 <= value < 1, "0 or more, and below 1")
 RANGES: dict[str, Range] = {
     **dict.fromkeys(("trade_off", "source_trade_off", "target_trade_off", "feature_weight", "label_weight", "penalty"), NOT_NEGATIVE),
     **dict.fromkeys(
-        ("semantic", "pixel", "rho", "ridge", "lr", "tent_lr", "weight_decay", "alpha", "bottleneck", "mismatch", "angle"), NOT_NEGATIVE
+        ("semantic", "pixel", "rho", "ridge", "lr", "tent_lr", "weight_decay", "l2", "alpha", "bottleneck", "mismatch", "angle"),
+        NOT_NEGATIVE,
     ),
     **dict.fromkeys(("hidden", "k", "neighbours", "feature_steps", "critic_steps", "num_features", "num_inputs", "channels"), AT_LEAST_ONE),
     **dict.fromkeys(("temperature", "margin", "perturbation", "radius"), ABOVE_ZERO),
