@@ -20,8 +20,8 @@ class Penalised(SeveralSources, ABC):
         trade_off: the weight of the penalty.
         anneal: the fraction of the run in which the weight is 1 at most. Where it ends the optimizer forgets its moments, as in DomainBed,
             since the gradients grow by orders of magnitude.
-        rescaled: divide the whole loss by the weight where that is above 1, as the code of IRM's authors for Coloured MNIST does. The gradients
-            do not grow then, and the optimizer keeps its moments: steps are far smaller than after a new beginning.
+        rescaled: divide the whole loss by the weight where that is above 1, as the code of IRM's authors for Coloured MNIST does. The
+            gradients do not grow then, and the optimizer keeps its moments: steps are far smaller than after a new beginning.
         l2: the weight of the squared norm of all parameters, a term of the loss that is divided too, which the optimizer's decay is not.
 
     Raises:
