@@ -39,3 +39,8 @@ def history(found: list[Any]) -> dict[str, list[Any]]:
 def config(found: list[Any]) -> dict[str, Any]:
     """The configuration by name."""
     return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for record in found for item in record.config.update}
+
+
+def summary(found: list[Any]) -> dict[str, Any]:
+    """The summary by name, as the last record of each has it."""
+    return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for record in found for item in record.summary.update}

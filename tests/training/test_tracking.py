@@ -21,12 +21,15 @@ from tests.commands.test_bad_input import OWN, refused
 from tests.conftest import QUICK, TASK, TINY, Tlda
 from tests.helpers.fresh import fresh
 from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
-from tests.helpers.wandb_file import config, history, records
+from tests.helpers.wandb_file import config, history, records, summary
 from tlda.batch import Output
 from tlda.bench import launch
 from tlda.method import Method
 from tlda.methods import SourceOnly
+from tlda.training.checkpoint import read as read_checkpoint
+from tlda.training.checkpoint import recipe as checkpoint_recipe
 from tlda.training.tracking import flat_keys, loggers, named, wandb_mode
+from tlda.training.wandb_logger import Tracker
 
 needs_wandb = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
 
@@ -113,17 +116,20 @@ def read(folder: Path) -> list[Any]:
     return list(records(path))
 
 
+LONGER = ["--trainer.max_epochs=2", "--wandb-checkpoints=true"]
+
+
 @pytest.mark.slow
 @needs_wandb
 @pytest.mark.usefixtures("offline")
 def test_the_offline_run_has_the_whole_of_it(tlda: Tlda) -> None:
-    done = tlda("fit", *TASK, *TINY, "--data.steps=3", "--model.plus+=MCC", "--trainer.log_every_n_steps=1", "--trainer.max_epochs=2")
+    done = tlda("fit", *TASK, *TINY, "--data.steps=3", "--model.plus+=MCC", "--trainer.log_every_n_steps=1", *LONGER)
     assert done.code == 0, done.err
     found = read(Path("runs"))
     run = next(record.run for record in found if record.HasField("run"))
     assert (run.project, run.run_group) == ("tlda", "fonts_to_handwritten")
     assert list(run.tags) == ["DANN", "fonts_to_handwritten"]
-    assert run.display_name.startswith("DANN-fonts_to_handwritten-0-")
+    assert (run.display_name, run.job_type) == ("DANN-fonts_to_handwritten-0", "fit")
 
     saved: dict[str, Any] = yaml.safe_load(next(Path("runs").rglob("config.yaml")).read_text())
     logged = config(found)
@@ -133,6 +139,13 @@ def test_the_offline_run_has_the_whole_of_it(tlda: Tlda) -> None:
     assert logged["trainer"]["max_epochs"] == 2
     keys = {name: logged[name] for name in ("method", "source", "target", "seed")}
     assert keys == {"method": "DANN", "source": "fonts", "target": "handwritten", "seed": 0}
+    assert {name: logged[name] for name in ("class", "setting", "transfer")} == {
+        "class": "DANN",
+        "setting": "unsupervised",
+        "transfer": "fonts_to_handwritten",
+    }
+    (checkpoint,) = Path("runs").rglob("last.ckpt")
+    assert logged["protocol"] == checkpoint_recipe(checkpoint)["protocol"]
 
     values = history(found)
     for name in ("train/task", "train/domain", "train/mcc", "train/loss", "lr/backbone", "lr/head", "lr/losses"):
@@ -145,9 +158,70 @@ def test_the_offline_run_has_the_whole_of_it(tlda: Tlda) -> None:
         assert len(values[name]) == 2, name
     assert len(values["test/target/accuracy"]) == 1  # a fit ends with what a test measures
     assert [record.exit.exit_code for record in found if record.HasField("exit")] == [0]
-    files = [name for part in ("confusion", "features") for name in values[f"pictures/{part}/filenames"][0]]
+    files = [name for part in ("confusion", "features", "samples") for name in values[f"pictures/{part}/filenames"][0]]
     assert all(next(Path("runs").rglob(name)).stat().st_size > 1000 for name in files)
     assert "exists and is not empty" not in done.err
+
+    summed = summary(found)
+    for name, best in (("oracle/target/accuracy", "max"), ("val/target/entropy", "min"), ("val/target/iwcv", "min")):
+        assert summed[name] == {"last": values[name][-1], best: {"max": max, "min": min}[best](values[name])}, name
+    assert summed["test/target/accuracy"] == values["test/target/accuracy"][0]
+    axes = {record.metric.name or record.metric.glob_name: record.metric.step_metric for record in found if record.HasField("metric")}
+    assert (axes["*"], axes["oracle/target/accuracy"], axes["test/target/accuracy"]) == ("trainer/global_step", "epoch", "epoch")
+    assert axes.keys() & {"train/loss", "lr/head"} == set()  # whose axis is that of all: the step
+
+    rows = {name: table(name) for name in ("predictions", "features")}
+    assert rows["predictions"][0].keys() == {"row", "true class", "predicted class", "confidence", "right"}
+    assert {(row["true class"] == row["predicted class"]) == row["right"] for row in rows["predictions"]} == {True}
+    assert [row["domain"] for row in rows["features"]] == ["source"] * 20 + ["target"] * 20
+    (confusion,) = [json.loads(path.read_text()) for path in Path("runs").rglob("confusion_table_*.table.json")]
+    right = sum(row[2] for row in confusion["data"] if row[0] == row[1])
+    assert right == pytest.approx(values["test/target/accuracy"][0] * sum(row[2] for row in confusion["data"]))
+    (artifact,) = [record.request.log_artifact.artifact for record in found if record.request.HasField("log_artifact")] or [
+        record.artifact for record in found if record.HasField("artifact") and record.artifact.type == "model"
+    ]
+    assert (artifact.type, [entry.path for entry in artifact.manifest.contents]) == ("model", ["last.ckpt"])
+    assert read_checkpoint(checkpoint)["tlda.wandb"] == run.run_id
+
+
+def table(name: str) -> list[dict[str, Any]]:
+    """The rows of the table of W&B that was logged as ``tables/NAME``."""
+    (path,) = Path("runs").rglob(f"tables/{name}_*.table.json")
+    content = json.loads(path.read_text())
+    return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+
+
+@needs_wandb
+def test_a_run_that_goes_on_continues_its_run_at_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    began: list[str | None] = []
+
+    class Begun:
+        """W&B's run, as far as it is used here."""
+
+        def __init__(self, id: str | None, **options: Any) -> None:
+            began.append(id)
+            self.id = id or f"run{len(began)}"
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args, **kwargs: None
+
+    monkeypatch.delenv("WANDB_RUN_ID", raising=False)
+    monkeypatch.setattr(wandb, "init", Begun)
+    monkeypatch.setattr(wandb, "run", None)
+
+    def run(epochs: int) -> Any:
+        return trainer(epochs, logger=Tracker(save_dir=str(tmp_path), offline=True), log_every_n_steps=1)
+
+    first, path = run(1), tmp_path / "first.ckpt"
+    first.fit(SourceOnly(backbone=Tiny(), task=CLASSES), Toy())
+    first.save_checkpoint(path)
+    run(2).fit(SourceOnly(backbone=Tiny(), task=CLASSES), Toy(), ckpt_path=path)
+    run(1).test(SourceOnly(backbone=Tiny(), task=CLASSES), Toy(), ckpt_path=path)
+    monkeypatch.setenv("WANDB_RUN_ID", "another")
+    run(2).fit(SourceOnly(backbone=Tiny(), task=CLASSES), Toy(), ckpt_path=path)
+    assert began == [None, "run1", None, None], "a test is a run of its own, and what the environment names comes first"
 
 
 LONG = "a_source_with_a_name_of_many_characters_to_a_target_with_a_name_of_many_characters"
@@ -187,8 +261,6 @@ def test_what_groups_runs_has_keys_of_its_own() -> None:
 @pytest.mark.parametrize("where", ["init", "log"])
 def test_a_run_goes_on_where_its_tracker_fails(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     import wandb
-
-    from tlda.training.wandb_logger import Tracker
 
     def fails(*args: Any, **kwargs: Any) -> None:
         raise ValueError("no room left\nat the server")
@@ -242,8 +314,20 @@ def test_a_bench_groups_its_runs_by_table(tlda: Tlda, monkeypatch: pytest.Monkey
     for method in ("source_only", "dann"):
         found = read(Path("results/tiny/logs") / f"{method}-fh-0")
         run = next(record.run for record in found if record.HasField("run"))
-        assert (run.run_group, list(run.tags)) == ("tiny", [method, "fh"])
-        assert config(found)["data"]["init_args"]["target"] == "handwritten"
+        assert (run.run_group, run.job_type, list(run.tags)) == ("tiny", "cell", [method, "fh"])
+        assert run.display_name == f"{method}-fh-0"
+        logged = config(found)
+        assert logged["data"]["init_args"]["target"] == "handwritten"
+        assert {name: logged[name] for name in ("table", "method", "class", "transfer", "setting", "seed")} == {
+            "table": "tiny",
+            "method": method,
+            "class": {"source_only": "SourceOnly", "dann": "DANN"}[method],
+            "transfer": "fh",
+            "setting": "unsupervised",
+            "seed": 0,
+        }
+        result = json.loads(next(Path("results/tiny").glob(f"{method}-fh-0*.json")).read_text())
+        assert (logged["cell"], logged["protocol"]) == (result["key"], result["config"]["protocol"])
         assert {"test/target/accuracy", "oracle/target/accuracy", "pictures/confusion/filenames", "pictures/features/filenames"} <= set(
             history(found)
         )

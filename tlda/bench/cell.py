@@ -91,7 +91,7 @@ def run_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
         write_result(folder, cell, found)
         return found
     with closed():
-        trained = train(folder, cell, _tracked(folder / "logs" / cell.name, cell, wandb_group))
+        trained = train(folder, cell, _tracked(folder / "logs" / cell.name, cell, wandb_group), wandb_group)
         rows = trained.trainer.test(trained.method, trained.data, verbose=False)
     metrics = {name: value for row in rows for name, value in row.items()}
     _require_measured(cell, metrics)
@@ -108,13 +108,16 @@ def _require_measured(cell: Cell, metrics: dict[str, float]) -> None:
         raise UserError(f"nothing measures the table's metric '{cell.metric}' of task '{cell.task}'{near(cell.metric, metrics)}")
 
 
-def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
-    """Train ``cell`` after the cells that it depends on, and write a checkpoint for those that depend on it."""
+def train(folder: Path, cell: Cell, tracked: dict[str, Any], table: str | None = None) -> Trained:
+    """Train ``cell`` after the cells that it depends on, and write a checkpoint for those that depend on it.
+
+    ``tracked`` has the trainer's options that log it, in which a run says of which ``table`` it is.
+    """
     from pytorch_lightning import seed_everything
 
     from tlda.bench.history import History
     from tlda.config.build import build
-    from tlda.training.tracking import flat_keys
+    from tlda.training.tracking import flat_keys, found_by
 
     config = merge(cell.config, *_first_stages(folder, cell))
     seed_everything(cell.seed, verbose=False)
@@ -130,7 +133,7 @@ def train(folder: Path, cell: Cell, tracked: dict[str, Any]) -> Trained:
     )
     for logger in trainer.loggers:
         logged = {**method.recipe, "trainer": cell.config.get("trainer", {}), "seed_everything": cell.seed}
-        logger.log_hyperparams(flat_keys(logged))
+        logger.log_hyperparams(flat_keys(logged, **found_by(method, cell.task), table=table, method=cell.method, cell=cell.key))
     start = time.perf_counter()
     trainer.fit(method, data)
     seconds = time.perf_counter() - start
@@ -214,4 +217,4 @@ def _tracked(folder: Path, cell: Cell, group: str | None) -> dict[str, Any]:
     from tlda.training.tracking import loggers
 
     folder.mkdir(parents=True, exist_ok=True)
-    return {"logger": loggers(folder, group, [cell.method, cell.task]), "callbacks": [Pictures(folder)]}
+    return {"logger": loggers(folder, group, [cell.method, cell.task], cell.seed, "cell"), "callbacks": [Pictures(folder)]}

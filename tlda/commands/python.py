@@ -37,7 +37,8 @@ from tlda.training.lightning import Unprofiled
 from tlda.training.named import find
 from tlda.training.predictions import Columns, Predictions
 from tlda.training.quiet import hush
-from tlda.training.tracking import closed, flat_keys
+from tlda.training.tracking import closed, flat_keys, found_by
+from tlda.training.wandb_logger import log_checkpoints
 from tlda.writing import require_writable, write_text
 
 
@@ -50,6 +51,7 @@ def fit(
     folder: str | Path = "runs",
     logger: Logger | list[Logger] | bool | None = None,
     ckpt_path: str | Path | None = None,
+    wandb_checkpoints: bool = False,
     **trainer: Any,
 ) -> Path:
     """Train ``method`` on ``data``, as ``tlda fit`` does, and return the run's folder, which :func:`test` and :func:`predict` take.
@@ -63,6 +65,7 @@ def fit(
         folder: where runs are kept, each in a folder of its own.
         logger: as Lightning's; by default CSV in the run's folder, and W&B where it is installed. False for none.
         ckpt_path: a checkpoint, or a run's folder, to go on from.
+        wandb_checkpoints: whether its checkpoints are logged to W&B as an artifact.
         trainer: other options of Lightning's Trainer, such as ``accelerator="cpu"``.
 
     Raises:
@@ -78,7 +81,7 @@ def fit(
     place = folder_of(str(folder), made, data, seed, run_stamp(sys.argv))
     new = [each for each in (place / "checkpoints", place, *place.parents) if not each.exists()]
     require_writable(place, "folder")
-    kept: dict[str, Any] = {"logger": logger} if logger not in (None, True) else logged(place, made, data)
+    kept: dict[str, Any] = {"logger": logger} if logger not in (None, True) else logged(place, made, data, seed)
     if trainer.get("enable_checkpointing") is not False:
         kept |= whole_files(trainer.get("plugins"))
         own = one_or_more(trainer.get("callbacks"))
@@ -88,6 +91,8 @@ def fit(
             found = _trainer(**{"max_epochs": max_epochs, **trainer, **kept, "default_root_dir": str(place)})
             _keep_recipe(made, data, found, {"max_epochs": max_epochs, **trainer}, seed)
             found.fit(made, data, ckpt_path=start, weights_only=True)
+            if wandb_checkpoints:
+                log_checkpoints(found)
     except BaseException:
         remove_empty(new)
         raise
@@ -147,7 +152,7 @@ def _keep_recipe(method: Method, data: DomainPair, trainer: Trainer, options: di
     config = {"seed_everything": seed, "trainer": plain, **{part: method.recipe[part] for part in ("model", "data")}}
     write_text(Path(trainer.default_root_dir) / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     for logger in trainer.loggers:
-        logger.log_hyperparams(flat_keys(config))
+        logger.log_hyperparams(flat_keys(config, **found_by(method, data.transfer)))
 
 
 @contextmanager

@@ -40,10 +40,11 @@ from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
 from tlda.tasks import Task
-from tlda.training.lightning import Unprofiled, print_whole_names
+from tlda.training.lightning import Unprofiled, print_whole_names, transfer_of
 from tlda.training.predictions import Predictions
 from tlda.training.quiet import hush
-from tlda.training.tracking import closed, flat_keys
+from tlda.training.tracking import closed, flat_keys, found_by
+from tlda.training.wandb_logger import log_checkpoints
 from tlda.training.written import outcome, write_outcome
 from tlda.writing import require_writable, write_text
 
@@ -53,12 +54,14 @@ class SaveConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         config = self.config.clone()
-        config.pop("output", None)  # where a test writes is no setting of the run, which can be trained again by its configuration
+        for name in ("output", "wandb_checkpoints"):  # no setting of the run, which can be trained again by its configuration
+            config.pop(name, None)
         dumped = self.parser.dump(config, skip_none=False, format="yaml", skip_validation=True)
         write_text(Path(trainer.default_root_dir) / "config.yaml", dumped)
         plain = yaml.safe_load(dumped)
+        model: Any = pl_module
         for logger in trainer.loggers:
-            logger.log_hyperparams(flat_keys(plain))
+            logger.log_hyperparams(flat_keys(plain, **found_by(model, transfer_of(trainer))))
 
 
 class Run(LightningCLI):
@@ -118,6 +121,8 @@ class Run(LightningCLI):
         if subcommand == "predict":
             parser.add_argument("--inputs", type=str, default=None, help="New inputs, which need no source; by default the target.")
             parser.add_argument("--output", type=str, default="predictions.csv", help="The CSV that is written.")
+        if subcommand == "fit":
+            parser.add_argument("--wandb-checkpoints", type=bool, default=False, help="Log the checkpoints to W&B.")
         if subcommand == "test":
             parser.add_argument("--output", type=str, default=None, help="The JSON that is written.")
         return parser
@@ -224,7 +229,8 @@ class Run(LightningCLI):
     def _kept(self, folder: Path) -> dict[str, Any]:
         """The trainer's options that keep a run in ``folder``."""
         options = self.options.trainer
-        kept = logged(folder, self.model, self.datamodule) if options.logger in (None, True) else {}
+        told = folder, self.model, self.datamodule, self.options.seed_everything, self.subcommand
+        kept = logged(*told) if options.logger in (None, True) else {}
         kept |= {"default_root_dir": str(folder)}
         if self.subcommand != "fit" or options.enable_checkpointing is False:
             return kept | {"enable_checkpointing": False}
@@ -266,6 +272,8 @@ class Run(LightningCLI):
     def after_fit(self) -> None:
         if self.save_config_callback:
             self.trainer.test(self.model, self.datamodule)
+            if self.options.wandb_checkpoints:
+                log_checkpoints(self.trainer)
         self._say_where()
 
     def before_predict(self) -> None:

@@ -62,9 +62,9 @@ def no_trainer() -> Iterator[None]:
         raise UserError(f"the --trainer options make no trainer: {' '.join(str(error).split())}") from error
 
 
-def logged(folder: Path, method: Method, data: DomainPair) -> dict[str, Any]:
+def logged(folder: Path, method: Method, data: DomainPair, seed: object, job_type: str = "fit") -> dict[str, Any]:
     """The trainer's option that logs a run into its ``folder``, and to W&B where that is installed."""
-    return {"logger": loggers(folder, data.transfer, [type(method).__name__, data.transfer])}
+    return {"logger": loggers(folder, data.transfer, [type(method).__name__, data.transfer], seed, job_type)}
 
 
 def companions(folder: Path, callbacks: object, progress_bar: bool | None) -> list[Callback]:

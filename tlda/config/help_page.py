@@ -16,6 +16,7 @@ RUN = {
 }
 
 OWN = {
+    "fit": {"--wandb-checkpoints true": "log the checkpoints to W&B as an artifact (default: false)"},
     "test": {"--output FILE": "metrics, accuracy per class and confusion as JSON (default: none is written)"},
     "predict": {
         "--inputs PATH": "new inputs, a folder of images or a CSV: they need no source (default: the target)",

@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tlda.batch import Inputs, Pair, Rows, Sample, Unlabelled
+from tlda.batch import Batch, Inputs, Pair, Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
 from tlda.data.class_sets import OPTIONS, ClassSets
 from tlda.data.crops import Viewed
@@ -416,12 +416,18 @@ class DomainPair(Recorded, LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Moved, dataloader_idx: int) -> Moved:
         """Make floats of the images of a batch, and augment those of a training batch."""
-        prepared: Any = self.prepare(batch, []) if isinstance(batch, (Sample, Unlabelled)) else self._augmented(batch)
+        training = self.trainer is not None and self.trainer.training
+        prepared: Any = self.prepare(batch, []) if isinstance(batch, (Sample, Unlabelled)) else self._changed(batch, training)
         moved: Moved = prepared
         return moved
 
-    def _augmented(self, batch: Any) -> Any:
-        cropping, changing = self._changes() if self.trainer is not None and self.trainer.training else ([], [])
+    def augmented(self, batch: Batch) -> Batch:
+        """A training ``batch`` as a step sees it: floats, augmented."""
+        changed: Batch = self._changed(batch, True)
+        return changed
+
+    def _changed(self, batch: Any, training: bool) -> Any:
+        cropping, changing = self._changes() if training else ([], [])
         images = [domain.x for domain in batch]
         for change in cropping:
             images = change.domains(images)

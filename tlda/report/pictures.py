@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from tlda.batch import Sample
 from tlda.data.pair import DomainPair
 from tlda.data.samplers import by_one_process
 from tlda.nn import evaluating
+from tlda.report.charts import Answers, Point, log_charts
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
+from tlda.report.samples import sample_images, samples_figure
 from tlda.tasks.classification import scored
 from tlda.tasks.heads import first_label
+from tlda.training.tracking import log_picture
+from tlda.training.wandb_logger import trackers
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+DOMAINS = {"source": "o", "target": "x"}
+"""The domains, each with its mark among the features."""
+
 ROWS = 300
 """The number of rows per domain in the picture of the features; more rows take time and show little more."""
 
 
 class Pictures(Callback):
-    """At the end of training, draw the run into its ``folder`` and log the pictures to W&B."""
+    """At the end of training, draw the run into its ``folder`` and log the pictures to W&B, TensorBoard and MLflow."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the features, the confusion where the target has labels, and the images where the method translates."""
+        """Draw the features, the confusion where the target has labels, images of both, and the images where the method translates."""
         run: Any = trainer
         data = run.datamodule
         if not trainer.is_global_zero or not data.task.classes:
@@ -46,33 +52,37 @@ class Pictures(Callback):
             measured = data.test_dataloader()[:2]  # of several data sets, the first
             loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
         source, target = (collect(pl_module, data, loader) for loader in loaders)
-        if not all(bool(features.isfinite().all()) for features, *_ in (source, target)):
+        if not all(bool(answers[0].isfinite().all()) for answers in (source, target)):
             print(
                 "tlda: the features are not finite (NaN or infinite), so that there are no pictures: the training diverged", file=sys.stderr
             )
             return
-        figures = {"features": features_figure([source[0], target[0]], [source[2], target[2]], data.task.classes)}
+        points = features_points([source.features, target.features], [source.labels, target.labels])
+        figures = {"features": features_figure(points, data.task.classes)}
         if len(measured) > 1:
-            figures["confusion"] = confusion_figure(target[1], target[2], data.task.classes)
+            figures["confusion"] = confusion_figure(target.predicted, target.labels, data.task.classes)
+        if images := sample_images(data):
+            figures["samples"] = samples_figure(images)
         if translator := translator_of(pl_module):
             figures["translation"] = translation_figure(translation_grid(translator.eval(), data))
         for name, figure in figures.items():
             figure.savefig(self.folder / f"{name}.png", dpi=150)
             for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.log_image(f"pictures/{name}", [str(self.folder / f"{name}.png")])
+                log_picture(logger, f"pictures/{name}", self.folder / f"{name}.png", trainer.global_step)
+        for tracker in trackers(trainer.loggers):
+            log_charts(tracker, target, points, data.task.classes)
 
 
-def collect(method: LightningModule, data: DomainPair, loader: Iterable[Sample]) -> tuple[Tensor, Tensor, Tensor]:
-    """Features (n, d), predicted classes (n,) and labels (n,) of a loader's rows, on the CPU, at the precision of what is measured."""
+def collect(method: LightningModule, data: DomainPair, loader: Iterable[Sample]) -> Answers:
+    """What ``method`` says of a loader's rows, at the precision of what is measured."""
     parts = []
     with evaluating(method), method.trainer.precision_plugin.forward_context():
         for batch in loader:
             batch = data.on_after_batch_transfer(type(batch)(*(part.to(method.device) for part in batch)), 0)
             output = method(batch.x)
-            parts.append((output.features.float().cpu(), scored(data.task, output.logits).argmax(1).cpu(), first_label(batch.y).cpu()))
-    features, predicted, labels = (torch.cat(column) for column in zip(*parts, strict=True))
-    return features, predicted, labels
+            confidence, predicted = scored(data.task, output.logits).float().softmax(1).max(1)
+            parts.append(Answers(output.features.float(), predicted, first_label(batch.y), confidence, batch.row))
+    return Answers(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
 
 def _axes(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
@@ -116,16 +126,22 @@ def some_rows(features: Tensor) -> Tensor:
     return torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:ROWS]
 
 
-def features_figure(features: list[Tensor], labels: list[Tensor], names: list[str]) -> Figure:
-    """A matplotlib figure of both domains' features in two dimensions, by domain and by class; a label of -1 is none."""
+def features_points(features: list[Tensor], labels: list[Tensor]) -> list[Point]:
+    """Some rows of the source and the target in two dimensions; a label of -1 is none."""
     few = [some_rows(f) for f in features]
-    classes = torch.cat([y[rows] for y, rows in zip(labels, few, strict=True)])
-    domains = torch.cat([torch.full((len(rows),), i) for i, rows in enumerate(few)])
     places = flat(torch.cat([f[rows] for f, rows in zip(features, few, strict=True)]))
+    classes = [(name, c) for name, y, rows in zip(DOMAINS, labels, few, strict=True) for c in y[rows].tolist()]
+    return [Point(name, c, place) for (name, c), place in zip(classes, places, strict=True)]
+
+
+def features_figure(points: list[Point], names: list[str]) -> Figure:
+    """A matplotlib figure of both domains' features in two dimensions, by domain and by class."""
     figure, (left, right) = _axes(6.0, 5.0, columns=2)
-    for domain, (name, marker) in enumerate((("source", "o"), ("target", "x"))):
-        left.scatter(*places[domains == domain].T, s=14, marker=marker, linewidths=0.9, label=name, alpha=0.8)
-        _scatter_classes(right, places[domains == domain], classes[domains == domain], len(names), marker)
+    for name, marker in DOMAINS.items():
+        chosen = [point for point in points if point.domain == name]
+        places = [point.place for point in chosen]
+        left.scatter(*zip(*places, strict=True), s=14, marker=marker, linewidths=0.9, label=name, alpha=0.8)
+        _scatter_classes(right, places, [point.label for point in chosen], len(names), marker)
     left.legend()
     left.set_title("By domain: mixed where they are aligned")
     if len(names) <= 20:
@@ -137,9 +153,9 @@ def features_figure(features: list[Tensor], labels: list[Tensor], names: list[st
     return figure
 
 
-def _scatter_classes(axes: Any, places: Any, classes: Tensor, count: int, marker: str) -> None:
-    colours = [_colour(c, count) for c in classes.tolist()]
-    axes.scatter(*places.T, s=14, marker=marker, linewidths=0.9, c=colours, alpha=0.8)
+def _scatter_classes(axes: Any, places: Sequence[NDArray[np.float32]], labels: Sequence[int], count: int, marker: str) -> None:
+    colours = [_colour(c, count) for c in labels]
+    axes.scatter(*zip(*places, strict=True), s=14, marker=marker, linewidths=0.9, c=colours, alpha=0.8)
 
 
 def _colour(c: int, count: int) -> Any:

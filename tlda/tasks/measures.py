@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from tlda.batch import Inputs, Output, Sample
-from tlda.metrics.validators import InformationMaximization, MixVal, Validators
+from tlda.metrics.validators import VALIDATORS, InformationMaximization, MixVal, Validators
 from tlda.metrics.validators.base import LIMIT
 from tlda.tasks.base import Task
 from tlda.tasks.place import SOURCE_AND_TARGET, Place
@@ -71,6 +71,14 @@ class Measures(nn.Module):
             if self.places[index].role == "target":
                 found |= part.test_target(own, sample)
         return found
+
+    def directions(self) -> dict[str, bool]:
+        """Whether higher is better, by the name of each metric of validation that has a direction."""
+        found: dict[str, bool | None] = {f"val/target/{name}": validator.higher_is_better for name, validator in VALIDATORS.items()}
+        for part in self.parts:
+            for place, metrics in zip(self.places, part.scores["val"], strict=True):
+                found |= {part.called(place.prefix("val"), name): metric.higher_is_better for name, metric in metrics.items()}
+        return {name: higher for name, higher in found.items() if higher is not None}
 
     def matrix(self) -> list[list[int]] | None:
         """The confusion of the first task on the target, rows by true class; None where nothing was counted."""

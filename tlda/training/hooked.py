@@ -15,6 +15,7 @@ from tlda.training.fitting import measures_of, refuse_data
 from tlda.training.measured import Measured
 from tlda.training.resume import KEY, go_on, keep
 from tlda.training.trainers import expect_unused_parameters, let_clip, log_short_runs, progress_of, refuse_float16, refuse_max_steps
+from tlda.training.wandb_logger import go_on_with, keep_run, trackers
 
 
 class Hooked(Measured):
@@ -27,6 +28,8 @@ class Hooked(Measured):
         refuse_companions(self, stage)
         refuse_data(self)
         self.measures = measures_of(self)
+        for tracker in trackers(self.trainer.loggers):
+            tracker.directions = self.measures.directions()
         expect_unused_parameters(self)
         if self.init_from:
             load_weights(self, self.init_from)
@@ -60,7 +63,11 @@ class Hooked(Measured):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         describe(self, checkpoint)
         keep(self, checkpoint)
+        if self._trainer is not None:
+            keep_run(self.trainer, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         refuse_other(self, checkpoint)
         self._kept = checkpoint.get(KEY)
+        if self.is_fitting:
+            go_on_with(self.trainer, checkpoint)

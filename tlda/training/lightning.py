@@ -126,6 +126,12 @@ def data_of(trainer: Trainer) -> DomainPair | None:
     return data
 
 
+def transfer_of(trainer: Trainer) -> str | None:
+    """The transfer task of the data of ``trainer``; None where there are none."""
+    data = data_of(trainer)
+    return None if data is None else data.transfer
+
+
 def callbacks_of(trainer: Trainer) -> list[Callback]:
     """The callbacks of ``trainer``, in a list to which others may be added."""
     run: Any = trainer  # which declares no attribute of that name

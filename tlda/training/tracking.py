@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from tlda.training.tolerance import going_on
+from tlda.training.trained import Trained
 
 LONGEST_NAME, LONGEST_TAG = 128, 64
 """How many characters W&B takes for the name of a run or a group, and for a tag."""
@@ -63,8 +64,11 @@ def ready() -> str | None:
     return mode
 
 
-def loggers(folder: Path, group: str, tags: list[str]) -> list[Logger]:
-    """CSV in the run's ``folder``, and W&B, if installed, online when it can be and offline otherwise."""
+def loggers(folder: Path, group: str, tags: list[str], seed: object = 0, job_type: str = "fit") -> list[Logger]:
+    """CSV in the run's ``folder``, and W&B, if installed, online when it can be and offline otherwise.
+
+    At W&B the run is called by its ``tags``, which are the method and the transfer task, and its ``seed``.
+    """
     csv = CSVLogger(folder, name="", version="")
     mode = ready()
     if mode is None:
@@ -72,8 +76,9 @@ def loggers(folder: Path, group: str, tags: list[str]) -> list[Logger]:
     from tlda.training.wandb_logger import Tracker
 
     _ = csv.experiment  # which takes the folder while it is empty, or warns of what W&B has put there
-    options = named("-".join([*tags, folder.name]), group, tags)
-    return [csv, Tracker(save_dir=os.environ.get("WANDB_DIR", str(folder)), offline=mode == "offline", **options)]
+    options = named("-".join([*tags, str(seed)]), group, tags)
+    place = os.environ.get("WANDB_DIR", str(folder))
+    return [csv, Tracker(save_dir=place, offline=mode == "offline", job_type=job_type, **options)]
 
 
 def named(name: str, group: str, tags: Sequence[str]) -> dict[str, Any]:
@@ -92,13 +97,36 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length // 2 - 1]}…{text[-(length - length // 2) :]}"
 
 
-def flat_keys(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with ``method``, ``source``, ``target`` and ``seed`` as keys of their own, by which a dashboard groups runs."""
+def flat_keys(config: dict[str, Any], **found_by: str | None) -> dict[str, Any]:
+    """The configuration with keys of their own, by which a dashboard finds and groups runs.
+
+    They are ``method`` and ``class``, which differ where a table gives the method another name, ``source``, ``target``, ``seed``, and
+    those of ``found_by`` that are not None.
+    """
     options: dict[str, Any] = config["data"].get("init_args") or {}
     while "source" not in options and isinstance(options.get("data"), dict):  # data that are made from others
         options = options["data"].get("init_args") or {}
-    keys = {"method": config["model"]["class_path"].rpartition(".")[2], "seed": config.get("seed_everything")}
-    return {**config, **keys, **{name: options.get(name) for name in ("source", "target")}}
+    name = config["model"]["class_path"].rpartition(".")[2]
+    keys = {"method": name, "class": name, "seed": config.get("seed_everything")}
+    domains = {domain: options.get(domain) for domain in ("source", "target")}
+    return {**config, **keys, **domains, **{key: value for key, value in found_by.items() if value is not None}}
+
+
+def found_by(method: Trained, transfer: str | None) -> dict[str, str | None]:
+    """What a run of ``method`` is found by beside its configuration: the setting, the transfer task, and the hash of the protocol."""
+    return {"setting": method.setting, "transfer": transfer, "protocol": method.recipe.get("protocol")}
+
+
+def log_picture(logger: Logger, name: str, file: Path, step: int) -> None:
+    """Log the PNG ``file`` as the picture ``name`` to a ``logger`` that takes pictures: W&B's, TensorBoard's or MLflow's."""
+    if isinstance(logger, WandbLogger):
+        logger.log_image(name, [str(file)])
+    elif isinstance(logger, TensorBoardLogger):
+        from matplotlib.image import imread
+
+        logger.experiment.add_image(name, imread(file), step, dataformats="HWC")
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_artifact(logger.run_id, str(file), str(Path(name).parent))
 
 
 def log_summary(folder: Path, group: str, tables: dict[str, tuple[list[str], list[list[str]]]], page: Path) -> None:

@@ -27,6 +27,7 @@ class Trained(LightningModule):
     init_from: str | None
     recipe: dict[str, Any]
 
+    setting: ClassVar[str]
     reads_classes: ClassVar[bool]
     takes: ClassVar[Takes]
     pairs_rows: ClassVar[bool]
