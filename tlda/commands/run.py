@@ -229,8 +229,8 @@ class Run(LightningCLI):
     def _kept(self, folder: Path) -> dict[str, Any]:
         """The trainer's options that keep a run in ``folder``."""
         options = self.options.trainer
-        told = folder, self.model, self.datamodule, self.options.seed_everything, self.subcommand
-        kept = logged(*told) if options.logger in (None, True) else {}
+        seed, what = self.options.seed_everything, str(self.subcommand)
+        kept = logged(folder, self.model, self.datamodule, seed, what) if options.logger in (None, True) else {}
         kept |= {"default_root_dir": str(folder)}
         if self.subcommand != "fit" or options.enable_checkpointing is False:
             return kept | {"enable_checkpointing": False}

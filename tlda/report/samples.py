@@ -33,8 +33,9 @@ def sample_images(data: DomainPair) -> list[Tensor]:
         return []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        changed = data.augmented(Pair(first, Unlabelled(second.x, second.row, second.domain)))
-    return [image.float().clamp(0, 1).cpu() for image in (as_floats(first.x), changed[0].x, as_floats(second.x), changed[1].x)]
+        changed = [domain.x for domain in data.augmented(Pair(first, Unlabelled(second.x, second.row, second.domain)))]
+    shown = (as_floats(first.x), changed[0], as_floats(second.x), changed[1])
+    return [images.float().clamp(0, 1).cpu() for images in shown]
 
 
 def samples_figure(images: list[Tensor]) -> Figure:

@@ -7,7 +7,7 @@ import os
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger, WandbLogger
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 KEY = "tlda.wandb"
 """Where a checkpoint has the id of its run at W&B."""
-
-P = ParamSpec("P")
 
 
 class Nothing:
@@ -44,12 +42,12 @@ class Later:
         return getattr(self.make(), name)
 
 
-def tolerant(method: Callable[Concatenate[Tracker, P], None]) -> Callable[Concatenate[Tracker, P], None]:
+def tolerant(method: Callable[..., None]) -> Callable[..., None]:
     """The ``method`` of a logger, called by the first process; where it fails the logger is :class:`Nothing` from then on."""
 
     @functools.wraps(method)
     @rank_zero_only
-    def call(self: Tracker, *args: P.args, **kwargs: P.kwargs) -> None:
+    def call(self: Tracker, *args: object, **kwargs: object) -> None:
         """Call the method of the logger, and replace W&B where that fails."""
         done = False
         with going_on():
