@@ -56,9 +56,8 @@ def log_charts(tracker: Tracker, target: Answers, points: Sequence[Point], names
     places = wandb.Table(["domain", "class", "x", "y"], rows)
     charts |= {"tables/features": places, "charts/features": wandb.plot.scatter(places, "x", "y", "Features of both domains")}
     if known.any() and len(names) <= CLASSES:
-        charts["charts/confusion"] = wandb.plot.confusion_matrix(
-            y_true=target.labels[known].tolist(), preds=target.predicted[known].tolist(), class_names=list(names)
-        )
+        pairs = target.labels[known].tolist(), target.predicted[known].tolist()
+        charts["charts/confusion"] = wandb.plot.confusion_matrix(None, *pairs, list(names))
     run.log(charts)
 
 
