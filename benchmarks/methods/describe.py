@@ -67,13 +67,13 @@ unsupervised adaptation with one set of classes; those after them have a setting
 class Described(NamedTuple):
     """A method's class as its docstring tells it, and its rows of the table."""
 
-    cls: type[Method]
+    cls: type
     idea: str
     paper: str
     rows: list[Row]
 
 
-def described(cls: type[Method], rows: list[Row]) -> Described:
+def described(cls: type, rows: list[Row]) -> Described:
     """``cls`` with the paper of its docstring's first sentence apart."""
     sentence = re.sub(r":\w+:|`", "", " ".join((parse(inspect.getdoc(cls) or "").short_description or "").split()))
     paper = re.search(r"\(([^()]*\b(?:19|20)\d\d[^()]*)\)", sentence)
@@ -81,14 +81,14 @@ def described(cls: type[Method], rows: list[Row]) -> Described:
     return Described(cls, idea, paper[1] if paper else "", rows)
 
 
-def options(cls: type[Method]) -> Iterator[tuple[str, Any, str]]:
-    """The options of ``cls`` and of the methods that it is made of: name, default and what it is."""
-    for part in cls.__mro__[: cls.__mro__.index(Method)]:
+def options(cls: type, base: type = Method) -> Iterator[tuple[str, Any, str]]:
+    """The options of ``cls`` and of the classes below ``base`` that it is made of: name, default and what it is."""
+    for part in cls.__mro__[: cls.__mro__.index(base)]:
         said = {p.arg_name: plain(p.description or "") for p in parse(inspect.getdoc(part) or "").params}
         if "__init__" in vars(part):
             for name, parameter in inspect.signature(part).parameters.items():
-                if parameter.default is not parameter.empty:
-                    yield name, parameter.default, said[name]
+                if parameter.kind is not parameter.VAR_KEYWORD:
+                    yield name, "required" if parameter.default is parameter.empty else parameter.default, said.get(name, "")
 
 
 def plain(text: str) -> str:
