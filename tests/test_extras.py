@@ -78,10 +78,10 @@ def hidden(names: Sequence[str], anew: str = "") -> Iterator[None]:
 
 
 def extras() -> dict[str, list[str]]:
-    """The requirements of each extra but ``test``, as pyproject.toml has them."""
+    """The requirements of each extra that a run can use, as pyproject.toml has them."""
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     found: dict[str, list[str]] = project["optional-dependencies"]
-    return {extra: needs for extra, needs in found.items() if extra != "test"}
+    return {extra: needs for extra, needs in found.items() if extra not in ("test", "docs")}
 
 
 def parquet(folder: Path) -> object:

@@ -45,7 +45,7 @@ def extras() -> Lines:
     found = needs()
     if not found:
         yield "unknown", "tlda runs from a folder and is not installed: pip install -e that folder"
-    for extra in sorted(found.keys() - {"", "test"}):
+    for extra in sorted(found.keys() - {"", "test", "docs"}):
         lacking = any(version(need.name) is None for need in found[extra])
         told = ", ".join(f"{need.name} {state(need)}" for need in found[extra])
         yield extra, told + (f" (pip install 'tlda[{extra}]')" if lacking else "")
