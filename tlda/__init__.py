@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone
+    from tlda.commands.export import export
     from tlda.commands.python import fit, predict, test
     from tlda.config.build import build, load
     from tlda.data import DomainPair
@@ -23,6 +24,7 @@ _HOMES = {
     "fit": "tlda.commands.python",
     "test": "tlda.commands.python",
     "predict": "tlda.commands.python",
+    "export": "tlda.commands.export",
     "load": "tlda.config.build",
     "build": "tlda.config.build",
     "Method": "tlda.method",
@@ -32,7 +34,7 @@ _HOMES = {
     "Task": "tlda.tasks",
 }
 
-__all__ = ["Backbone", "DomainPair", "Loss", "Method", "Task", "__version__", "build", "fit", "load", "predict", "test"]
+__all__ = ["Backbone", "DomainPair", "Loss", "Method", "Task", "__version__", "build", "export", "fit", "load", "predict", "test"]
 
 
 def __getattr__(name: str) -> Any:

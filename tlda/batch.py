@@ -106,10 +106,12 @@ Inputs = Tensor | tuple[Tensor, ...]
 
 
 class Prediction(NamedTuple):
-    """The answers for a batch: the rows of the data set ``row`` (n,), and the task's columns by name, each with one value per row."""
+    """The answers for a batch: the rows of the data set ``row`` (n,), the task's columns by name, each with one value per row,
+    and the features (n, d) that the head saw."""
 
     row: Tensor
     answers: dict[str, Sequence[object]]
+    features: Tensor
 
 
 class Rows(Protocol):

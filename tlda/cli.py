@@ -11,6 +11,7 @@ COMMANDS = {
     "validate": "measure a checkpoint on the validation data",
     "test": "measure a checkpoint on the test data",
     "predict": "write a CSV of the target's predicted classes",
+    "export": "write a checkpoint's network as ONNX or torch.export",
     "bench": "run a table of methods, tasks and seeds, and render it",
     "report": "write one page on a run or a table: should I adapt?",
     "rank": "which pretrained network, and which source, before training",
@@ -23,6 +24,7 @@ COMMANDS = {
 }
 
 APART = {
+    "export": "command",
     "bench": "bench",
     "report": "report",
     "rank": "rank",

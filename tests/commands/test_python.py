@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 import pytest
 import torch
@@ -70,7 +71,7 @@ def test_a_run_is_in_its_folder(run: Path) -> None:
 
 @pytest.mark.slow
 def test_metrics_and_predictions_are_those_of_the_command_line(tlda: Tlda, run: Path) -> None:
-    found, columns = front.test(run, pair()), front.predict(run, pair())
+    found, columns = front.test(run, pair()), front.predict(run, pair(), features="python.npy")
     options = ["--trainer.precision=32-true", "--trainer.enable_progress_bar=false"]
     fit = ["--data=Digits", "--data.source=fonts", "--data.target=handwritten", "--data.size=16", "--data.batch_size=8", "--data.steps=2"]
     model = ["--model=DANN", "--model.hidden=8", "--model.backbone=LeNet", "--model.backbone.channels=1", "--model.backbone.size=16"]
@@ -79,12 +80,17 @@ def test_metrics_and_predictions_are_those_of_the_command_line(tlda: Tlda, run: 
     shown = pandas.read_csv(next(Path("runs").glob("*/DANN/*/metrics.csv")))
     name = "test/target/accuracy"
     assert found[name] == pytest.approx(shown[name].dropna().iloc[-1])
-    assert tlda("predict", "--ckpt_path=runs/latest", *options).code == 0
+    assert tlda("predict", "--ckpt_path=runs/latest", "--features=deep/shown.parquet", *options).code == 0
     written = pandas.read_csv("predictions.csv")
     frame = pandas.DataFrame(columns)
     assert list(frame) == list(written)
     assert frame["file"].astype(str).tolist() == written["file"].astype(str).tolist()
     assert frame["class"].astype(str).tolist() == written["class"].astype(str).tolist()
+    stored, features = pandas.read_parquet("deep/shown.parquet"), torch.from_numpy(np.load("python.npy"))
+    assert list(stored["class"]) == list(frame["class"])
+    torch.testing.assert_close(torch.from_numpy(stored.filter(regex=r"^f\d").to_numpy()), features, atol=1e-4, rtol=1e-4)
+    probabilities = front.load(run).network.head(features).softmax(1)
+    torch.testing.assert_close(torch.from_numpy(frame.filter(like="p_").to_numpy()).float(), probabilities, atol=1e-4, rtol=1e-4)
     assert frame["confidence"].tolist() == pytest.approx(written["confidence"].tolist(), abs=1e-5)
 
 

@@ -26,7 +26,7 @@ def test_answers_name_the_unknown_and_give_a_score() -> None:
     logits = torch.tensor([[4.0, 0.0], [0.1, 0.0]])
     for given in (logits, torch.cat((logits, torch.tensor([[1.0], [3.0]])), 1)):  # by entropy, and by a class of its own
         found = TASK.answers(Output(torch.zeros(2, 1), given), logits)
-        assert list(found) == ["class", "confidence", "unknown_score"]
+        assert list(found) == ["class", "confidence", *(f"p_{name}" for name in TASK.classes), "unknown_score"]
         assert found["class"] == ["cat", "unknown"]
         first, second = found["unknown_score"]
         assert isinstance(first, float)

@@ -49,6 +49,10 @@ class Backbone(Recorded, nn.Module):
         """
         raise UserError(f"{type(self).__name__} has no classifier of its pretraining: use Timm with weights")
 
+    def example(self, size: int | None = None) -> Tensor:
+        """Make two inputs of zeros, which an export traces: images (2, c, ``size``, ``size``); by default of :attr:`size`."""
+        return torch.zeros(2, self.channels, size or self.size, size or self.size)
+
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x.sub(self.mean).div_(self.std))
 

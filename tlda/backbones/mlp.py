@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from tlda.backbones.base import Backbone
@@ -50,6 +51,9 @@ class MLP(Backbone):
             )
         features: Tensor = self.layers(x)
         return features
+
+    def example(self, size: int | None = None) -> Tensor:
+        return torch.zeros(2, self.num_inputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from tlda.backbones.base import Backbone
@@ -29,6 +30,9 @@ class Precomputed(Backbone):
             raise UserError(f"Precomputed takes {self.num_features} features, these are {width}: set --model.backbone.num_features {width}")
         features: Tensor = self.dropout(x)
         return features
+
+    def example(self, size: int | None = None) -> Tensor:
+        return torch.zeros(2, self.num_features)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)

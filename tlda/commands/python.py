@@ -116,19 +116,20 @@ def test(method: Method | str | Path, data: DomainPair, **trainer: Any) -> dict[
     return {name: value for row in rows for name, value in row.items()}
 
 
-def predict(method: Method | str | Path, data: DomainPair | str | Path, **trainer: Any) -> Columns:
+def predict(method: Method | str | Path, data: DomainPair | str | Path, *, features: str | Path | None = None, **trainer: Any) -> Columns:
     """Predict the target of ``data``, or new inputs, as ``tlda predict`` does: columns by name, which ``pandas.DataFrame`` takes.
 
     Args:
         method: the method, a checkpoint's path, or a run's folder.
         data: the pair of domains; or a folder or file of inputs alone, which a checkpoint predicts without its source.
+        features: a ``.npy``, ``.npz`` or ``.parquet`` that the features are written to, in the order of the rows.
         trainer: options of Lightning's Trainer.
 
     Raises:
         UserError: inputs alone are to be predicted by a method in memory, which does not say how its data are read.
     """
     _require_options(trainer)
-    written = Predictions()
+    written = Predictions(features=features)
     if not isinstance(data, DomainPair):
         if isinstance(method, Method):
             raise UserError(

@@ -121,6 +121,7 @@ class Run(LightningCLI):
         if subcommand == "predict":
             parser.add_argument("--inputs", type=str, default=None, help="New inputs, which need no source; by default the target.")
             parser.add_argument("--output", type=str, default="predictions.csv", help="The CSV that is written.")
+            parser.add_argument("--features", type=str, default=None, help="The .npy, .npz or .parquet of features that is written.")
         if subcommand == "fit":
             parser.add_argument("--wandb-checkpoints", type=bool, default=False, help="Log the checkpoints to W&B.")
         if subcommand == "test":
@@ -213,7 +214,7 @@ class Run(LightningCLI):
             self.save_config_callback = None
             kwargs |= {"logger": False, "enable_checkpointing": False}
             if self.subcommand == "predict":
-                self.trainer_defaults["callbacks"] = [Predictions(self.options.output)]
+                self.trainer_defaults["callbacks"] = [Predictions(self.options.output, self.options.features)]
         else:
             seed, stamp = self.options.seed_everything, run_stamp(self.command)
             folder = folder_of(options.default_root_dir, self.model, self.datamodule, seed, stamp)
@@ -277,11 +278,16 @@ class Run(LightningCLI):
         self._say_where()
 
     def before_predict(self) -> None:
-        require_writable(Path(self.options.output).parent, "--output")
+        for option in self._written():
+            require_writable(Path(self.options[option]).parent, f"--{option}")
 
     def after_predict(self) -> None:
         if self.trainer.is_global_zero:
-            print(f"tlda: wrote {self.options.output}")
+            print(f"tlda: wrote {' and '.join(self.options[option] for option in self._written())}")
+
+    def _written(self) -> list[str]:
+        """The options that name what a prediction writes."""
+        return [option for option in ("output", "features") if self.options[option]]
 
 
 def require_trained(args: list[str], model: Namespace) -> None:

@@ -21,6 +21,7 @@ OWN = {
     "predict": {
         "--inputs PATH": "new inputs, a folder of images or a CSV: they need no source (default: the target)",
         "--output FILE": "the CSV that is written (default: predictions.csv)",
+        "--features FILE": "the features that the head saw, as .npy, .npz or .parquet (default: none are written)",
     },
 }
 """The options that one command alone has."""

@@ -38,7 +38,7 @@ FROM_DATA = ("num_classes", "task")
 
 def known_options(command: str) -> list[str]:
     """The options that a configuration of ``command`` may have, such as ``model`` and ``trainer.max_epochs``."""
-    own = {"predict": ["output", "inputs"], "test": ["output"], "fit": ["wandb-checkpoints"]}.get(command, [])
+    own = {"predict": ["output", "inputs", "features"], "test": ["output"], "fit": ["wandb-checkpoints"]}.get(command, [])
     return ["seed_everything", "model", "data", "trainer", "ckpt_path", *own, *(f"trainer.{name}" for name in trainer_options())]
 
 

@@ -68,8 +68,10 @@ class Classification(Task):
         yield "", output._replace(logits=self.scored(output.logits)), batch
 
     def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
-        confidence, label = output.logits.float().softmax(1).max(1)
-        return {"class": [self.classes[c] for c in label.tolist()], "confidence": confidence.tolist()}
+        probabilities = output.logits.float().softmax(1)
+        confidence, label = probabilities.max(1)
+        each = {f"p_{name}": column for name, column in zip(self.classes, probabilities.T.tolist(), strict=False)}
+        return {"class": [self.classes[c] for c in label.tolist()], "confidence": confidence.tolist(), **each}
 
 
 def scored(task: Task, logits: Tensor) -> Tensor:

@@ -77,4 +77,5 @@ class Measured(QuickNotes, Recorded, Trained):
             self.log(name, value, on_step=False, on_epoch=True, add_dataloader_idx=False, prog_bar=bar, sync_dist=isinstance(value, Tensor))
 
     def predict_step(self, batch: Sample, batch_idx: int) -> Prediction:
-        return Prediction(batch.row, self.task.answers(self.answer(batch.x, "target"), batch.x))
+        output = self.answer(batch.x, "target")
+        return Prediction(batch.row, self.task.answers(output, batch.x), output.features)

@@ -1,41 +1,60 @@
-"""The CSV that `tlda predict` writes."""
+"""The files that `tlda predict` writes: answers as CSV, features as NumPy or Parquet."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from tlda.batch import Prediction
 from tlda.data.pair import DomainPair
+from tlda.errors import UserError, lacking
 from tlda.training.processes import of_all
-from tlda.writing import write_text
+from tlda.writing import write_bytes, write_text
 
 Columns = dict[str, list[Any]]
 """Predictions by column: ``file`` (or the row's number), and the answers of the task, such as ``class`` and ``confidence``."""
 
 
 class Predictions(Callback):
-    """Collects the rows that all processes predict into :attr:`columns`, and lets the first process write them to ``path``, if given."""
+    """Collects the rows that all processes predict into :attr:`columns`, which the first process writes.
 
-    def __init__(self, path: str | Path | None = None) -> None:
-        self.path = path
+    Args:
+        path: the CSV of the answers, if any is written.
+        features: the file of the features, if any is written, see :func:`write_features`.
+    """
+
+    def __init__(self, path: str | Path | None = None, features: str | Path | None = None) -> None:
+        if features is not None:
+            require_kind(features)
+        self.path, self.features = path, features
         self.own: list[Prediction] = []
         self.columns: Columns = {}
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Prediction, *args: Any) -> None:
-        self.own.append(Prediction(outputs.row.cpu(), outputs.answers))
+        kept = outputs.features if self.features is not None else outputs.features[:, :0]
+        self.own.append(Prediction(outputs.row.cpu(), outputs.answers, kept.float().cpu()))
 
     def on_predict_end(self, trainer: Trainer, *args: Any) -> None:
         run: Any = trainer
         parts, self.own = of_all(self.own), []
-        self.columns = columns_of([prediction for part in parts for prediction in part], run.datamodule)
-        if self.path is not None and trainer.is_global_zero:
+        predictions = [prediction for part in parts for prediction in part]
+        self.columns = columns_of(predictions, run.datamodule)
+        if not trainer.is_global_zero:
+            return
+        if self.path is not None:
             write_predictions(self.path, self.columns)
+        if self.features is not None:
+            write_features(self.features, self.columns, features_of(predictions))
 
 
 def columns_of(predictions: Iterable[Prediction], data: DomainPair) -> Columns:
@@ -56,9 +75,52 @@ def write_predictions(path: str | Path, columns: Columns) -> None:
 
 def rows_of(predictions: Iterable[Prediction]) -> Iterator[tuple[int, dict[str, object]]]:
     """The number of each row, and its answers by column."""
-    for rows, answers in predictions:
-        for i, row in enumerate(rows.tolist()):
-            yield row, {name: column[i] for name, column in answers.items()}
+    for prediction in predictions:
+        for i, row in enumerate(prediction.row.tolist()):
+            yield row, {name: column[i] for name, column in prediction.answers.items()}
+
+
+FEATURES = (".npy", ".npz", ".parquet")
+"""The endings of a file of features."""
+
+
+def require_kind(path: str | Path) -> None:
+    """Raise :class:`UserError` where the ending of ``path`` is none of :data:`FEATURES`, or Parquet is not installed."""
+    if Path(path).suffix not in FEATURES:
+        raise UserError(f"--features is {path}: its ending says how features are written, {', '.join(FEATURES)}")
+    if Path(path).suffix == ".parquet" and not (find_spec("pandas") and find_spec("pyarrow")):
+        raise lacking(f"{path} is Parquet, which", "pandas and pyarrow", "tabular")
+
+
+def features_of(predictions: Sequence[Prediction]) -> Tensor:
+    """The features (n, d) of ``predictions``, sorted by the target's rows."""
+    if not predictions:
+        return torch.empty(0, 0)
+    rows, features = (torch.cat(part) for part in zip(*((each.row, each.features) for each in predictions), strict=True))
+    return features[rows.argsort(stable=True)]
+
+
+def write_features(path: str | Path, columns: Columns, features: Tensor) -> None:
+    """Write ``features`` (n, d), in the order of the rows of ``columns``.
+
+    A ``.npy`` has the array alone. A ``.npz`` has it as ``features``, with each of ``columns`` beside it. In a ``.parquet`` each feature is
+    a column, ``f0`` and so on, after those of ``columns``.
+    """
+    require_kind(path)
+    file = io.BytesIO()
+    if Path(path).suffix == ".npy":
+        np.save(file, features.numpy())
+    elif Path(path).suffix == ".npz":
+        with zipfile.ZipFile(file, "w") as archive:  # np.savez has no name for a column called ``file``
+            for name, values in {**columns, "features": features.numpy()}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
+                    np.save(part, np.asarray(values))
+    else:
+        import pandas as pd
+
+        named = {f"f{number}": column for number, column in enumerate(features.T.numpy())}
+        pd.DataFrame({**columns, **named}).to_parquet(file)
+    write_bytes(Path(path), file.getvalue())
 
 
 def _printed(value: object) -> object:

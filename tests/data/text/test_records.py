@@ -13,7 +13,7 @@ import torch
 from tests.helpers.toy import trainer
 from tlda.backbones import Text
 from tlda.data import Features, Records
-from tlda.errors import UserError
+from tlda.errors import Note, UserError
 from tlda.methods import SourceOnly
 
 ROWS = [("good book", "pos"), ('a "bad", plot', "neg"), ("fine\nfilm", "pos"), ("awful lens", "neg")]
@@ -36,7 +36,7 @@ def test_columns_are_named(tmp_path: Path, model: str) -> None:
     assert list(data.task.classes) == ["neg", "pos"]
     assert source.train.labels.tolist() == [1, 0, 1, 0]
     assert target.train.labels.tolist() == [0, 1, 0, 1]
-    assert (data.describe_row(3), data.transfer) == ("good book", "shop_to_mails")
+    assert (data.describe_row(3), data.transfer) == ("3", "shop_to_mails")
     assert torch.equal(source.train[torch.tensor([2])].x, target.train[torch.tensor([1])].x)
 
 
@@ -83,7 +83,10 @@ def test_a_target_without_labels_is_not_measured(tmp_path: Path, model: str) -> 
         ("review,stars\na,pos\n  ,neg\n", r"shop.csv, line 3, has an empty text"),
         ("review,stars\na,pos\nb,\n", r"shop.csv, line 3, has no label, and the source needs one"),
         ("review,stars,stars\na,pos,neg\n", r"shop.csv, line 1, names the column 'stars' twice: name each once"),
-        ("review,stars\na,pos\nb,c,neg\n", r"shop.csv, line 3, has not as many fields as the header, 2: put quotes around commas"),
+        (
+            "review,stars\na,pos\nb,c,neg\n",
+            r"shop.csv, line 3, has not as many fields as the header, 2, with a comma between two: put",
+        ),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, model: str, text: str, sentence: str) -> None:
@@ -133,7 +136,7 @@ def test_a_class_of_minus_one_is_no_label(tmp_path: Path, model: str) -> None:
 def test_bytes_and_files_that_cannot_be_read(tmp_path: Path, model: str) -> None:
     data = records(tmp_path, model)
     (tmp_path / "shop.csv").write_bytes(b"review,stars\ngood,pos\nb\xe9d,neg\n")
-    with pytest.raises(UserError, match=r"shop.csv, line 3, has the byte 0xe9, which is not UTF-8: save the file in UTF-8"):
+    with pytest.raises(UserError, match=r"shop.csv, line 3, has the byte 0xe9, which is not utf-8: name the file's --data.encoding"):
         data.setup("fit")
     with pytest.raises(UserError, match=r"cannot read .*shops.csv .*; did you mean 'shop.csv'"):
         records(tmp_path, model, source=str(tmp_path / "shops.csv")).load()
@@ -170,3 +173,51 @@ def test_the_tokenizer_is_that_of_the_encoder(tmp_path: Path, model: str) -> Non
         fit(other)
     with pytest.raises(UserError, match=r"tokens of '.*other'"):
         Features(records(tmp_path, str(other)), partial(Text, model)).load()
+
+
+def test_the_separator_is_found_or_given_and_the_encoding_is_given(tmp_path: Path, model: str) -> None:
+    same = records(tmp_path, model).load()[0].train.digest  # type: ignore[attr-defined]
+    path = tmp_path / "excel.csv"
+    for separator, encoding in ((";", "utf-8-sig"), ("|", "latin-1"), ("\t", "utf-16")):
+        rows = [separator.join(f'"{field.replace(chr(34), chr(34) * 2)}"' for field in row) for row in (("review", "stars"), *ROWS)]
+        path.write_text("\n".join(rows), encoding=encoding)
+        for given in (None, separator):
+            data = records(tmp_path, model, source=str(path), target=str(path), separator=given, encoding=encoding)
+            assert [list(record) for record in data.records[0]["train"]] == [
+                [text.strip(), label, record.place, str(number)]
+                for number, ((text, label), record) in enumerate(zip(ROWS, data.records[0]["train"], strict=True))
+            ]
+            assert data.load()[0].train.digest == same  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"--data.separator is ';;': it is one character"):
+        records(tmp_path, model, separator=";;")
+    with pytest.raises(UserError, match=r"--data.encoding is 'utf8000', which is no encoding"):
+        records(tmp_path, model, encoding="utf8000").load()
+    path.write_text("review;stars\ngood; very;pos\n")
+    with pytest.raises(UserError, match=r"line 2, has not as many fields as the header, 2, with ';' between two"):
+        records(tmp_path, model, source=str(path)).load()
+
+
+def test_rows_that_cannot_be_read_are_left_out_where_that_is_asked_for(tmp_path: Path, model: str) -> None:
+    path = tmp_path / "rough.csv"
+    path.write_bytes(b"review,stars\ngood book,pos\n ,neg\na,b,c\ncaf\xe9,neg\nawful lens,neg\n")
+    with pytest.raises(UserError, match=r"rough.csv, line 5, has the byte 0xe9"):
+        records(tmp_path, model, source=str(path)).load()
+    with pytest.warns(Note, match=r"3 of the 5 rows of .*rough.csv cannot be read.*: .*line 3, has an empty text"):
+        found = records(tmp_path, model, source=str(path), on_error="skip").records[0]["train"]
+    assert [(record.text, record.label, record.key) for record in found] == [("good book", "pos", "0"), ("awful lens", "neg", "4")]
+    lines = tmp_path / "rough.jsonl"
+    lines.write_text('{"review": "good", "stars": "pos"}\n{"review"\n{"text": "x"}\n[1]\n')
+    with pytest.warns(Note, match=r"3 of the 4 rows of .*rough.jsonl"):
+        assert len(records(tmp_path, model, source=str(lines), on_error="skip").records[0]["train"]) == 1
+    with pytest.raises(UserError, match=r"rough.csv, line 2, has no column 'revew'; did you mean 'review'"):
+        records(tmp_path, model, source=str(path), text="revew", on_error="skip").load()
+
+
+def test_a_column_names_the_rows_of_predictions(tmp_path: Path, model: str) -> None:
+    path = write_csv(tmp_path / "new.csv", [("good book", "r7"), ("awful lens", "r9")], "review,id")
+    data = records(tmp_path, model, target=path, id="id")
+    assert [data.describe_row(row) for row in range(2)] == ["r7", "r9"]
+    assert list(data.read_new(path, None).names) == ["r7", "r9"]
+    assert list(records(tmp_path, model).read_new(path, None).names) == ["0", "1"]
+    with pytest.raises(UserError, match="has no column 'ids'"):
+        records(tmp_path, model, id="ids").read_new(path, None)

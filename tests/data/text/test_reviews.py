@@ -35,7 +35,7 @@ def test_texts_are_read_with_their_labels_and_padded_to_the_longest(root: Path, 
     wanted = [ids.encode(review("books", bool(i % 2), i)).ids for i in (4, 1)]
     assert sample.x.tolist() == [wanted[0], wanted[1] + [PAD] * (len(wanted[0]) - len(wanted[1]))]
     assert (sample.y.tolist(), sample.row.tolist()) == ([0, 1], [4, 1])
-    assert data.describe_row(1) == review("dvd", True, 1)
+    assert data.describe_row(1) == "1"
 
 
 def test_the_target_trains_on_its_unlabelled_rows_too_and_an_oracle_does_not(root: Path, model: str) -> None:

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlda.data.text.reading import read_bytes
+from tlda.data.text.reading import decoded, read_bytes, separator_of
 from tlda.errors import UserError, lacking, near
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-SEPARATORS = (",", ";", "\t", "|")
-"""The possible separators of a CSV: the one that its header has most of is taken."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def read_sheet(path: Path, separator: str | None = None, encoding: str = "utf-8"
 
     Args:
         path: the file.
-        separator: what stands between the fields of a CSV; by default the one of :data:`SEPARATORS` that its header has most of.
+        separator: what stands between the fields of a CSV; by default the one of SEPARATORS that its header has most of.
         encoding: the encoding of a CSV.
 
     Raises:
@@ -74,9 +71,8 @@ def read_sheet(path: Path, separator: str | None = None, encoding: str = "utf-8"
     """
     if path.suffix == ".parquet":
         return _parquet(path)
-    text = _decoded(path, encoding).removeprefix("\ufeff")
-    header = text.lstrip("\r\n").split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator or max(SEPARATORS, key=header.count), strict=True)
+    text = decoded(path, encoding)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator or separator_of(text), strict=True)
     rows, lines, start = [], [], 1
     try:
         for fields in reader:
@@ -87,20 +83,6 @@ def read_sheet(path: Path, separator: str | None = None, encoding: str = "utf-8"
     except csv.Error as error:
         raise UserError(f"{path}, line {start}, cannot be read ({error}): close its quote") from error
     return _sheet(str(path), rows, lines)
-
-
-def _decoded(path: Path, encoding: str) -> str:
-    data = read_bytes(path)
-    try:
-        return data.decode(encoding)
-    except LookupError as error:
-        raise UserError(f"--data.encoding is '{encoding}', which is no encoding: name one such as utf-8, latin-1 or cp1252") from error
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"{path}, line {line}, has the byte 0x{data[error.start]:02x}, which is not {encoding}: name the file's --data.encoding, "
-            "such as latin-1"
-        ) from error
 
 
 def _sheet(place: str, rows: Sequence[list[str]], lines: Sequence[int]) -> Sheet:

@@ -33,6 +33,7 @@ from tlda.data.tabular.encoding import (
 )
 from tlda.data.tabular.sheets import Sheet, read_sheet, sheet_of_frame
 from tlda.data.text.base import data_path
+from tlda.data.text.reading import require_separator
 from tlda.errors import UserError
 from tlda.options.recorded import Plain
 from tlda.tasks import Regression, Task
@@ -95,6 +96,7 @@ class Tabular(DomainPair):
         separator: what stands between the fields of a CSV; by default it is found.
         decimal: the decimal point, ``.`` or ``,``.
         encoding: the encoding of a CSV.
+        id: the column that names a row in predictions, which nothing is learnt from; by default a row is named by its file and line.
         **kwargs: see :class:`DomainPair`.
 
     Raises:
@@ -119,6 +121,7 @@ class Tabular(DomainPair):
         separator: str | None = None,
         decimal: str = ".",
         encoding: str = "utf-8",
+        id: Name | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -126,10 +129,11 @@ class Tabular(DomainPair):
             raise UserError("--data.file and --data.domain belong together: the file of both domains, and its column that names the domain")
         if decimal not in (".", ","):
             raise UserError(f"--data.decimal is '{decimal}': it is '.' or ','")
-        if separator is not None and len(separator) != 1:
-            raise UserError(f"--data.separator is '{separator}': it is one character, such as ';'")
+        require_separator(separator)
         self.source, self.target, self.label, self.classes = str(source), str(target), str(label), classes
         self.file, self.domain, self.separator, self.encoding = file, as_text(domain), separator, encoding
+        self.id = as_text(id)
+        drop = [*drop, *([] if id is None else [id])]
         chosen, left_out, named = (None if names is None else [str(name) for name in names] for names in (columns, drop, categories))
         self.how = Encoding(chosen, left_out or (), named or (), missing or {}, standardise, decimal)
         self.frames: tuple[Any, Any] | None = None
@@ -181,7 +185,11 @@ class Tabular(DomainPair):
         columns = [Column(**column) for column in fitted] if isinstance(fitted, list) else self.columns
         unknown = torch.full((len(sheet),), math.nan if self.label_type == "number" else -1)
         rows = TableRows(torch.from_numpy(apply_columns(sheet, columns, self.how)), unknown)
-        return New(rows, [f"{sheet.place}:{line}" for line in sheet.lines])
+        return New(rows, self._names(sheet))
+
+    def _names(self, sheet: Sheet) -> list[str]:
+        """The name of each row in predictions."""
+        return [f"{sheet.place}:{line}" for line in sheet.lines] if self.id is None else sheet.require(self.id, "--data.id")
 
     @cached_property
     def class_of(self) -> dict[str, str]:
@@ -236,5 +244,4 @@ class Tabular(DomainPair):
         return torch.tensor([-1 if name is None else self.class_names.index(name) for name in names])
 
     def describe_row(self, row: int) -> str:
-        target = self.sheets[1]
-        return f"{target.place}:{target.lines[row]}"
+        return self._names(self.sheets[1])[row]

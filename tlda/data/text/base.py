@@ -87,7 +87,7 @@ class Labelled(TextPair):
 
     def read_new(self, place: str, fitted: Plain) -> New:
         found = [record._replace(label=None) for record in self.new_records(data_path(None, place))]
-        return New(self._texts(found, f"'{place}'"), [record.text for record in found])
+        return New(self._texts(found, f"'{place}'"), [record.key for record in found])
 
     def _texts(self, records: Sequence[Record], what: str) -> Texts:
         if not records:

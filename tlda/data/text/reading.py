@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +16,28 @@ LONGEST = 10_000_000
 """The most characters of a field of a CSV: what is longer is no text, but the rest of a file after a quote that nothing closes."""
 
 
+SEPARATORS = (",", ";", "\t", "|")
+"""The possible separators of a CSV: the one that its header has most of is taken."""
+
+ESCAPED = re.compile("[\udc80-\udcff]")
+"""Where a byte was that is none of the file's encoding."""
+
+
 class Record(NamedTuple):
-    """A text, its label or None, and where it stands, for errors."""
+    """A text, its label or None, where it stands, for errors, and the key that a prediction of it has."""
 
     text: str
     label: str | None
     place: str
+    key: str = ""
+
+
+class Written(NamedTuple):
+    """How a file of rows is written: its separator and encoding, by default found and UTF-8; whether a damaged row is left out."""
+
+    separator: str | None = None
+    encoding: str | None = None
+    skip: bool = False
 
 
 class Sentence(NamedTuple):
@@ -56,6 +73,35 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+def decoded(path: Path, encoding: str, skip: bool = False) -> str:
+    """The contents of a file in ``encoding``; to ``skip`` what is damaged, each byte that is none of it becomes one of :data:`ESCAPED`.
+
+    Raises:
+        UserError: there is no such encoding, or a byte that is none of it; it names the line.
+    """
+    data = read_bytes(path)
+    try:
+        return data.decode(encoding, "surrogateescape" if skip else "strict").removeprefix("\ufeff")
+    except LookupError as error:
+        raise UserError(f"--data.encoding is '{encoding}', which is no encoding: name one such as utf-8, latin-1 or cp1252") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}, line {_line(data, error.start)}, has the byte 0x{data[error.start]:02x}, which is not {encoding}: "
+            "name the file's --data.encoding, such as latin-1"
+        ) from error
+
+
+def separator_of(text: str) -> str:
+    """The separator of the CSV ``text``: the one of :data:`SEPARATORS` that its header has most of."""
+    return max(SEPARATORS, key=text.lstrip("\r\n").split("\n", 1)[0].count)
+
+
+def require_separator(separator: str | None) -> None:
+    """Raise :class:`UserError` where ``separator`` is given and is not one character."""
+    if separator is not None and len(separator) != 1:
+        raise UserError(f"--data.separator is '{separator}': it is one character, such as ';'")
+
+
 def mended_text(path: Path) -> str:
     """The contents of a file whose distributor left bytes in it that are not UTF-8: each is read as �, and they are counted aloud."""
     data = read_bytes(path)
@@ -86,21 +132,29 @@ def text_of(text: str, place: str) -> str:
 
 def reviews(path: Path, labelled: bool) -> Iterator[Record]:
     """The lines of an FDU-MTL file: ``LABEL<TAB>TEXT``, or ``TEXT`` alone."""
+    key = -1
     for number, line in enumerate(mended_text(path).split("\n"), 1):
         if not line.strip():
             continue
+        key += 1
         place = f"{path}, line {number},"
         label, tab, text = line.partition("\t") if labelled else ("", "\t", line)
         if not tab:
             raise UserError(f"{place} has no tab: a line is a label, a tab and a text")
-        yield Record(text_of(text, place), label.strip() or None, place)
+        yield Record(text_of(text, place), label.strip() or None, place, str(key))
 
 
 # Rows with named columns
 
 
 def records(
-    path: Path, text: str, label: str, domain: tuple[str, Sequence[str]] | None = None, optional_label: bool = False
+    path: Path,
+    text: str,
+    label: str,
+    domain: tuple[str, Sequence[str]] | None = None,
+    optional_label: bool = False,
+    key: str | None = None,
+    how: Written = Written(),  # noqa: B008  (it cannot be changed)
 ) -> Iterator[Record]:
     """The rows of a CSV, TSV or JSON Lines file, or of a folder of a Hugging Face data set, by the names of their columns.
 
@@ -110,21 +164,53 @@ def records(
         label: the column of the labels; an empty one is none.
         domain: a column, and the values in it whose rows are meant; by default all rows are.
         optional_label: whether the column of the labels may be missing.
+        key: the column of the rows' keys; by default a key is the number of the row in the file, from 0.
+        how: how the file is written, and whether rows that cannot be read are left out.
 
     Raises:
-        UserError: no such column, an empty text, a row that cannot be read; it names the line.
+        UserError: no such column, an empty text, a row that cannot be read, or only such rows; it names the line.
     """
     found: set[str] = set()
-    for place, row in _rows(path):
-        _require_columns(place, row, [text, *(() if optional_label else (label,)), *(domain[:1] if domain else ())])
-        if domain:
-            found.add(str(row[domain[0]]))
-            if str(row[domain[0]]) not in domain[1]:
-                continue
-        yield Record(text_of(_text(row[text], text, place), place), _label(row.get(label), label, place), place)
+    skipped: list[UserError] = []
+    columns = [text, *(() if optional_label else (label,)), *(domain[:1] if domain else ()), *([key] if key else ())]
+    number = -1
+    for number, (place, row) in enumerate(_rows(path, how)):
+        try:
+            whole = _whole(row, place, columns)
+            if domain:
+                found.add(str(whole[domain[0]]))
+                if str(whole[domain[0]]) not in domain[1]:
+                    continue
+            named = str(number) if key is None else str(whole[key])
+            record = Record(text_of(_text(whole[text], text, place), place), _label(whole.get(label), label, place), place, named)
+        except UserError as error:
+            if not how.skip:
+                raise
+            skipped.append(error)
+            continue
+        yield record
+    _say_skipped(path, skipped, number + 1)
     for name in domain[1] if domain else ():
         if name not in found:
             raise UserError(f"{path} has no row whose {domain[0] if domain else ''} is '{name}'{near(name, found)}")
+
+
+def _whole(row: dict[str, Any] | UserError, place: str, columns: Sequence[str]) -> dict[str, Any]:
+    """``row``, which has ``columns`` and can be read."""
+    if isinstance(row, UserError):
+        raise row
+    _require_columns(place, row, columns)
+    if any(isinstance(row[column], str) and ESCAPED.search(row[column]) for column in columns):
+        raise UserError(f"{place} has a byte that is not of the file's encoding: name its --data.encoding")
+    return row
+
+
+def _say_skipped(path: Path, skipped: Sequence[UserError], count: int) -> None:
+    """Warn of the rows of ``count`` that were left out; where they are all, the first one's error is raised."""
+    if skipped and len(skipped) == count:
+        raise skipped[0]
+    if skipped:
+        warn(f"{len(skipped)} of the {count} rows of {path} cannot be read and are left out; the first: {skipped[0]}")
 
 
 def _text(value: Any, column: str, place: str) -> str:
@@ -147,53 +233,63 @@ def _require_columns(place: str, row: dict[str, Any], columns: Sequence[str]) ->
             raise UserError(f"{place} has no column '{column}'{near(column, [str(name) for name in row])}")
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+Read = Iterator[tuple[str, dict[str, Any] | UserError]]
+"""The rows of a file: where each stands, and its values by column, or why it cannot be read."""
+
+
+def _rows(path: Path, how: Written) -> Read:
     kinds = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _json_rows}
     if path.is_dir():
         yield from _dataset_rows(path)
     elif path.suffix in kinds:
-        yield from kinds[path.suffix](path)
+        yield from kinds[path.suffix](path, how)
     else:
         raise UserError(f"{path} is no file of rows: name a .csv, a .tsv, a .jsonl, or a folder that a data set's save_to_disk wrote")
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(path: Path, how: Written) -> Read:
     csv.field_size_limit(LONGEST)
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t" if path.suffix == ".tsv" else ",")
+    text = decoded(path, how.encoding or "utf-8", how.skip)
+    separator = how.separator or ("\t" if path.suffix == ".tsv" else separator_of(text))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     start = 1
     try:
         names = list(reader.fieldnames or ())
         if twice := [name for name in names if names.count(name) > 1]:
             raise UserError(f"{path}, line 1, names the column '{twice[0]}' twice: name each once")
-        width = len(names)
         start = 2
         for row in reader:
             place = f"{path}, line {start},"
-            if None in row or None in row.values():
-                raise UserError(
-                    f"{place} has not as many fields as the header, {width}: put quotes around commas in a text, and close each quote"
-                )
-            yield place, row
+            yield place, _other_width(place, len(names), separator) if None in row or None in row.values() else row
             start = reader.line_num + 1
     except csv.Error as error:
         raise UserError(f"{path}, line {start}, cannot be read ({error}): close its quote") from error
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number},"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{place} is not JSON ({error}): each line is one object") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{place} is a {type(row).__name__}: each line is one object with named columns")
-        yield place, row
+def _other_width(place: str, width: int, separator: str) -> UserError:
+    told = {"\t": "a tab", ",": "a comma"}.get(separator, f"'{separator}'")
+    return UserError(
+        f"{place} has not as many fields as the header, {width}, with {told} between two: put quotes around a text that has {told} in it, "
+        "close each quote, or name the --data.separator"
+    )
 
 
-def _dataset_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_rows(path: Path, how: Written) -> Read:
+    for number, line in enumerate(decoded(path, how.encoding or "utf-8", how.skip).split("\n"), 1):
+        if line.strip():
+            place = f"{path}, line {number},"
+            yield place, _json_row(line, place)
+
+
+def _json_row(line: str, place: str) -> dict[str, Any] | UserError:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return UserError(f"{place} is not JSON ({error}): each line is one object")
+    return row if isinstance(row, dict) else UserError(f"{place} is a {type(row).__name__}: each line is one object with named columns")
+
+
+def _dataset_rows(path: Path) -> Read:
     try:
         from datasets import Dataset, load_from_disk
     except ImportError as error:

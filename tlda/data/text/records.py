@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tlda.data.pooling import Name, as_text
 from tlda.data.text.base import Labelled, data_path
-from tlda.data.text.reading import Record, records
+from tlda.data.text.reading import Record, Written, records, require_separator
 from tlda.errors import UserError
 
 
@@ -28,10 +28,14 @@ class Records(Labelled):
         source_test: the file of the source's test rows, or, with ``file`` and ``domain``, the value of that column that they have; by
             default a part is held out.
         target_test: that of the target's test rows, alike; by default all rows measure.
+        id: the column that names a row of the target in predictions; by default the number of the row in its file, from 0.
+        separator: the character between the fields of a CSV; by default it is found, and a tab in a TSV.
+        encoding: the encoding of the files; UTF-8 where none is given.
+        on_error: what a row that cannot be read does: ends the run with its line, the default, or is left out, which is said.
         **kwargs: see :class:`TextPair`.
 
     Raises:
-        UserError: a missing file or column, with the near name; an empty text; a label that the source has not; a byte that is not UTF-8.
+        UserError: a missing file or column, with the near name; an empty text; a label that the source has not; another encoding.
     """
 
     def __init__(
@@ -44,6 +48,10 @@ class Records(Labelled):
         domain: Name | None = None,
         source_test: Name | None = None,
         target_test: Name | None = None,
+        id: Name | None = None,
+        separator: str | None = None,
+        encoding: str | None = None,
+        on_error: Literal["raise", "skip"] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,7 +59,9 @@ class Records(Labelled):
             raise UserError("--data.file and --data.domain belong together: the file of both domains, and its column that names the domain")
         self.source, self.target, self.text, self.label = map(str, (source, target, text, label))
         self.file, self.domain = file, as_text(domain)
-        self.tests = as_text(source_test), as_text(target_test)
+        self.tests, self.id = (as_text(source_test), as_text(target_test)), as_text(id)
+        require_separator(separator)
+        self.written = Written(separator, encoding, on_error == "skip")
 
     @property
     def transfer(self) -> str:
@@ -65,13 +75,14 @@ class Records(Labelled):
         return source, target
 
     def new_records(self, path: Path) -> Iterable[Record]:
-        return records(path, self.text, self.label, optional_label=True)
+        return records(path, self.text, self.label, optional_label=True, key=self.id, how=self.written)
 
     def describe_row(self, row: int) -> str:
         target = self.records[1]
-        return target.get("test", target["train"])[row].text
+        return target.get("test", target["train"])[row].key
 
     def _records(self, name: str, needs_label: bool) -> list[Record]:
         path = data_path(None, self.file or name)
         wanted = (self.domain, [name]) if self.domain else None
-        return list(records(path, self.text, self.label, wanted, optional_label=not needs_label))
+        key = None if needs_label else self.id  # nothing of the source is predicted
+        return list(records(path, self.text, self.label, wanted, not needs_label, key, self.written))

@@ -46,7 +46,7 @@ class Reviews(Labelled):
         return reviews(path, labelled=False)
 
     def describe_row(self, row: int) -> str:
-        return self.records[1]["test"][row].text
+        return self.records[1]["test"][row].key
 
     @property
     def folder(self) -> Path:
