@@ -47,6 +47,26 @@ class Unlabelled(NamedTuple):
     domain: Tensor = ONE_DOMAIN
 
 
+class Episode(NamedTuple):
+    """A few-shot problem: some classes with a few labelled examples each, the support, and queries of the same classes.
+
+    ``x`` has the support first, and the queries after it; ``y`` (n,) are classes from 0 in an order of the episode's own, ``row`` (n,) the
+    rows of the data set, and ``support`` (n,) marks the examples.
+    """
+
+    x: Tensor
+    y: Tensor
+    row: Tensor
+    support: Tensor
+    domain: Tensor = ONE_DOMAIN
+
+    @property
+    def queries(self) -> Sample:
+        """The queries, with their labels."""
+        asked = ~self.support
+        return Sample(self.x[asked], self.y[asked], self.row[asked], self.domain[asked] if self.domain.ndim else self.domain)
+
+
 class Output(NamedTuple):
     """The network's output for a batch: ``features`` (r, d) after the bottleneck, and ``logits`` (r, …), which the task reads.
 
@@ -95,10 +115,16 @@ class OracleBatch(NamedTuple):
     oracle: Sample
 
 
+class EpisodeBatch(NamedTuple):
+    """Few-shot learning: one problem per step."""
+
+    episode: Episode
+
+
 Supervised = SourceBatch | Pair | LabelledPair | LabelledBatch | OracleBatch
 """A training batch whose first domain has labels."""
 
-Batch = Supervised | TargetBatch
+Batch = Supervised | TargetBatch | EpisodeBatch
 """Any training batch of one task."""
 
 Inputs = Tensor | tuple[Tensor, ...]

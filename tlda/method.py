@@ -100,7 +100,7 @@ class Method(Hooked):
 
     setting: ClassVar[str] = "unsupervised"
     """The setting that the method is made for: ``unsupervised``, ``partial``, ``open``, ``universal``, ``multi-source``,
-    ``generalisation``, ``semi-supervised``, ``source-free``, ``test-time`` or
+    ``generalisation``, ``semi-supervised``, ``source-free``, ``test-time``, ``few-shot`` or
     ``pretraining``; ``tlda list`` and docs/methods.md group methods by it."""
 
     takes_no_loss: ClassVar[str] = ""

@@ -47,6 +47,7 @@ SETTINGS = {
     "semi-supervised": "A few labels of the target",
     "source-free": "Source-free: no source",
     "test-time": "At test time",
+    "few-shot": "A few examples of new classes",
     "pretraining": "Before the task: features without labels",
 }
 """The headings of the other settings."""

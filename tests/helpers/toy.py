@@ -103,6 +103,10 @@ class Sentences(DomainPair):
 
 def toy_of(method: type) -> DomainPair:
     """A toy of the kind that the ``method`` trains on."""
+    if getattr(method, "setting", "") == "few-shot":
+        from tests.helpers.toys import episodes
+
+        return episodes()
     return Sentences() if method is MLM else Toy(sources=2 if getattr(method, "several_sources", False) else 1)
 
 

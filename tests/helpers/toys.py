@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from tlda.data import Augment, Domain, DomainPair, Images
+from tlda.data import Augment, Domain, DomainPair, Episodes, Images
 from tlda.data.rows import Pooled
 from tlda.tasks import Classification, Task
 from tlda.translation import generators
@@ -187,3 +187,30 @@ class TwoShortcuts(Two):
     def points_of(self, side: Tensor, domain: int, generator: Generator) -> Tensor:
         first = torch.full_like(side, -0.4) if domain == 2 else (1.5, 1.1)[domain] * side
         return torch.stack((first, 0.7 * side), 1) + 0.3 * torch.randn(len(side), 2, generator=generator)
+
+
+class Codes(DomainPair):
+    """Eight classes in the source and six others in the target: a weak code in the first four pixels, and strong noise in the others."""
+
+    source, target = "known", "new"
+
+    @property
+    def task(self) -> Task:
+        return Classification([f"code {number}" for number in range(14)])
+
+    def load(self) -> tuple[Domain, Domain]:
+        return Domain("known", self.drawn(range(8), 0)), Domain("new", self.drawn(range(8, 14), 1))
+
+    def drawn(self, classes: Sequence[int], seed: int) -> Images:
+        """Twelve images of each class, whose pixels of the code are dark or bright as the bits of its number."""
+        generator, labels = Generator().manual_seed(seed), torch.tensor([c for c in classes for _ in range(12)])
+        pixels = torch.rand(len(labels), 16, generator=generator)
+        bits = (labels[:, None] + 1) >> torch.arange(4) & 1
+        pixels[:, :4] = 0.35 + 0.3 * bits + 0.1 * torch.rand(len(labels), 4, generator=generator)
+        return Images((255 * pixels).to(torch.uint8).view(-1, 1, 4, 4), labels)
+
+
+def episodes(**options: Any) -> Episodes:
+    """Small episodes of :class:`Codes`."""
+    small = {"ways": 2, "shots": 2, "queries": 3, "episodes": 10, "steps": 6, "batch_size": 16, "holdout": 0.4}
+    return Episodes(Codes(), **{**small, **options})

@@ -149,8 +149,9 @@ CLEAR = 2 * MARGIN
 """By how much one draw must, to be enough alone."""
 SEEDS = (0, 1, 2)
 
-# What takes texts alone has a test of its own among those of texts, and what learns features alone has one in test_pretraining.
-ELSEWHERE = {("tokens", "unsupervised"), ("images", "pretraining")}
+# What takes texts alone has a test of its own among those of texts, what learns features alone in test_pretraining, and what learns from
+# episodes in test_few_shot.
+ELSEWHERE = {("tokens", "unsupervised"), ("images", "pretraining"), ("any", "few-shot")}
 METHODS = {
     name
     for name, cls in subclasses(Method).items()

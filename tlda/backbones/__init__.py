@@ -1,6 +1,7 @@
 """Feature extractors: images in 0..1, (n, c, h, w), to features (n, ``num_features``)."""
 
 from tlda.backbones.base import Backbone
+from tlda.backbones.conv4 import Conv4
 from tlda.backbones.digit_nets import DTN, LeNet, PixelMLP
 from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
@@ -8,4 +9,4 @@ from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision
 from tlda.backbones.text import Text
 
-__all__ = ["DTN", "MLP", "Backbone", "LeNet", "PixelMLP", "Pixels", "Precomputed", "Text", "Timm", "Torchvision"]
+__all__ = ["DTN", "MLP", "Backbone", "Conv4", "LeNet", "PixelMLP", "Pixels", "Precomputed", "Text", "Timm", "Torchvision"]

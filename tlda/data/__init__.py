@@ -19,9 +19,11 @@ from tlda.data.augment import (
 from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
+from tlda.data.episodes import Episodes
 from tlda.data.features import Features
 from tlda.data.folders import Folders
 from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, VisDA2017
+from tlda.data.omniglot import Omniglot
 from tlda.data.pair import Augment, DomainPair
 from tlda.data.rows import Domain
 from tlda.data.samplers import Buckets, Once, Steps
@@ -46,6 +48,7 @@ __all__ = [
     "Domain",
     "DomainNet",
     "DomainPair",
+    "Episodes",
     "Features",
     "Folders",
     "Images",
@@ -53,6 +56,7 @@ __all__ = [
     "OfficeCaltech10",
     "OfficeCaltech10SURF",
     "OfficeHome",
+    "Omniglot",
     "Once",
     "PerImage",
     "PhotoJitter",

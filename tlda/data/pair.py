@@ -14,10 +14,11 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tlda.batch import Batch, Inputs, Pair, Rows, Sample, Unlabelled
+from tlda.batch import Batch, Episode, Inputs, Pair, Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
 from tlda.data.class_sets import OPTIONS, ClassSets
 from tlda.data.crops import Viewed
+from tlda.data.episode_rows import EpisodeRows
 from tlda.data.holding import hold_out, shots, warn_of_absent
 from tlda.data.rows import Domain, New, Subset, WithoutLabels, digest_of, domains_of, lengths_of
 from tlda.data.samplers import ALONE, Balanced, Buckets, Once, Steps
@@ -30,7 +31,7 @@ from tlda.tasks import Classification, Place, Task
 Moved = TypeVar("Moved", bound=tuple[Any, ...])
 """A batch: any NamedTuple."""
 
-OneDomain = TypeVar("OneDomain", bound=Sample | Unlabelled)
+OneDomain = TypeVar("OneDomain", bound=Sample | Unlabelled | Episode)
 """The part of a batch that is of one domain."""
 
 Same = TypeVar("Same", bound=Inputs)
@@ -348,7 +349,7 @@ class DomainPair(Recorded, LightningDataModule):
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer and not ALONE.get() else (0, 1)
 
-    def loader(self, data: Rows | WithoutLabels, sampler: Iterable[Tensor], *numbers: int) -> DataLoader[Any]:
+    def loader(self, data: Rows | WithoutLabels | EpisodeRows, sampler: Iterable[Tensor], *numbers: int) -> DataLoader[Any]:
         """A loader of the rows of ``data``, a batch at each index that ``sampler`` gives. What it draws follows seed and ``numbers``."""
         draws = may_draw(data)
         rows: Any = Seeded(data) if draws else data
@@ -417,7 +418,7 @@ class DomainPair(Recorded, LightningDataModule):
     def on_after_batch_transfer(self, batch: Moved, dataloader_idx: int) -> Moved:
         """Make floats of the images of a batch, and augment those of a training batch."""
         training = self.trainer is not None and self.trainer.training
-        prepared: Any = self.prepare(batch, []) if isinstance(batch, (Sample, Unlabelled)) else self._changed(batch, training)
+        prepared: Any = self.prepare(batch, []) if isinstance(batch, (Sample, Unlabelled, Episode)) else self._changed(batch, training)
         moved: Moved = prepared
         return moved
 

@@ -22,6 +22,12 @@ from tlda.methods.deep_jdot import DeepJDOT
 from tlda.methods.domain_confusion import DomainConfusion
 from tlda.methods.domain_labels import DomainLabels
 from tlda.methods.domain_mixup import DomainMixup
+from tlda.methods.few_shot.anil import ANIL
+from tlda.methods.few_shot.cosine_classifier import CosineClassifier
+from tlda.methods.few_shot.maml import MAML
+from tlda.methods.few_shot.nearest_centroid import NearestCentroid
+from tlda.methods.few_shot.proto_net import ProtoNet
+from tlda.methods.few_shot.reptile import Reptile
 from tlda.methods.fine_tune import FineTune
 from tlda.methods.fishr import Fishr
 from tlda.methods.fix_match import FixMatch
@@ -67,6 +73,7 @@ from tlda.methods.wdgrl import WDGRL
 __all__ = [
     "ADDA",
     "AFN",
+    "ANIL",
     "ATDOC",
     "BNM",
     "BSP",
@@ -84,6 +91,7 @@ __all__ = [
     "IWAN",
     "JAN",
     "M3SDA",
+    "MAML",
     "MCC",
     "MCD",
     "MDAN",
@@ -104,6 +112,7 @@ __all__ = [
     "AcrossSources",
     "AdaBN",
     "BarlowTwins",
+    "CosineClassifier",
     "CyCADA",
     "CycleGAN",
     "DeepCORAL",
@@ -117,9 +126,12 @@ __all__ = [
     "GroupDRO",
     "MinEnt",
     "MultiTask",
+    "NearestCentroid",
     "OVANet",
     "Oracle",
+    "ProtoNet",
     "PseudoLabel",
+    "Reptile",
     "SimCLR",
     "SimSiam",
     "SingleSource",

@@ -5,8 +5,9 @@ from tlda.nn.depthwise import train_depthwise_in_float32
 from tlda.nn.discriminators import MultilinearMap, TwoHeads, critic
 from tlda.nn.gates import reverse_gradient
 from tlda.nn.hardware import computes_in_bfloat16
+from tlda.nn.inner_steps import inner_steps
 from tlda.nn.modes import evaluating, without_gradients, without_noise, without_statistics
-from tlda.nn.normalisation import BatchNormUse, affine_parameters, batch_norms, one_by_one, use_batch_statistics
+from tlda.nn.normalisation import BatchNormUse, affine_parameters, batch_norms, by_batch_statistics, one_by_one, use_batch_statistics
 from tlda.nn.projectors import projector
 from tlda.nn.snapshots import Snapshot
 from tlda.nn.source_heads import SourceHeads
@@ -20,9 +21,11 @@ __all__ = [
     "TwoHeads",
     "affine_parameters",
     "batch_norms",
+    "by_batch_statistics",
     "computes_in_bfloat16",
     "critic",
     "evaluating",
+    "inner_steps",
     "one_by_one",
     "projector",
     "reverse_gradient",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, Literal, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from tlda.nn.modes import without_statistics
@@ -52,3 +55,26 @@ def use_batch_statistics(module: M) -> M:
     for layer in batch_norms(module):
         layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
     return module
+
+
+@contextmanager
+def by_batch_statistics(module: nn.Module, first: int | None = None) -> Iterator[None]:
+    """Within, BatchNorm in ``module`` normalises a batch by its own statistics, or by those of its ``first`` rows; it remembers neither."""
+    layers = batch_norms(module)
+    for layer in layers:
+        vars(layer)["forward"] = partial(_normalised, layer, first)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del vars(layer)["forward"]
+
+
+def _normalised(layer: _BatchNorm, first: int | None, x: Tensor) -> Tensor:
+    if first is None or first == len(x):
+        return batch_norm(x, None, None, layer.weight, layer.bias, True, 0.0, layer.eps)
+    shape = [1, -1, *[1] * (x.ndim - 2)]
+    var, mean = torch.var_mean(x[:first].float(), [0, *range(2, x.ndim)], correction=0)
+    scale = (var + layer.eps).rsqrt() if layer.weight is None else (var + layer.eps).rsqrt() * layer.weight
+    shift = -mean * scale if layer.bias is None else layer.bias - mean * scale
+    return x * scale.view(shape) + shift.view(shape)

@@ -2,6 +2,7 @@
 
 from tlda.tasks.base import Task
 from tlda.tasks.classification import Classification, Words
+from tlda.tasks.few_shot import FewShot
 from tlda.tasks.multi_label import MultiLabel
 from tlda.tasks.open_set import OpenSet
 from tlda.tasks.place import Place
@@ -9,4 +10,4 @@ from tlda.tasks.regression import Regression
 from tlda.tasks.several import Several
 from tlda.tasks.spans import Spans
 
-__all__ = ["Classification", "MultiLabel", "OpenSet", "Place", "Regression", "Several", "Spans", "Task", "Words"]
+__all__ = ["Classification", "FewShot", "MultiLabel", "OpenSet", "Place", "Regression", "Several", "Spans", "Task", "Words"]

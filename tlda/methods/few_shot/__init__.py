@@ -1,0 +1,1 @@
+"""Learning to learn new classes from a few examples."""
