@@ -182,7 +182,7 @@ class Episodes(DomainPair):
         source = self._without_held_classes.train
         return {"source": source, "episode": EpisodeRows(source, self.examples)}
 
-    def sampler(self, data: Any, steps: int, seed: int, rank: int, world_size: int, field: str = "source") -> Steps:
+    def sampler(self, data: Rows | EpisodeRows, steps: int, seed: int, rank: int, world_size: int, field: str = "source") -> Steps:
         if field != "episode":
             return super().sampler(data, steps, seed, rank, world_size, field)
         method: Any = getattr(self.trainer, "lightning_module", None)

@@ -46,15 +46,16 @@ class Episodic(Method, ABC):
     def training_step(self, batch: EpisodeBatch, batch_idx: int) -> Tensor:
         return self.total({"task": self.task_loss(self.answered(batch.episode).logits, batch.episode.queries.y)})
 
-    def validation_step(self, batch: Episode, batch_idx: int, dataloader_idx: int = 0) -> None:  # type: ignore[override]
+    def validation_step(self, batch: Sample | Episode, batch_idx: int, dataloader_idx: int = 0) -> None:
         asked, output = self.asked(batch)
         self.log_epoch(self.measures.validate(self, asked, output, dataloader_idx))
 
-    def test_step(self, batch: Episode, batch_idx: int, dataloader_idx: int = 0) -> None:  # type: ignore[override]
+    def test_step(self, batch: Sample | Episode, batch_idx: int, dataloader_idx: int = 0) -> None:
         asked, output = self.asked(batch)
         self.log_epoch(self.measures.test(self, asked, output, dataloader_idx))
 
-    def asked(self, episode: Episode) -> tuple[Sample, Output]:
+    def asked(self, episode: Sample | Episode) -> tuple[Sample, Output]:
         """The queries of a measured episode, and their output."""
+        assert isinstance(episode, Episode)
         output = self.answered(episode)
         return episode.queries, Output(output.features.detach(), output.logits.detach())

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tlda.batch import SourceBatch
+from tlda.batch import EpisodeBatch, SourceBatch
 from tlda.method import Method
 from tlda.methods.few_shot.proto_net import ProtoNet
 
@@ -29,5 +29,5 @@ class NearestCentroid(ProtoNet):
     def batch_type(self) -> type:
         return SourceBatch
 
-    def training_step(self, batch: SourceBatch, batch_idx: int) -> Tensor:  # type: ignore[override]
+    def training_step(self, batch: SourceBatch | EpisodeBatch, batch_idx: int) -> Tensor:
         return Method.training_step(self, batch, batch_idx)
