@@ -124,7 +124,8 @@ def test_parameters_move_and_loss_is_finite(name: str) -> None:
     after = method.state_dict()
     assert all(torch.isfinite(value).all() for value in after.values())
     still = {key for key, value in method.named_parameters() if value.requires_grad and torch.equal(before[key], after[key])}
-    assert not still
+    # Of a bias before BatchNorm the gradient is rounding alone, which is lost where it is added to the weight.
+    assert not still - ({"network.backbone.layers.1.bias"} if name == "Reptile" else set())
 
 
 @every_method
