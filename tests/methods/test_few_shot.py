@@ -16,7 +16,7 @@ from tests.helpers.toy import Tiny, trainer
 from tests.helpers.toys import Codes, episodes
 from tests.methods.test_contract import METHODS
 from tlda.backbones import Pixels
-from tlda.batch import Episode, EpisodeBatch
+from tlda.batch import Episode, EpisodeBatch, Output
 from tlda.data import Episodes
 from tlda.errors import UserError
 from tlda.finetuning import LinearProbe
@@ -25,7 +25,7 @@ from tlda.methods.few_shot.base import Episodic
 from tlda.nn import batch_norms, by_batch_statistics, inner_steps
 from tlda.optim import Adam
 
-FEW_SHOT = sorted(name for name, cls in METHODS.items() if cls.setting == "few-shot")
+FEW_SHOT = sorted(name for name, cls in METHODS.items() if issubclass(cls, Episodic))
 every = pytest.mark.parametrize("name", FEW_SHOT)
 
 
@@ -140,7 +140,7 @@ def test_measuring_leaves_the_network_as_it_is(name: str) -> None:
 
 def test_batch_norm_by_the_first_rows() -> None:
     net, x = nn.Sequential(nn.BatchNorm2d(3)), torch.rand(8, 3, 2, 2)
-    net[0].weight.data.uniform_(1, 2)
+    nn.init.uniform_(batch_norms(net)[0].weight, 1, 2)
     with by_batch_statistics(net, 5):
         found = net(x)
     torch.testing.assert_close(found[:5], net(x[:5]))
@@ -172,7 +172,8 @@ def accuracy_of(method: Episodic, data: Episodes, steps: int) -> float:
 @functools.cache
 def measured(name: str, trained: bool = True) -> float:
     """The accuracy on episodes of new classes, after training, or of a network as it was drawn."""
-    method = new(name, **OPTIONS.get(name, {}), **({} if trained else {"tuning": LinearProbe()}))
+    options: dict[str, Any] = OPTIONS.get(name, {}) if trained else {"tuning": LinearProbe()}
+    method = new(name, **options)
     return accuracy_of(method, episodes(batch_size=32, episodes=40, shots=1), 60 if trained else 1)
 
 
@@ -195,9 +196,9 @@ def test_training_may_have_more_ways_than_what_is_measured() -> None:
     method, data = new("ProtoNet", train_ways=4), episodes()
     answered = method.answered
 
-    def watch(asked: Episode) -> Any:
-        seen.append(int(asked.y.max()) + 1)
-        return answered(asked)
+    def watch(episode: Episode) -> Output:
+        seen.append(int(episode.y.max()) + 1)
+        return answered(episode)
 
     method.answered = watch  # type: ignore[method-assign]
     run = trainer(1, limit_val_batches=0)
