@@ -139,7 +139,8 @@ def log_summary(folder: Path, group: str, tables: dict[str, tuple[list[str], lis
     place = Path(os.environ.get("WANDB_DIR", folder))
     place.mkdir(parents=True, exist_ok=True)
     with going_on():
-        run = wandb.init(job_type="summary", dir=str(place), mode=mode, **named(f"{group}-summary", group, []))  # type: ignore[arg-type]
+        options = named(f"{group}-summary", group, [])
+        run = wandb.init(job_type="summary", dir=str(place), mode=mode, config={"table": group}, **options)  # type: ignore[arg-type]
         run.log({name: wandb.Table(columns=header, data=rows) for name, (header, rows) in tables.items()} | {"page": wandb.Html(str(page))})
         run.finish()
 
