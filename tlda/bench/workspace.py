@@ -115,7 +115,7 @@ def _sections(wr: Any, subject: Subject) -> Iterator[tuple[str, int, int, list[A
     oracle = subject.metric.replace("test/", "oracle/", 1)
     by_method = {"groupby": wr.Config("method"), "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
 
-    def curve(title: str, *names: str, x: str = "epoch") -> Any:
+    def curve(title: str, *names: str, x: str = "epoch") -> object:
         return wr.LinePlot(title=title, x=x, y=list(names), max_runs_to_show=RUNS, **by_method)
 
     yield "Methods and transfer tasks", 1, 1, [wr.MarkdownPanel(markdown=subject.table)]
