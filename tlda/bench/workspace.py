@@ -63,8 +63,9 @@ def of_runs(folder: Path) -> Subject:
     for path in sorted(folder.rglob("config.yaml")):
         values = {name: value for row in read_metrics(path.parent / "metrics.csv") for name, value in row.items() if value}
         metric = metric or next((name for name in values if name.startswith("test/target/")), "")
-        method, transfer = str(flat_keys(read_yaml(path))["method"]), path.parents[2].name
+        config: Any = read_yaml(path)
         if metric in values:
+            method, transfer = str(flat_keys(config)["method"]), path.parents[2].name
             found.setdefault(method, {}).setdefault(transfer, []).append(scale_of(metric) * float(values[metric]))
     if not found:
         raise UserError(f"there is no finished run below {folder}: name a table, or a folder that `tlda fit` has written runs into")
