@@ -6,7 +6,7 @@ The type of its training batch is a method's statement of what it may see. In un
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -103,6 +103,21 @@ class LabelledPair(NamedTuple):
     labelled: Sample
 
 
+class FewSource(NamedTuple):
+    """:class:`SourceBatch` with the labelled part of the target beside it (``--model.few_labels``)."""
+
+    source: Sample
+    labelled: Sample
+
+
+class FewPair(NamedTuple):
+    """:class:`Pair` with the labelled part of the target beside it (``--model.few_labels``)."""
+
+    source: Sample
+    labelled: Sample
+    target: Unlabelled
+
+
 class LabelledBatch(NamedTuple):
     """Fine-tuning without a source: the labelled part of the target alone."""
 
@@ -126,6 +141,19 @@ Supervised = SourceBatch | Pair | LabelledPair | LabelledBatch | OracleBatch
 
 Batch = Supervised | TargetBatch | EpisodeBatch
 """Any training batch of one task."""
+
+FEW: Mapping[type, type] = {SourceBatch: FewSource, Pair: FewPair}
+"""By the batch that a method learns from, the one that has a few labels of the target beside it."""
+
+OF_TARGET = -1
+"""The domain of a labelled row of the target among those of the source."""
+
+
+def read_by(method: object) -> type:
+    """The type of the batch that is read for ``method``, whose fields are all that it may see."""
+    batch_type: type = getattr(method, "batch_type", Pair)
+    return FEW.get(batch_type, batch_type) if getattr(method, "few_labels", None) else batch_type
+
 
 Inputs = Tensor | tuple[Tensor, ...]
 """The inputs of a network: a tensor, or a NamedTuple of tensors."""

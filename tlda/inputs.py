@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tlda.batch import PAD, Inputs, Output
+from tlda.batch import OF_TARGET, PAD, Batch, FewPair, FewSource, Inputs, Output, Pair, Sample, SourceBatch
 
 WORDS, SPANS = 2, 3
 """The number of channels of texts whose words have classes, and of those in which an answer is looked for."""
@@ -50,6 +50,22 @@ def _joined(tensors: Sequence[Any]) -> Any:
         return torch.cat(list(tensors))
     longest = max(x.shape[1] for x in tensors)
     return torch.cat([pad(x, (*(0, 0) * (x.ndim - 2), 0, longest - x.shape[1]), value=PAD) for x in tensors])
+
+
+def merged(batch: FewSource | FewPair) -> SourceBatch | Pair:
+    """The batch whose labelled rows are the source's and then the target's, which :data:`tlda.batch.OF_TARGET` marks."""
+    (first, few), rest = batch[:2], batch[2:]
+    few = few._replace(domain=torch.full_like(few.domain, OF_TARGET))
+    labelled = Sample(joined([first.x, few.x]), *(torch.cat(columns) for columns in zip(first[1:], few[1:], strict=True)))
+    return Pair(labelled, *rest) if rest else SourceBatch(labelled)
+
+
+def of_source(batch: Batch, source: Output) -> tuple[Batch, Output]:
+    """A batch of :func:`merged` and the output of its labelled rows, without those of the target."""
+    whole: Any = batch
+    own = batch[0].domain != OF_TARGET
+    rows = Sample(*(part[own] for part in whole[0]))
+    return whole._replace(**{batch._fields[0]: rows}), Output(*(part[own] for part in source))
 
 
 def size(x: Inputs) -> int:

@@ -12,7 +12,7 @@ from tlda.backbones import Backbone
 from tlda.batch import Batch, Inputs, Output, Pair, SourceBatch, Supervised, Takes
 from tlda.errors import UserError
 from tlda.finetuning import Full, Tuning
-from tlda.inputs import joined, split
+from tlda.inputs import joined, of_source, split
 from tlda.losses import Loss
 from tlda.network import Bottleneck, Head, Network
 from tlda.nn import BatchNormUse, one_by_one
@@ -43,6 +43,8 @@ class Method(Hooked):
         batchnorm: how the domains go through BatchNorm: ``joint`` as one batch, ``separate`` each by its own statistics, or ``target``, the
             same but that the running statistics, which a test uses, are those of the target; as the method has it where none is given.
         head: the last layers; the task's own one where none is given.
+        few_labels: whether the labelled part of the target (``data.shots``, ``data.labelled``) is learnt beside the source, in batches as
+            large. Losses that compare the domains see the source's own rows alone.
     """
 
     batchnorm: BatchNormUse = "joint"
@@ -61,9 +63,10 @@ class Method(Hooked):
         init_from: str | None = None,
         batchnorm: BatchNormUse | None = None,
         head: Head | None = None,
+        few_labels: bool | None = None,
     ) -> None:
         super().__init__()
-        self.task, self.init_from, self.progress = task_of(self, task), init_from, 0.0
+        self.task, self.init_from, self.progress, self.few_labels = task_of(self, task), init_from, 0.0, few_labels
         self.network = Network(backbone, self.task, bottleneck, head)
         if batchnorm and batchnorm != self.batchnorm:
             if self.fixed_batchnorm:
@@ -156,7 +159,9 @@ class Method(Hooked):
         """The terms of the added losses by name; without a ``target``, of those that do not look at it."""
         losses: Any = self.losses.items()
         seen = {name: loss for name, loss in losses if target or not loss.sees_target}
-        return {name: loss.term(batch, source, target or source, self.progress) for name, loss in seen.items()}
+        own = of_source(batch, source) if self.few_labels else (batch, source)
+        parts = {name: own if loss.compares_domains else (batch, source) for name, loss in seen.items()}
+        return {name: loss.term(*parts[name], target or source, self.progress) for name, loss in seen.items()}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Named groups of all parameters, each with its learning-rate multiplier."""

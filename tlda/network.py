@@ -16,6 +16,7 @@ from tlda.backbones import Backbone
 from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.nn import train_depthwise_in_float32
+from tlda.nn.cosine_head import CosineHead
 from tlda.tasks import Task
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "none": nn.Identity}
@@ -74,6 +75,8 @@ class Head:
         dropout: the probability that a hidden feature is dropped in training.
         weight_norm: whether the last layer's weights are a direction and a length each, as in SHOT's networks (Liang et al., ICML 2020,
             sec. 3.4).
+        temperature: makes the last layer cosines with a weight per class, over it, as :class:`tlda.nn.cosine_head.CosineHead`; it is
+            0.05 with a few labels of the target (Saito et al., ICCV 2019, sec. 3.1).
 
     Raises:
         UserError: an option out of its range.
@@ -82,6 +85,7 @@ class Head:
     hidden: int = 0
     dropout: float = 0.0
     weight_norm: bool = False
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
         if self.hidden < 0:
@@ -91,11 +95,17 @@ class Head:
         if self.dropout and not self.hidden:
             raise UserError("--model.head.dropout follows a hidden layer, and there is none: set --model.head.hidden too")
 
+        if self.temperature is not None and (self.temperature <= 0 or self.weight_norm):
+            wrong = "has weights of one length: leave weight_norm out" if self.temperature > 0 else "must be above 0"
+            raise UserError(f"--model.head.temperature is {self.temperature}, of a head of cosines, which {wrong}")
+
     def build(self, num_features: int, task: Task) -> nn.Module:
         """Make the layers, for features of width ``num_features`` and the answers of ``task``."""
-        last = task.head(self.hidden or num_features)
+        last: nn.Module = task.head(self.hidden or num_features)
         if not isinstance(last, nn.Linear):
             raise UserError(f"--model.head changes a linear layer, and {type(task).__name__} has another head: leave it out")
+        if self.temperature is not None:
+            last = CosineHead(last.in_features, last.out_features, self.temperature)
         last = weight_norm(last) if self.weight_norm else last
         if not self.hidden:
             return last

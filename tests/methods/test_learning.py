@@ -20,6 +20,7 @@ from tlda.batch import TargetBatch
 from tlda.errors import subclasses
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
+from tlda.network import Head
 from tlda.optim import Adam, GanAdam
 from tlda.translation.cycle import Translator
 
@@ -97,6 +98,8 @@ FAMILIES = {
             "CST": {},
             "SHOT": {},
             "OVANet": {},
+            "MME": {"trade_off": 0.5, "head": Head(temperature=0.3)},  # its 0.1 and 0.05 are for thousands of steps
+            "CDAC": {"strong": [Noise()], "top": 2},
             "DANCE": {"trade_off": 1.0, "temperature": 0.2},  # its 0.05 are for thousands of steps
         },
     ),
@@ -115,7 +118,18 @@ FAMILIES = {
         metric="test/target/h_score",
     ),
     # Adaptation of BatchNorm: its statistics of the source are wrong.
-    "scaled": Family(functools.partial(Arcs, scale=0.4, move=(1.0, -0.6)), {"TENT": {}, "AdaBN": {}}, batch_norm=True),
+    "scaled": Family(
+        functools.partial(Arcs, scale=0.4, move=(1.0, -0.6)),
+        {
+            "TENT": {},
+            "AdaBN": {},
+            "BNAlpha": {"alpha": 1.0},  # its 0.1 are for batches of 200 that differ less
+            "BNEMA": {"alpha": 0.9},
+            "EATA": {},
+            "SAR": {},
+        },
+        batch_norm=True,
+    ),
     # Several sources and a target: features that hide the domain cannot use the shortcut, of whichever length.
     "shortcuts": Family(
         TwoShortcuts,

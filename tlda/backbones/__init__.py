@@ -7,6 +7,7 @@ from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
 from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision
+from tlda.backbones.small_resnet import SmallResNet
 from tlda.backbones.text import Text
 
-__all__ = ["DTN", "MLP", "Backbone", "Conv4", "LeNet", "PixelMLP", "Pixels", "Precomputed", "Text", "Timm", "Torchvision"]
+__all__ = ["DTN", "MLP", "Backbone", "Conv4", "LeNet", "PixelMLP", "Pixels", "Precomputed", "SmallResNet", "Text", "Timm", "Torchvision"]

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tlda.batch import read_by
 from tlda.bench.table import Cell, merge
 from tlda.errors import UserError, near
 
@@ -183,7 +184,7 @@ def _result(cell: Cell, trained: Trained, metrics: dict[str, float]) -> dict[str
     from tlda.bench.machine import this_machine
 
     method, data, trainer, history, seconds = trained
-    batch: Any = method.batch_type
+    batch: Any = read_by(method)
     gpu = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else None
     if cell.first:
         method.recipe["model"]["init_args"]["init_from"] = cell.first.name
@@ -199,6 +200,7 @@ def _result(cell: Cell, trained: Trained, metrics: dict[str, float]) -> dict[str
         "metrics": metrics,
         "history": history,
         "confusion": method.measures.matrix(),
+        **({"stream": method.passed.curve()} if data.stream else {}),
         "data": data.fingerprint(),
         "config": {**method.recipe, "trainer": cell.config.get("trainer", {})},
         "epochs": trainer.current_epoch,

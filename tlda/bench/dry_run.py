@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from pytorch_lightning import Callback, seed_everything
 
+from tlda.batch import read_by
 from tlda.bench.cell import prepare
 from tlda.bench.machine import kind, this_machine
 from tlda.bench.table import Cell, Table, merge
@@ -146,7 +147,7 @@ def _sizes(dry: Dry, task: str, cell: Cell) -> None:
         if "published" in str(warning.message):
             dry.tell(str(warning.message))
     epochs = trainer.max_epochs or 1
-    fields = getattr(method.batch_type, "_fields", ("source",))
+    fields = getattr(read_by(method), "_fields", ("source",))
     first = source.train if fields[0] == "source" else target.train
     steps = epochs * (data.steps or max(1, len(first) // data.batch_size))
     validated = len(source.test) if source.test is not None else int(data.holdout * len(source.train))

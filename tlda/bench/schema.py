@@ -49,6 +49,11 @@ def _is_confusion(value: Any) -> bool:
     return all(_is_number(count) and is_finite(count) and count >= 0 for row in value for count in row)
 
 
+def _is_stream(value: Any) -> bool:
+    """Whether ``value`` is the error of each part of a stream."""
+    return value is None or (isinstance(value, list) and all(_is_number(error) and 0 <= error <= 1 for error in value))
+
+
 def _is_config(value: Any) -> bool:
     if not isinstance(value, dict) or not all(isinstance(value.get(part), dict) for part in ("model", "data", "trainer")):
         return False
@@ -76,11 +81,12 @@ SCHEMA: dict[str, tuple[Callable[[Any], bool], str]] = {
     "versions": (lambda value: isinstance(value, dict) and _is_text(value.get("torch")), "versions by package, torch among them"),
     "history": (_is_history, "metrics by epoch, the same of each"),
     "machine": (_is_machine, "a processor and its instruction set"),
+    "stream": (_is_stream, "fractions"),
     "confusion": (_is_confusion, "counts by true and predicted class"),
 }
 """The entries of a result file, each with the check of its value and its description."""
 
-OPTIONAL = frozenset(("history", "confusion", "machine"))
+OPTIONAL = frozenset(("history", "confusion", "machine", "stream"))
 """The entries that files of earlier versions lack."""
 
 

@@ -16,6 +16,7 @@ from tlda.data.augment import (
     RandomWindow,
     RandomZoom,
 )  # fmt: skip
+from tlda.data.cifar import CIFAR10
 from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
@@ -35,6 +36,7 @@ from tlda.data.text import Questions, Records, Reviews, Tagging
 from tlda.data.translated import Translated
 
 __all__ = [
+    "CIFAR10",
     "FDA",
     "PACS",
     "Augment",

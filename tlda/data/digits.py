@@ -13,6 +13,7 @@ from torch import Tensor
 from tlda.data.arrays import RECENT, Images, Splits, require_size
 from tlda.data.cache import cached
 from tlda.data.class_sets import require_disjoint
+from tlda.data.corruptions import cleaned, corrupted
 from tlda.data.download import Store
 from tlda.data.files import decode, idx_images, mnist_m, pixels, reading, svhn, usps_hdf5, usps_libsvm
 from tlda.data.folders import UNKNOWN, new_images
@@ -86,7 +87,8 @@ class Digits(DomainPair):
 
     The domains are ``mnist``, ``usps``, ``mnist_m`` and ``svhn``, read from files; ``handwritten`` (scikit-learn's
     1,797 digits of 8 x 8) and ``fonts`` (rendered), which need none; and any of them with ``+photos``, blended with
-    photographs by the recipe of MNIST-M (Ganin et al., JMLR 2016). Each is the same in every run, whatever its seed.
+    photographs by the recipe of MNIST-M (Ganin et al., JMLR 2016); and any of these under a corruption of :mod:`tlda.data.corruptions` at a
+    severity from 1 to 5, as ``mnist+fog5``. Each is the same in every run, whatever its seed.
 
     Args:
         source: the domain with labels.
@@ -117,12 +119,13 @@ class Digits(DomainPair):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name in (source, target):
+        self.kinds = {name: cleaned(name, PHOTOS[1:]) for name in (source, target)}
+        for name, _ in self.kinds.values():
             if name.removesuffix(PHOTOS) not in READERS:
                 raise UserError(f"there is no digit domain '{name}'{near(name.removesuffix(PHOTOS), READERS)}")
         self.source, self.target, self.size, self.photos = source, target, require_size(size), photos
         self.fill = bool(fill)
-        if self.fill and (coloured := [name for name in (source, target) if name in COLOURED]):
+        if self.fill and (coloured := [name for name, _ in self.kinds.values() if name in COLOURED]):
             raise UserError(f"--data.fill cuts digits to their ink, white on black, and {coloured[0]} is in colour: leave fill out")
         private = [*self.source_private, *self.target_private]
         self.shared = [str(c) for c in ([c for c in range(10) if str(c) not in private] if classes is None else classes)]
@@ -137,14 +140,18 @@ class Digits(DomainPair):
         return self.classification(self.classes, shared=self.shared)
 
     def load(self) -> tuple[Domain, Domain]:
-        source, target = (Domain(name, *self._splits(name, self.channels)) for name in (self.source, self.target))
+        source, target = (self._domain(name, *self.kinds[name]) for name in (self.source, self.target))
         self._require_classes(source, target)
         return source, target
+
+    def _domain(self, name: str, clean: str, corruption: str) -> Domain:
+        train, test = self._splits(clean, self.channels)
+        return Domain(name, corrupted(train, corruption), test and corrupted(test, corruption))
 
     @property
     def channels(self) -> int:
         """3 where either domain is in colour, else 1."""
-        return 3 if any(name.endswith(PHOTOS) or name in COLOURED for name in (self.source, self.target)) else 1
+        return 3 if any(name.endswith(PHOTOS) or name in COLOURED for name, _ in self.kinds.values()) else 1
 
     def read_new(self, place: str, fitted: Plain) -> New:
         paths = new_images(place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -95,7 +95,7 @@ class Features(DomainPair):
         if data.ten_crop:
             raise UserError("cached features are of one crop of each image: leave ten_crop out, or train on the images with a backbone")
         refuse_translated("Features", self, data)
-        drawn = ("batch_size", "steps", "eval_batch_size", "shots", "holdout", "balanced", "unlabelled_ratio", "validate_on")
+        drawn = ("batch_size", "steps", "eval_batch_size", "shots", "holdout", "balanced", "unlabelled_ratio", "validate_on", "labelled")
         refuse_idle(drawn, data, "--data", self)
         if self.has_private_classes:
             raise UserError("the sets of classes are those of the data: give --data.data.source_private and --data.data.target_private")
@@ -112,6 +112,10 @@ class Features(DomainPair):
     @property
     def transfer(self) -> str:
         return self.data.transfer
+
+    @property
+    def renamed(self) -> Mapping[str, str]:
+        return self.data.renamed
 
     def describe_row(self, row: int) -> str:
         return self.data.describe_row(row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -284,6 +284,10 @@ class Folders(DomainPair):
         task = self.classification([*names, *self.source_private, *self.target_private], shared=names)
         task.sources = self.sources if len(self.sources) > 1 else ()
         return task
+
+    @property
+    def renamed(self) -> Mapping[str, str]:
+        return self.layout.renamed
 
     @cached_property
     def found(self) -> dict[str, Found]:

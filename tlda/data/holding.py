@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -45,6 +47,50 @@ def shots(rows: int, labels: Tensor, count: int, classes: int, seed: int) -> Ten
     if not _is_one_a_row(labels, rows):
         return order[:count]
     return torch.cat([order[labels[order] == c][:count] for c in range(classes)])
+
+
+def list_at(place: str) -> Path:
+    """The list of images at ``place``, or there in the data root.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(place).expanduser()
+    found = path if path.is_file() else Path(os.environ.get("TLDA_DATA") or "data") / path
+    if not found.is_file():
+        raise UserError(f"--data.labelled: there is no list {place}, nor {found}")
+    return found
+
+
+def listed_rows(path: Path, domain: str, names: Sequence[tuple[str, str]], renamed: Mapping[str, str], classes: Sequence[str]) -> Tensor:
+    """The rows that the list at ``path`` names, in its order.
+
+    Args:
+        path: a list of ``PATH LABEL``.
+        domain: the name of the domain, which must be a part of a path of more than two parts.
+        names: the class of each row and the path of its image.
+        renamed: what the list may call a class, and its name here.
+        classes: the classes; lines of others are left out.
+
+    Raises:
+        UserError: an image that is not there, or twice; one of another domain; none of the classes.
+    """
+    rows: dict[tuple[str, str], list[int]] = {}
+    for row, (name, image) in enumerate(names):
+        rows.setdefault((name, Path(image).name), []).append(row)
+    found = []
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        parts = Path(line.rsplit(maxsplit=1)[0]).parts if line.strip() else ()
+        if len(parts) < 2 or (name := renamed.get(parts[-2], parts[-2])) not in classes:
+            continue
+        if len(parts) > 2 and domain not in parts:
+            raise UserError(f"{path} lists {'/'.join(parts)}, which is not of the target '{domain}': give the list of that domain")
+        if len(there := rows.get((name, parts[-1]), [])) != 1:
+            raise UserError(f"{path} lists {'/'.join(parts)}, of which the target '{domain}' has {len(there) or 'none'}: it needs one")
+        found += there
+    if not found or len({*found}) < len(found):
+        raise UserError(f"{path} lists {'an image twice' if found else 'no image of ' + ', '.join(classes)}: look at --data.labelled")
+    return torch.tensor(found)
 
 
 def warn_of_absent(name: str, rows: int, labels: Tensor, classes: Sequence[str]) -> None:

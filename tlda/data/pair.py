@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
@@ -14,17 +14,19 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tlda.batch import Batch, Episode, Inputs, Pair, Rows, Sample, Unlabelled
+from tlda.batch import Batch, Episode, FewPair, FewSource, Inputs, Rows, Sample, Unlabelled, read_by
 from tlda.data.arrays import digest
 from tlda.data.class_sets import OPTIONS, ClassSets
 from tlda.data.crops import Viewed
 from tlda.data.episode_rows import EpisodeRows
-from tlda.data.holding import hold_out, shots, warn_of_absent
-from tlda.data.rows import Domain, New, Subset, WithoutLabels, digest_of, domains_of, lengths_of
+from tlda.data.holding import hold_out, list_at, listed_rows, shots, warn_of_absent
+from tlda.data.rows import Domain, New, Subset, WithoutLabels, digest_of, domains_of, lengths_of, numbers_of
 from tlda.data.samplers import ALONE, Balanced, Buckets, Once, Steps
 from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
+from tlda.data.stream import Stream
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
+from tlda.inputs import merged
 from tlda.options.recorded import Plain, Recorded
 from tlda.tasks import Classification, Place, Task
 
@@ -79,6 +81,11 @@ class DomainPair(Recorded, LightningDataModule):
             these are "unknown", which is measured, and which training never sees; rows of them in the source are left out.
         rejection: the rule that rejects a row as unknown where the method has none: its ``entropy`` is above log(k) / 2 for k classes, by
             default, or its ``confidence`` is below 1/2.
+        labelled: a list of the target's images whose labels a supervised setting may see, in place of ``shots``: lines of ``PATH LABEL``,
+            of which the last folder and the name count; lines of other classes are left out. It may lie in the data root. All other images
+            of the target, and none of these, are adapted to and measured, whatever the method.
+        stream: the order, batches and corruptions in which a test sees the target, and where adaptation starts over; by default a test
+            reads the rows in their order, ``eval_batch_size`` at a time, and adaptation never starts over.
     """
 
     def __init__(
@@ -98,6 +105,8 @@ class DomainPair(Recorded, LightningDataModule):
         source_private: list[str | int] | None = None,
         target_private: list[str | int] | None = None,
         rejection: Literal["entropy", "confidence"] | None = None,
+        labelled: str | None = None,
+        stream: Stream | None = None,
     ) -> None:
         super().__init__()
         counts = {"batch_size": batch_size, "steps": steps, "eval_batch_size": eval_batch_size, "shots": shots}
@@ -118,6 +127,9 @@ class DomainPair(Recorded, LightningDataModule):
         self.domains: tuple[Domain, Domain] | None = None
         self.source_private, self.target_private = ([str(c) for c in names or ()] for names in (source_private, target_private))
         self.rejection, self.sets = rejection, ClassSets((), (), (), ())
+        self.labelled, self.stream = labelled, stream
+        if labelled and shots:
+            raise UserError(f"--data.shots {shots} draws the labels of the target, and --data.labelled lists them: leave one out")
         if rejection and not self.target_private:
             raise UserError(
                 f"--data.rejection {rejection} rejects rows of unknown classes: name them by --data.target_private, or leave it out"
@@ -132,6 +144,11 @@ class DomainPair(Recorded, LightningDataModule):
 
     window: Augment | None = None
     """Cuts a training batch out of images that are larger than the network's, where no augmentation does; None where none are."""
+
+    @property
+    def renamed(self) -> Mapping[str, str]:
+        """What a list of the target's images may call a class, and its name here."""
+        return {}
 
     ten_crop: bool | None = None
     """Whether tests and predictions answer for an image by ten crops of it."""
@@ -211,7 +228,8 @@ class DomainPair(Recorded, LightningDataModule):
     def fingerprint(self) -> str:
         """A hash of what the data are, 16 hexadecimal digits: names of the classes, labels, and images or the state of their files."""
         splits = (split for domain in self.loaded for split in domain.splits)
-        return digest([*(f"{name}\0".encode() for name in self.task.outputs), *(digest_of(split).encode() for split in splits)])
+        names = [*(f"{name}\0".encode() for name in self.task.outputs), *(digest_of(split).encode() for split in splits)]
+        return digest([*names, self.listed.rows] if self.listed else names)
 
     @property
     def tokenizers(self) -> list[str]:
@@ -233,12 +251,45 @@ class DomainPair(Recorded, LightningDataModule):
             if not len(domain.train):
                 raise UserError(f"the domain '{domain.name}' is empty")
         seen = {"labelled", "oracle"} & set(getattr(self.batch_type, "_fields", ()))
+        self._require_shots(seen)
         if seen and not target.labelled:
             raise UserError(f"the method trains on labels of the target, and '{target.name}' has {self._lacking(target)}")
         # Each time: the next method may see labels that this one did not.
-        self.domains = self._training_source, self._hold_out(target) if seen else target
+        self.domains = self._training_source, self._target_for(seen)
         if stage == "fit":
             self._warn_of_absent_classes(bool(seen))
+
+    @cached_property
+    def listed(self) -> Subset | None:
+        """The rows of the target that :attr:`labelled` lists; None where there is no list."""
+        if self.labelled is None:
+            return None
+        target = self.loaded[1]
+        if target.test is not None:
+            raise UserError(f"--data.labelled lists images, and '{target.name}' has test rows of its own: give --data.shots instead")
+        numbers, classes = numbers_of(target.train), self.task.classes
+        names = [(classes[label], self.describe_row(n)) for label, n in zip(target.train.labels.tolist(), numbers.tolist(), strict=True)]
+        return Subset(target.train, listed_rows(list_at(self.labelled), target.name, names, self.renamed, classes))
+
+    def _target_for(self, seen: set[str]) -> Domain:
+        """The target that a method trains on and is measured on which sees labels of the fields ``seen``."""
+        target = self.loaded[1]
+        if self.listed is None:
+            return self._hold_out(target) if seen else target
+        others = torch.ones(len(target.train), dtype=torch.bool)
+        others[self.listed.rows] = False
+        rest = replace(target, train=Subset(target.train, others.nonzero().flatten()))
+        return self._hold_out(rest) if "oracle" in seen else rest
+
+    def _require_shots(self, seen: set[str]) -> None:
+        """Refuse more ``shots`` than a class has rows."""
+        if self.shots is None or "labelled" not in seen or not len(classes := self._classes_of(self.loaded[1].train)):
+            return
+        for number, name in enumerate(self.task.label_names):
+            if 0 < (count := int((classes == number).sum())) < self.shots:
+                raise UserError(
+                    f"--data.shots is {self.shots}, and '{self.loaded[1].name}' has {count} rows of the class '{name}': ask for fewer"
+                )
 
     def _warn_of_absent_classes(self, sees_target: bool) -> None:
         """Warn of the classes that have no row whose label the method sees."""
@@ -263,8 +314,7 @@ class DomainPair(Recorded, LightningDataModule):
     def batch_type(self) -> type:
         """The type of the method's training batch, whose fields say what is read."""
         method: Any = getattr(self.trainer, "lightning_module", None)
-        batch_type: type = getattr(method, "batch_type", Pair)
-        return batch_type
+        return read_by(method)
 
     def _hold_out(self, domain: Domain) -> Domain:
         if domain.test is not None:
@@ -273,6 +323,8 @@ class DomainPair(Recorded, LightningDataModule):
         return replace(domain, train=Subset(domain.train, train), test=Subset(domain.train, held))
 
     def _few(self, data: Rows) -> Rows:
+        if self.listed is not None:
+            return self.listed
         if self.shots is None:
             return data
         return Subset(data, shots(len(data), self._classes_of(data), self.shots, len(self.task.label_names), self.seed))
@@ -283,9 +335,8 @@ class DomainPair(Recorded, LightningDataModule):
 
     def labelled_part(self) -> tuple[Rows, Rows]:
         """The rows of the target whose labels a supervised setting sees (``shots`` per class), and those that measure it."""
-        target = self._hold_out(self.loaded[1])
-        assert target.test is not None
-        return self._few(target.train), target.test
+        target = self._target_for({"labelled"})
+        return self._few(target.train), target.test or target.train
 
     def training_rows(self) -> dict[str, Any]:
         """The training rows by the name of the batch's field."""
@@ -401,7 +452,16 @@ class DomainPair(Recorded, LightningDataModule):
     def test_dataloader(self) -> list[DataLoader[Any]]:
         # A target without labels comes last, and is left out: it is validated without them, and predicted.
         rows = self.evaluation_rows[: 2 if self.measures_target else 1]
-        return [self._evaluation(self._tested(data), number) for number, data in enumerate(rows)]
+        tested = [self._tested(data) for data in rows]
+        return [self._streamed(data) if number and self.stream else self._evaluation(data, number) for number, data in enumerate(tested)]
+
+    def _streamed(self, data: Rows) -> DataLoader[Any]:
+        """The loader of the target's ``data`` as a stream."""
+        assert self.stream is not None
+        if self._processes()[1] > 1:
+            raise UserError("--data.stream has one order, which several processes would share out: set --trainer.devices 1")
+        rows = self.stream.rows(data)
+        return self.loader(rows, self.stream.batches(data.labels, self.seed), 1, 0)
 
     def predict_dataloader(self) -> DataLoader[Any]:
         target = self.loaded[1]
@@ -419,6 +479,7 @@ class DomainPair(Recorded, LightningDataModule):
         """Make floats of the images of a batch, and augment those of a training batch."""
         training = self.trainer is not None and self.trainer.training
         prepared: Any = self.prepare(batch, []) if isinstance(batch, (Sample, Unlabelled, Episode)) else self._changed(batch, training)
+        prepared = merged(prepared) if isinstance(prepared, FewSource | FewPair) else prepared
         moved: Moved = prepared
         return moved
 

@@ -95,6 +95,11 @@ class Subset:
         return digest((content(self.data).encode(), self.rows))
 
 
+def numbers_of(data: Rows) -> Tensor:
+    """The number of each row of ``data`` in the whole that it is a part of, (n,)."""
+    return numbers_of(data.data)[data.rows] if isinstance(data, Subset) else torch.arange(len(data))
+
+
 @dataclass
 class WithoutLabels:
     """A data set whose labels cannot be reached."""

@@ -1,5 +1,6 @@
 """Losses: pure functions on tensors, and beside each the module that a method composes. No Lightning in here."""
 
+from tlda.losses.adaptive_clustering import adaptive_clustering, alike, minimax_entropy
 from tlda.losses.adaptive_feature_norm import AFN, adaptive_feature_norm
 from tlda.losses.base import Loss
 from tlda.losses.batch_nuclear_norm import BNM, batch_nuclear_norm
@@ -88,7 +89,9 @@ __all__ = [
     "PseudoLabel",
     "TsallisEntropy",
     "UniversalAdversarial",
+    "adaptive_clustering",
     "adaptive_feature_norm",
+    "alike",
     "barlow_twins",
     "batch_nuclear_norm",
     "batch_spectral_penalty",
@@ -121,6 +124,7 @@ __all__ = [
     "joint_mmd",
     "l2_sp",
     "margin_disparity",
+    "minimax_entropy",
     "minimum_class_confusion",
     "mmd",
     "moment_distance",

@@ -5,8 +5,11 @@ from tlda.methods.adabn import AdaBN
 from tlda.methods.adda import ADDA
 from tlda.methods.afn import AFN
 from tlda.methods.atdoc import ATDOC
+from tlda.methods.bn_alpha import BNAlpha
+from tlda.methods.bn_ema import BNEMA
 from tlda.methods.bnm import BNM
 from tlda.methods.bsp import BSP
+from tlda.methods.cdac import CDAC
 from tlda.methods.cdan import CDAN
 from tlda.methods.cst import CST
 from tlda.methods.cycada import CyCADA
@@ -22,6 +25,7 @@ from tlda.methods.deep_jdot import DeepJDOT
 from tlda.methods.domain_confusion import DomainConfusion
 from tlda.methods.domain_labels import DomainLabels
 from tlda.methods.domain_mixup import DomainMixup
+from tlda.methods.eata import EATA
 from tlda.methods.few_shot.anil import ANIL
 from tlda.methods.few_shot.cosine_classifier import CosineClassifier
 from tlda.methods.few_shot.maml import MAML
@@ -36,6 +40,7 @@ from tlda.methods.information_maximization import IM
 from tlda.methods.irm import IRM
 from tlda.methods.iwan import IWAN
 from tlda.methods.jan import JAN
+from tlda.methods.lame import LAME
 from tlda.methods.m3sda import M3SDA
 from tlda.methods.masked_language_modelling import MLM
 from tlda.methods.mcc import MCC
@@ -44,6 +49,7 @@ from tlda.methods.mdan import MDAN
 from tlda.methods.mdd import MDD
 from tlda.methods.min_ent import MinEnt
 from tlda.methods.mldg import MLDG
+from tlda.methods.mme import MME
 from tlda.methods.multi_task import MultiTask
 from tlda.methods.oracle import Oracle
 from tlda.methods.osbp import OSBP
@@ -58,12 +64,14 @@ from tlda.methods.pretraining.vic_reg import VICReg
 from tlda.methods.pseudo_label import PseudoLabel
 from tlda.methods.rsc import RSC
 from tlda.methods.rsd import RSD
+from tlda.methods.sar import SAR
 from tlda.methods.sd import SD
 from tlda.methods.sdat import SDAT
 from tlda.methods.shot import SHOT
 from tlda.methods.single_source import SingleSource
 from tlda.methods.source_adversary import SourceAdversary
 from tlda.methods.source_only import SourceOnly
+from tlda.methods.t3a import T3A
 from tlda.methods.tent import TENT
 from tlda.methods.uan import UAN
 from tlda.methods.vada import VADA
@@ -75,9 +83,11 @@ __all__ = [
     "AFN",
     "ANIL",
     "ATDOC",
+    "BNEMA",
     "BNM",
     "BSP",
     "BYOL",
+    "CDAC",
     "CDAN",
     "CST",
     "DAN",
@@ -86,10 +96,12 @@ __all__ = [
     "DAREGRAM",
     "DARN",
     "DDC",
+    "EATA",
     "IM",
     "IRM",
     "IWAN",
     "JAN",
+    "LAME",
     "M3SDA",
     "MAML",
     "MCC",
@@ -98,19 +110,23 @@ __all__ = [
     "MDD",
     "MLDG",
     "MLM",
+    "MME",
     "OSBP",
     "PADA",
     "RSC",
     "RSD",
+    "SAR",
     "SD",
     "SDAT",
     "SHOT",
+    "T3A",
     "TENT",
     "UAN",
     "VADA",
     "WDGRL",
     "AcrossSources",
     "AdaBN",
+    "BNAlpha",
     "BarlowTwins",
     "CosineClassifier",
     "CyCADA",

@@ -22,7 +22,7 @@ class ADDA(ManualMethod):
         hidden: the width of the domain discriminator's hidden layers.
     """
 
-    batchnorm, fixed_batchnorm = "separate", True
+    batchnorm, fixed_batchnorm, few_labels_fit = "separate", True, False
 
     def __init__(self, *, pretrain: float = 0.5, gan: Optim | None = None, hidden: int = 500, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -19,7 +19,7 @@ class CycleGAN(ManualMethod):
         gan: the optimizer of generators and critics; :class:`GanAdam` where none is given.
     """
 
-    reads_classes: ClassVar[bool] = True
+    reads_classes, few_labels_fit = True, False
     takes: ClassVar[Takes] = "images"
 
     def __init__(self, *, translator: Translator | None = None, pretrain: float = 0.1, gan: Optim | None = None, **kwargs: Any) -> None:

@@ -30,6 +30,8 @@ class FixMatch(Method):
     reads_classes: ClassVar[bool] = True
     trains_on_certainty: ClassVar[bool] = True
     takes: ClassVar[Takes] = "images"
+    views: ClassVar[int] = 1
+    """The strong views of a target image."""
 
     def __init__(self, *, trade_off: float = 1.0, threshold: float = 0.95, strong: Sequence[Augment] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -41,9 +43,9 @@ class FixMatch(Method):
         return Pair
 
     def forward_pair(self, batch: Pair) -> tuple[Output, Output]:
-        """The outputs of the source, and of both views of the target, the weak one first: (2n, …)."""
+        """The outputs of the source, and of all views of the target, the weak one first: (2n, …)."""
         x = batch.target.x
-        views = batch.target._replace(x=torch.cat((x, self.strengthen(x))))
+        views = batch.target._replace(x=torch.cat((x, *(self.strengthen(x) for _ in range(self.views)))))
         return super().forward_pair(batch._replace(target=views))
 
     def strengthen(self, x: Tensor) -> Tensor:

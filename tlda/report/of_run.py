@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlda.batch import read_by
 from tlda.config.protocol import differing, protocol
 from tlda.documents import svg
 from tlda.documents.grid import Grid
@@ -48,7 +49,7 @@ def of_run(folder: Path, before: Path | None) -> Report:
         runs.insert(0, ("before", BEFORE, load_run(before)))
         require_same_task(run, runs[0][2])
     # Both are measured on the rows that the run of the report has held out.
-    sides = [Side(f"{word}: {of.name}", colour, of, of.look(run.data, run.method.batch_type)) for word, colour, of in runs]
+    sides = [Side(f"{word}: {of.name}", colour, of, of.look(run.data, read_by(run.method))) for word, colour, of in runs]
     names = run.data.task.classes
     sections = [
         _evidence(sides, names),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tlda.batch import FEW
 from tlda.data.text.tokenizers import require_tokenizer
 from tlda.errors import UserError
 from tlda.losses import Loss
@@ -51,6 +52,23 @@ def _require_pairs(method: Trained, data: object) -> None:
         )
 
 
+def _require_few(method: Trained, data: object) -> None:
+    """Refuse a few labels of the target under a method that cannot learn them beside the source."""
+    if not getattr(method, "few_labels", None):
+        return
+    name, out = type(method).__name__, "leave --model.few_labels out"
+    if not method.few_labels_fit or method.batch_type not in FEW:
+        raise UserError(f"{name} has no labels of the source that a few of the target could be learnt beside: {out}")
+    if method.several_sources:
+        raise UserError(f"{name} tells source domains apart, of which a few labels of the target are none: {out}")
+    if not method.task.one_row:
+        raise UserError(f"{type(method.task).__name__} has many rows per input, and few_labels is of inputs with one: {out}")
+    if not (getattr(data, "shots", None) or getattr(data, "labelled", None)):
+        raise UserError(f"{name} learns a few labels of the target, and nothing says which: give --data.shots or --data.labelled, or {out}")
+    if method.pairs_rows:
+        raise UserError(f"{name} pairs the rows of two domains, and few_labels gives them unlike numbers: {out}")
+
+
 def refuse_loss(method: Trained, name: str, loss: Loss) -> None:
     """Raise :class:`UserError` where ``loss`` cannot be added to ``method`` as ``name``."""
     own, out = type(method).__name__, f"leave the loss '{name}' out of --model.plus"
@@ -88,6 +106,7 @@ def refuse_data(method: Trained) -> None:
             "make it with task=data.task"
         )
     _require_pairs(method, data)
+    _require_few(method, data)
     if isinstance(data.task, type(method.task)):
         method.task = method.network.task = data.task
     require_tokenizer(method.backbone, data)

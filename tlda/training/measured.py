@@ -14,6 +14,7 @@ from tlda.options.recorded import Recorded
 from tlda.tasks.measures import Measures
 from tlda.training.companions import refuse_unmeasured
 from tlda.training.lightning import QuickNotes
+from tlda.training.streaming import Passed, forget, stream_of
 from tlda.training.trained import Trained
 
 
@@ -21,6 +22,8 @@ class Measured(QuickNotes, Recorded, Trained):
     """A module whose answers are measured: one hook, :meth:`answer`, gives the output in validation, test, prediction and report."""
 
     measures: Measures
+    passed: Passed
+    """What has passed of the stream that is tested."""
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Self:
@@ -67,8 +70,21 @@ class Measured(QuickNotes, Recorded, Trained):
         refuse_unmeasured(self)
 
     def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        output = self.answer(batch.x, self.measures.places[dataloader_idx].role)
+        role = self.measures.places[dataloader_idx].role
+        stream = stream_of(self) if role == "target" else None
+        if stream and self.passed.starts_over(stream, batch):
+            forget(self)
+        output = self.answer(batch.x, role)
         self.log_epoch(self.measures.test(self, batch, output, dataloader_idx))
+        if stream:
+            self.passed.count(self.task, batch, output)
+
+    def on_test_epoch_start(self) -> None:
+        self.passed = Passed()
+
+    def on_test_epoch_end(self) -> None:
+        if stream := stream_of(self):
+            self.log_epoch(self.passed.by_shift(stream))
 
     def log_epoch(self, values: Mapping[str, Any]) -> None:
         """Log metrics, or values that all processes have alike, once an epoch; what selects is in the progress bar."""

@@ -41,6 +41,14 @@ def training_batches(method: Learner, field: str) -> Iterator[Any]:
         yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, method.device, 0), 0)
 
 
+def source_images(method: Learner, rows: int) -> Iterator[Tensor]:
+    """The first ``rows`` training inputs of the source, in batches, in the order of :func:`training_batches`."""
+    for batch in training_batches(method, "source"):
+        if rows > 0:
+            yield batch.x[:rows]
+            rows -= len(batch.x)
+
+
 def numbered(data: Sized) -> int:
     """How many numbers the rows of ``data`` may have: a subset keeps those of the whole."""
     return numbered(data.data) if isinstance(data, Subset | WithoutLabels) else len(data)

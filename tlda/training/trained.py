@@ -34,6 +34,14 @@ class Trained(LightningModule):
     takes_no_loss: ClassVar[str]
     one_domain: ClassVar[bool]
     several_sources: ClassVar[bool]
+    few_labels: bool | None
+    few_labels_fit: ClassVar[bool] = True
+    """Whether a few labelled rows of the target can be learnt among those of the source: not where the method itself aligns those rows."""
+
+    @property
+    def batch_type(self) -> type:
+        """The type of the training batch."""
+        raise NotImplementedError
 
     @property
     def backbone(self) -> Backbone:

@@ -31,6 +31,7 @@ class Pretraining(Probed, Method, ABC):
         views: what makes a view of an image, in order; a random affine map, brightness, contrast and blur where none is given.
     """
 
+    few_labels_fit = False
     setting: ClassVar[str] = "pretraining"
     takes: ClassVar[Takes] = "images"
     takes_no_loss: ClassVar[str] = "pre-training compares views of one image, and has no source and target that a loss could compare"

@@ -1,0 +1,15 @@
+"""BatchNorm by a moving average over the target's batches."""
+
+from typing import ClassVar
+
+from tlda.methods.bn_alpha import BNAlpha
+
+
+class BNEMA(BNAlpha):
+    """The target is normalised by a moving average of its statistics that begins with the source's (Schneider et al., NeurIPS 2020).
+
+    Args:
+        alpha: the weight of the latest batch's statistics.
+    """
+
+    follows: ClassVar[bool] = True
