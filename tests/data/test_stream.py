@@ -36,7 +36,7 @@ def test_each_row_passes_once_in_an_order_of_the_seed(order: Any) -> None:
 
 
 def test_orders_differ_in_how_long_a_class_stays() -> None:
-    by = {order: runs(LABELS[torch.cat(Stream(order).batches(LABELS, 0))]) for order in ("iid", "class", "dirichlet")}  # type: ignore[arg-type]
+    by = {order: runs(LABELS[torch.cat(Stream(order).batches(LABELS, 0))]) for order in ("iid", "class", "dirichlet")}
     assert by["class"] == 2
     assert by["class"] < by["dirichlet"] < by["iid"]
     loose = runs(LABELS[torch.cat(Stream("dirichlet", delta=100.0).batches(LABELS, 0))])
@@ -52,15 +52,16 @@ def test_a_shift_is_a_corruption_of_all_rows() -> None:
     assert sample.domain.tolist() == [0, 1]
 
 
-class Counter:
-    """A stand-in for what is adapted, that counts batches."""
-
-
 @pytest.mark.parametrize(("reset", "expected"), [("shift", 2), ("never", 1), ("sample", 12)])
 def test_adaptation_starts_over_where_the_stream_says(reset: Any, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    method, begun = make("TENT"), []
-    begin = type(method).begin  # type: ignore[attr-defined]
-    monkeypatch.setattr(type(method), "begin", lambda self: (begun.append(1), begin(self))[1])
+    method: Any = make("TENT")
+    begin, begun = method.begin, list[int]()
+
+    def counted() -> Any:
+        begun.append(1)
+        return begin()
+
+    monkeypatch.setattr(method, "begin", counted)
     data = Toy(n=60, stream=Stream(batch_size=10, reset=reset, shifts=["none", "contrast5"]))
     (_, found) = trainer().test(method, data, verbose=False)
     assert len(begun) == expected

@@ -16,7 +16,7 @@ from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tests.methods.test_contract import make, source_checkpoint
 from tests.methods.test_test_time import images
 from tlda.errors import UserError
-from tlda.methods import EATA, LAME, T3A, TENT, BNAlpha, SourceOnly
+from tlda.methods import EATA, T3A, TENT, BNAlpha
 from tlda.network import Head
 from tlda.nn import affine_parameters
 from tlda.nn.assignment import laplacian_assignment
@@ -58,8 +58,10 @@ def test_lame_of_no_neighbours_is_the_softmax_and_of_some_is_pulled_by_them() ->
     for _ in range(3):
         expected = ((p + 1e-10).log() + expected[near].sum(1)).softmax(1)
     torch.testing.assert_close(found, expected)
-    method = ready("LAME", neighbours=0)
-    torch.testing.assert_close(method.answer(X, "target").logits.softmax(1), method(X).logits.softmax(1).detach())
+    method = ready("LAME", neighbours=2)
+    features, logits = method(X)
+    expected = laplacian_assignment(logits.softmax(1), features, 2).log()
+    torch.testing.assert_close(method.answer(X, "target").logits, expected.detach())
 
 
 def test_t3a_answers_by_the_mean_directions_of_each_class() -> None:
@@ -94,7 +96,7 @@ class Seen(Callback):
 
 
 def by_hand(method: Any) -> Any:
-    network = copy.deepcopy(nn.Sequential(method.backbone, method.bottleneck, method.head)).eval()
+    network: Any = copy.deepcopy(nn.Sequential(method.backbone, method.bottleneck, method.head)).eval()
     network[0].layers[2].train()
     return network
 
@@ -152,4 +154,3 @@ def test_one_row_has_no_statistics() -> None:
         with pytest.raises(UserError, match=f"{cls.__name__} normalises a batch by its own statistics"):
             ready(cls.__name__).answer(X[:1], "target")
     assert len(ready("LAME").answer(X[:1], "target").logits) == 1
-    assert SourceOnly is not LAME

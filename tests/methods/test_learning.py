@@ -53,6 +53,7 @@ FAMILIES = {
             "DAN": {},
             "DAN unbiased": {"biased": False},
             "JAN": {},
+            "DSAN": {},
             "DeepCORAL": {},
             "DeepCORAL domainbed": {"variant": "domainbed"},
             "DeepJDOT": {},
@@ -67,6 +68,7 @@ FAMILIES = {
         Shortcut,
         {
             "DANN": SMALL,
+            "DALN": {},
             "CDAN": SMALL,
             "CDAN entropy": {**SMALL, "entropy": True},
             "BSP": SMALL,
@@ -97,6 +99,8 @@ FAMILIES = {
             "ATDOC": {},
             "CST": {},
             "SHOT": {},
+            "AaD": {},
+            "NRC": {},
             "OVANet": {},
             "MME": {"trade_off": 0.5, "head": Head(temperature=0.3)},  # its 0.1 and 0.05 are for thousands of steps
             "CDAC": {"strong": [Noise()], "top": 2},
@@ -171,8 +175,9 @@ METHODS = {
     for name, cls in subclasses(Method).items()
     if cls.__module__.startswith("tlda.methods") and (getattr(cls, "takes", ""), getattr(cls, "setting", "")) not in ELSEWHERE
 }
-BY_HAND = {"DomainMixup", "MLDG", "RSC", "SD", "SingleSource"}
-"""What no toy of these shows: regularisers, and training on less. test_several_sources compares what they do with a computation by hand."""
+BY_HAND = {"DomainMixup", "MLDG", "RSC", "SD", "SingleSource", "LAME", "T3A"}
+"""What no toy of these shows: regularisers, training on less, and what answers by a batch's other rows. Tests of their own
+(test_several_sources, test_at_test) compare what they do with a computation by hand."""
 FAMILY = {name: family for family, (_, methods, *_) in FAMILIES.items() for name in methods}
 OPTIONS = {name: options for _, methods, *_ in FAMILIES.values() for name, options in methods.items()}
 NO_TARGET = ("labelled", "spurious", "minority", "marked")

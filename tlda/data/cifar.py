@@ -51,10 +51,11 @@ class CIFAR10(DomainPair):
 
     def load(self) -> tuple[Domain, Domain]:
         splits = RECENT.get(("cifar10", self.root), lambda: read(self.root))
-        first, second = (
-            Domain(name, *(corrupted(part, self.kinds[name]) for part in splits if part)) for name in (self.source, self.target)
-        )
-        return first, second
+        return self._domain(self.source, splits), self._domain(self.target, splits)
+
+    def _domain(self, name: str, splits: Splits) -> Domain:
+        kind = self.kinds[name]
+        return Domain(name, corrupted(splits.train, kind), splits.test and corrupted(splits.test, kind))
 
 
 def read(root: Path) -> Splits:

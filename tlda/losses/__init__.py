@@ -2,6 +2,7 @@
 
 from tlda.losses.adaptive_clustering import adaptive_clustering, alike, minimax_entropy
 from tlda.losses.adaptive_feature_norm import AFN, adaptive_feature_norm
+from tlda.losses.attraction import attraction, dispersion
 from tlda.losses.base import Loss
 from tlda.losses.batch_nuclear_norm import BNM, batch_nuclear_norm
 from tlda.losses.batch_spectral_penalty import BSP, batch_spectral_penalty
@@ -31,6 +32,7 @@ from tlda.losses.inverse_gram_discrepancy import DAREGRAM, inverse_gram_discrepa
 from tlda.losses.irm_penalty import irm_penalty
 from tlda.losses.joint_mmd import JointMMD, joint_mmd
 from tlda.losses.l2_sp import L2SP, l2_sp
+from tlda.losses.local_mmd import LocalMMD, local_mmd
 from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
 from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
@@ -38,6 +40,7 @@ from tlda.losses.moment_distance import moment_distance
 from tlda.losses.multi_domain_adversarial import MultiDomainAdversarial, multi_domain_adversarial
 from tlda.losses.neighborhood_aggregation import MemoryBank, neighborhood_aggregation
 from tlda.losses.neighborhood_clustering import entropy_separation, neighborhood_clustering
+from tlda.losses.nuclear_wasserstein import nuclear_wasserstein
 from tlda.losses.one_vs_all import OneVsAll, binary_entropy, one_vs_all
 from tlda.losses.open_set_adversarial import open_set_adversarial
 from tlda.losses.predicted import byol, dino, simsiam
@@ -79,6 +82,7 @@ __all__ = [
     "ImportanceAdversarial",
     "InformationMaximization",
     "JointMMD",
+    "LocalMMD",
     "Loss",
     "MarginDisparity",
     "MemoryBank",
@@ -92,6 +96,7 @@ __all__ = [
     "adaptive_clustering",
     "adaptive_feature_norm",
     "alike",
+    "attraction",
     "barlow_twins",
     "batch_nuclear_norm",
     "batch_spectral_penalty",
@@ -107,6 +112,7 @@ __all__ = [
     "deep_jdot",
     "delta",
     "dino",
+    "dispersion",
     "domain_adversarial",
     "domain_confusion",
     "entropy",
@@ -123,6 +129,7 @@ __all__ = [
     "iwan_weights",
     "joint_mmd",
     "l2_sp",
+    "local_mmd",
     "margin_disparity",
     "minimax_entropy",
     "minimum_class_confusion",
@@ -132,6 +139,7 @@ __all__ = [
     "neighborhood_aggregation",
     "neighborhood_clustering",
     "nt_xent",
+    "nuclear_wasserstein",
     "one_vs_all",
     "open_set_adversarial",
     "pada_weights",

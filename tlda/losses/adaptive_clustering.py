@@ -31,6 +31,10 @@ def alike(features: Tensor, top: int = 5) -> Tensor:
 
     Raises:
         UserError: there are fewer features.
+
+    Example:
+        >>> alike(torch.tensor([[3.0, 2.0, 0.0], [2.0, 3.0, 1.0], [0.0, 2.0, 3.0]]), 2).int().tolist()
+        [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     """
     if not 1 <= top <= features.shape[1]:
         raise UserError(f"alike compares the {top} greatest features, and there are {features.shape[1]}: give --model.top 1 to that number")

@@ -1,5 +1,6 @@
 """Every method, one file each."""
 
+from tlda.methods.aad import AaD
 from tlda.methods.across_sources import AcrossSources
 from tlda.methods.adabn import AdaBN
 from tlda.methods.adda import ADDA
@@ -14,6 +15,7 @@ from tlda.methods.cdan import CDAN
 from tlda.methods.cst import CST
 from tlda.methods.cycada import CyCADA
 from tlda.methods.cyclegan import CycleGAN
+from tlda.methods.daln import DALN
 from tlda.methods.dan import DAN
 from tlda.methods.dance import DANCE
 from tlda.methods.dann import DANN
@@ -25,6 +27,7 @@ from tlda.methods.deep_jdot import DeepJDOT
 from tlda.methods.domain_confusion import DomainConfusion
 from tlda.methods.domain_labels import DomainLabels
 from tlda.methods.domain_mixup import DomainMixup
+from tlda.methods.dsan import DSAN
 from tlda.methods.eata import EATA
 from tlda.methods.few_shot.anil import ANIL
 from tlda.methods.few_shot.cosine_classifier import CosineClassifier
@@ -51,6 +54,7 @@ from tlda.methods.min_ent import MinEnt
 from tlda.methods.mldg import MLDG
 from tlda.methods.mme import MME
 from tlda.methods.multi_task import MultiTask
+from tlda.methods.nrc import NRC
 from tlda.methods.oracle import Oracle
 from tlda.methods.osbp import OSBP
 from tlda.methods.ovanet import OVANet
@@ -90,12 +94,14 @@ __all__ = [
     "CDAC",
     "CDAN",
     "CST",
+    "DALN",
     "DAN",
     "DANCE",
     "DANN",
     "DAREGRAM",
     "DARN",
     "DDC",
+    "DSAN",
     "EATA",
     "IM",
     "IRM",
@@ -111,6 +117,7 @@ __all__ = [
     "MLDG",
     "MLM",
     "MME",
+    "NRC",
     "OSBP",
     "PADA",
     "RSC",
@@ -124,6 +131,7 @@ __all__ = [
     "UAN",
     "VADA",
     "WDGRL",
+    "AaD",
     "AcrossSources",
     "AdaBN",
     "BNAlpha",

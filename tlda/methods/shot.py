@@ -6,13 +6,12 @@ from torch import Tensor, empty
 from torch.nn.functional import cross_entropy
 
 from tlda.batch import Output, TargetBatch
-from tlda.errors import UserError
 from tlda.losses import information_maximization
-from tlda.method import Method
+from tlda.methods.source_free import SourceFree
 from tlda.training.target import pseudo_labels_by_row
 
 
-class SHOT(Method):
+class SHOT(SourceFree):
     """Source-free: the source's head stays, and the features learn to fit it on the target alone (Liang et al., ICML 2020).
 
     It starts from ``init_from``, trained on the source, and makes pseudo-labels of all target rows anew each epoch. The authors smooth
@@ -22,27 +21,19 @@ class SHOT(Method):
         trade_off: the weight of the cross-entropy to the pseudo-labels, the paper's beta; 0.1 in its digits.
     """
 
-    setting: ClassVar[str] = "source-free"
-    reads_classes: ClassVar[bool] = True
-    trains_on_certainty: ClassVar[bool] = True
     takes_no_loss: ClassVar[str] = "SHOT sees no source, which a loss could compare the target with"
 
     def __init__(self, *, trade_off: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.trade_off = trade_off
         self.head.requires_grad_(False)
-        self.pseudo_labels, self.origin = empty(0), self.init_from
-
-    @property
-    def batch_type(self) -> type:
-        return TargetBatch
+        self.pseudo_labels = empty(0)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [group for group in super().parameter_groups() if group["name"] != "head"]
 
     def on_fit_start(self) -> None:
-        if not self.origin and not len(self.pseudo_labels):  # a checkpoint to go on from brings them, after setup
-            raise UserError("SHOT starts from a network trained on the source: name its checkpoint by --model.init_from")
+        self.require_origin(bool(len(self.pseudo_labels)))  # a checkpoint to go on from brings them, after setup
         super().on_fit_start()
 
     def on_train_epoch_start(self) -> None:

@@ -27,7 +27,7 @@ def laplacian_assignment(probabilities: Tensor, features: Tensor, neighbours: in
     near = torch.cdist(rows, rows).topk(min(neighbours + 1, len(rows)), 1, largest=False).indices[:, 1:]
     affinity = torch.zeros(len(rows), len(rows), dtype=probabilities.dtype, device=rows.device).scatter(1, near, 1.0)
     unary = (probabilities + TINY).log()
-    found, before = unary.softmax(1), float("inf")
+    found, before = unary.softmax(1), float("nan")
     for _ in range(steps):
         pull = affinity @ found
         found = (unary + pull).softmax(1)

@@ -85,15 +85,21 @@ def centroid_pseudo_labels(features: Tensor, logits: Tensor) -> Tensor:
     return labels
 
 
+def target_outputs(method: Learner) -> tuple[Tensor, Tensor, Tensor]:
+    """The numbers (n,) of all training rows of the target, their features (n, d) and logits (n, c), in evaluation."""
+    with evaluating(method.network), method.trainer.precision_plugin.forward_context():
+        parts = [(batch.row, *method.network(batch.x)) for batch in target_batches(method)]
+    rows, features, logits = (torch.cat(column) for column in zip(*parts, strict=True))
+    return rows, features, logits
+
+
 def pseudo_labels_by_row(method: Learner) -> Tensor:
     """:func:`centroid_pseudo_labels` of all training rows of the target, (rows,), on the method's device.
 
     Every process makes them all, and the first one's are used: until their next common step, the processes' running statistics
     of BatchNorm differ by a batch.
     """
-    with evaluating(method.network), method.trainer.precision_plugin.forward_context():
-        parts = [(batch.row, *method.network(batch.x)) for batch in target_batches(method)]
-    rows, features, logits = (torch.cat(column) for column in zip(*parts, strict=True))
+    rows, features, logits = target_outputs(method)
     labels = rows.new_full((int(rows.max()) + 1,), -1).scatter(0, rows, centroid_pseudo_labels(features, logits))
     shared: Tensor = method.trainer.strategy.broadcast(labels)
     return shared.to(method.device)
