@@ -18,8 +18,8 @@ from tlda.nn.numerics import feature_pair
 def local_mmd(source: Tensor, target: Tensor, labels: Tensor, probabilities: Tensor) -> Tensor:
     """The mean over classes of the squared distance of both domains' mean embeddings of the class (Zhu et al., TNNLS 2020, eq. 6).
 
-    A source row is of its class, a target row of all, by its probabilities. The classes are those that both domains have in the batch, in the
-    target as the likeliest of a row, and the five bandwidths are about the mean distance, as in the authors' code. 0 where there is none.
+    A source row is of its class, a target row of all, by its probabilities. As in the authors' code, classes are those that both domains
+    have in the batch, in the target as the likeliest of a row, and five bandwidths are about the mean distance. 0 where there is none.
 
     Args:
         source: features, (n, d).
