@@ -131,7 +131,7 @@ def test_a_list_that_is_wrong_is_one_sentence(tmp_path: Path, text: str, match: 
     (tmp_path / "list.txt").write_text(text)
     data = Folders(root=str(root), size=16, labelled=str(tmp_path / "list.txt"))
     with pytest.raises(UserError, match=match):
-        _ = data.listed
+        _ = data.labelled_rows
 
 
 def test_mistakes_of_the_options_are_one_sentence(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ class DomainPair(Recorded, LightningDataModule):
         """A hash of what the data are, 16 hexadecimal digits: names of the classes, labels, and images or the state of their files."""
         splits = (split for domain in self.loaded for split in domain.splits)
         names = [*(f"{name}\0".encode() for name in self.task.outputs), *(digest_of(split).encode() for split in splits)]
-        return digest([*names, self.listed.rows] if self.listed else names)
+        return digest([*names, self.labelled_rows.rows] if self.labelled_rows else names)
 
     @property
     def tokenizers(self) -> list[str]:
@@ -260,7 +260,7 @@ class DomainPair(Recorded, LightningDataModule):
             self._warn_of_absent_classes(bool(seen))
 
     @cached_property
-    def listed(self) -> Subset | None:
+    def labelled_rows(self) -> Subset | None:
         """The rows of the target that :attr:`labelled` lists; None where there is no list."""
         if self.labelled is None:
             return None
@@ -274,10 +274,10 @@ class DomainPair(Recorded, LightningDataModule):
     def _target_for(self, seen: set[str]) -> Domain:
         """The target that a method trains on and is measured on which sees labels of the fields ``seen``."""
         target = self.loaded[1]
-        if self.listed is None:
+        if self.labelled_rows is None:
             return self._hold_out(target) if seen else target
         others = torch.ones(len(target.train), dtype=torch.bool)
-        others[self.listed.rows] = False
+        others[self.labelled_rows.rows] = False
         rest = replace(target, train=Subset(target.train, others.nonzero().flatten()))
         return self._hold_out(rest) if "oracle" in seen else rest
 
@@ -323,8 +323,8 @@ class DomainPair(Recorded, LightningDataModule):
         return replace(domain, train=Subset(domain.train, train), test=Subset(domain.train, held))
 
     def _few(self, data: Rows) -> Rows:
-        if self.listed is not None:
-            return self.listed
+        if self.labelled_rows is not None:
+            return self.labelled_rows
         if self.shots is None:
             return data
         return Subset(data, shots(len(data), self._classes_of(data), self.shots, len(self.task.label_names), self.seed))

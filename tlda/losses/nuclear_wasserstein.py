@@ -22,5 +22,9 @@ def nuclear_wasserstein(source: Tensor, target: Tensor) -> Tensor:
         >>> round(nuclear_wasserstein(certain, unsure).item(), 4)
         0.5
     """
-    first, second = (torch.linalg.matrix_norm(log_probabilities(logits).exp(), "nuc") / len(logits) for logits in (source, target))
-    return first - second
+    return _per_row(source) - _per_row(target)
+
+
+def _per_row(logits: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.matrix_norm(log_probabilities(logits).exp(), "nuc")
+    return norm / len(logits)
