@@ -33,6 +33,7 @@ def test_a_table_of_markdown_escapes_bars_and_is_nothing_without_rows() -> None:
     assert markup.grid(["a", "b"], [["x|y", "z"]]) == "| a | b |\n| --- | --- |\n| x\\|y | z |\n"
 
 
+@pytest.mark.slow
 def test_a_page_of_a_table_shows_what_is_committed_and_plots_its_averages() -> None:
     page = tables.page("quickstart")
     assert (ROOT / "benchmarks/results/quickstart/table.md").read_text(encoding="utf-8").split("\n", 1)[1].strip() in page
@@ -65,3 +66,34 @@ def test_a_notebook_is_a_page_of_texts_and_code() -> None:
     assert page.count("```python") == sum(
         cell["cell_type"] == "code" for cell in json.loads((ROOT / "examples/first_run.ipynb").read_text())["cells"]
     )
+
+
+def test_every_loss_has_an_equation_and_says_what_each_option_is() -> None:
+    from generator import classes
+
+    losses = classes.of_kind("losses")
+    assert len(losses) > 20
+    assert [name for name, cls in losses.items() if not classes.all_equations(cls)] == []
+    unsaid = [
+        f"{name}.{option}" for name, cls in losses.items() for option, _, said in classes.describe.options(cls, classes.Loss) if not said
+    ]
+    assert unsaid == []
+
+
+def test_a_method_has_the_equation_of_its_loss_alone() -> None:
+    from generator import classes
+
+    methods = classes.of_kind("methods")
+    assert list(classes.all_equations(methods["MinEnt"]).values()) == ["entropy"]
+    assert list(classes.all_equations(methods["MCD"]).values()) == ["classifier_discrepancy"]
+    assert [name for name, cls in methods.items() if not classes.all_equations(cls)] == ["CycleGAN", "MLM"]  # no room in their files
+
+
+def test_links_lead_to_pages_and_copies() -> None:
+    pytest.importorskip("mkdocs", reason="the extra 'docs' is not installed")
+    from generator import hook
+
+    assert hook.address("benchmarks/results/digits/table.md") == "tables/digits.md"
+    assert hook.address("benchmarks/speed/README.md") == "measurements/speed.md"
+    assert hook.address("docs/concepts/batches.md") == "concepts/batches.md"
+    assert hook.address("experiments/method/dann.yaml") == "files/experiments/method/dann.yaml"

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import tlda.data
@@ -36,6 +36,9 @@ LOSS_FACTS = {
 }
 """What a loss declares, in words."""
 
+SYMBOLS = "*f*: features of *n* source rows, (n, d); *g*: of *m* target rows; *p*: predictions over *c* classes; *o*: logits; *y*: labels."
+"""Below the equations of a page."""
+
 
 def of_kind(kind: str) -> dict[str, Any]:
     """Every method, loss, data set or task of the package by its name."""
@@ -44,9 +47,9 @@ def of_kind(kind: str) -> dict[str, Any]:
 
 def page(cls: type, base: type, *more: str) -> str:
     """The page of a class: what it is, its equation, its options, what ``more`` says, and where its code is."""
-    told = describe.described(cls, [])
-    head = f"# {cls.__name__}\n\n{told.idea}" + (f" *{told.paper}*" if told.paper else "") + f"\n\n{prose(cls)}\n\n"
-    shown = "\n\n".join(mathml(latex) for latex in dict.fromkeys(all_equations(cls)))
+    head = f"# {cls.__name__}\n\n{first(cls)}\n\n{prose(cls)}\n\n"
+    shown = "\n\n".join(f"`tlda.losses.{name}`:\n\n" * bool(name) + mathml(latex) for latex, name in all_equations(cls).items())
+    shown += f"\n\n{SYMBOLS}" * bool(shown)
     given = grid(
         ["option", "default", "what it is"], [[f"`{name}`", f"`{value}`", said] for name, value, said in describe.options(cls, base)]
     )
@@ -55,27 +58,44 @@ def page(cls: type, base: type, *more: str) -> str:
     return head + section("Equation", shown) + section("Options", given) + "".join(more) + section("Code", code)
 
 
-def parts(cls: type) -> Iterator[Any]:
-    """The losses and the functions of losses that the modules of ``cls`` and of its bases take from :mod:`tlda.losses`."""
-    for part in cls.__mro__:
-        if part.__module__.startswith(("tlda.methods", "tlda.losses")) and part is not Loss:
-            there = vars(sys.modules[part.__module__]).values()
-            yield from (thing for thing in there if thing is not Loss and getattr(thing, "__module__", "").startswith("tlda.losses."))
+def parts(cls: type) -> list[Any]:
+    """The losses and functions of losses that the code of a method, a loss or their bases names, or else that their modules import."""
+    bases = [part for part in cls.__mro__ if part.__module__.startswith(("tlda.methods", "tlda.losses")) and part is not Loss]
+    named = [thing for part in bases for thing in imported(part) if thing.__name__ in called(part)]
+    return [thing for thing in named or [thing for part in bases for thing in imported(part)] if thing not in (Loss, cls)]
 
 
-def functions(module: str) -> list[FunctionType]:
-    """The public functions that a module of losses defines."""
-    there = vars(sys.modules[module]).items()
-    return [f for name, f in there if isinstance(f, FunctionType) and f.__module__ == module and name in tlda.losses.__all__]
+def imported(cls: type) -> list[Any]:
+    """What the module of a class may name of :mod:`tlda.losses`, by name or through the package."""
+    there = vars(sys.modules[cls.__module__]).values()
+    everything = [getattr(tlda.losses, name) for name in tlda.losses.__all__]
+    through = tlda.losses in there
+    return [thing for thing in everything if thing in there or (through and thing.__name__ in called(cls))]
 
 
-def all_equations(cls: type) -> Iterator[str]:
-    """The equations of the docstring of ``cls``, else those of the losses that it is made of."""
-    own = list(equations(inspect.getdoc(cls) or ""))
-    yield from own
-    for thing in () if own else parts(cls):
-        for function in functions(thing.__module__) if inspect.isclass(thing) else [thing]:
-            yield from equations(inspect.getdoc(function) or "")
+def called(cls: type) -> set[str]:
+    """The names in the code of a class: in its functions and properties, and in what is nested in them."""
+    codes = [f.__code__ for v in vars(cls).values() if isinstance(f := getattr(v, "fget", v), FunctionType)]
+    for code in codes:  # grows by what is nested
+        codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return {name for code in codes for name in code.co_names}
+
+
+def made_of(cls: type) -> Iterator[FunctionType]:
+    """The functions of losses that a method or a loss comes to; where a loss calls none by name, those of its module."""
+    found = parts(cls)
+    yield from (thing for thing in found if isinstance(thing, FunctionType))
+    for loss in found:
+        yield from made_of(loss) if inspect.isclass(loss) else ()
+    if issubclass(cls, Loss) and not found:
+        there = vars(sys.modules[cls.__module__])
+        yield from (f for name, f in there.items() if isinstance(f, FunctionType) and name in tlda.losses.__all__)
+
+
+def all_equations(cls: type) -> dict[str, str]:
+    """The equations of ``cls``, and those of the losses that it is made of, each with the name of its function."""
+    own = dict.fromkeys(equations(vars(cls).get("__doc__") or ""), "")
+    return own | {latex: function.__name__ for function in made_of(cls) for latex in equations(inspect.getdoc(function) or "")}
 
 
 def loss_page(cls: Any) -> str:
@@ -85,7 +105,7 @@ def loss_page(cls: Any) -> str:
     said = [f"- Under any method: `--model.plus+={cls.__name__}`"]
     said += [f"- It {', '.join(facts)}."] if facts else []
     said += [f"- Methods: {', '.join(used)}"] if used else []
-    beside = "\n".join(f"- `tlda.losses.{f.__name__}`: {first(f)}" for f in functions(cls.__module__))
+    beside = "\n".join(f"- `tlda.losses.{f.__name__}`: {first(f)}" for f in dict.fromkeys(made_of(cls)))
     return page(cls, Loss, section("Use", "\n".join(said)), section("Functions", beside))
 
 

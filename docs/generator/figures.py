@@ -107,7 +107,7 @@ FIGURES: dict[str, tuple[int, int, str, list[str]]] = {
     "settings": (
         760,
         270,
-        "The classes of the source (left) and of the target (right) in the four settings of label sets.",
+        "The classes of the source (blue) and of the target (orange) in the four settings of label sets.",
         [
             *(
                 ring("source", x + a, r)

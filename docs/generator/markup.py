@@ -35,9 +35,9 @@ def markdown(doc: str) -> str:
 
 
 def prose(cls: object) -> str:
-    """The paragraphs of a docstring after its first one, without the sections of arguments, errors and examples."""
+    """The paragraphs of a docstring after its first one, without equations, and without the sections of arguments, errors and examples."""
     parsed = parse(inspect.getdoc(cls) or "")
-    return markdown(parsed.long_description or "").strip()
+    return markdown(MATH.sub("", parsed.long_description or "")).strip()
 
 
 def grid(header: list[str], rows: list[list[str]]) -> str:

@@ -34,7 +34,9 @@ def facts(cls: Any) -> Iterator[str]:
     """What a method declares, and how it is named."""
     links = ", ".join(f"[`method/{path.stem}`](../../experiments/method/{path.name})" for path in overlays().get(cls.__name__, []))
     losses = sorted({thing.__name__ for thing in parts(cls)} & of_kind("losses").keys())
-    yield f"- Setting: {cls.setting}"
+    if paper := describe.described(cls, []).paper:
+        yield f"- Paper: {paper}"
+    yield f"- Setting: {cls.setting}, see [settings](../concepts/settings.md)"
     yield f"- Training batch: `{describe.batch_of(cls)}`, see [batches](../concepts/batches.md)"
     yield f"- On the command line: `--model {cls.__name__}`" + (f"; overlays: {links}" if links else "")
     if losses:

@@ -109,4 +109,4 @@ def page(name: str) -> str:
     pictures = [file for file in sorted((RESULTS / name).iterdir()) if file.suffix in (".svg", ".png")]
     images = "\n\n".join(f"![{file.stem}]({file.name})" for file in pictures)
     files = f"The [table](../../tables/{name}.yaml), and its numbers as [CSV](table.csv), [LaTeX](table.tex) and [one page](table.html)."
-    return f"{title}\n\n`tlda bench {name}` makes it. {files}\n\n{rest.strip()}\n\n{plot(name)}\n\n{images}\n"
+    return f"---\nhide: [toc]\n---\n\n{title}\n\n`tlda bench {name}` makes it. {files}\n\n{rest.strip()}\n\n{plot(name)}\n\n{images}\n"

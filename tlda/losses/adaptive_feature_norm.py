@@ -16,7 +16,11 @@ Variant = Literal["stepwise", "hard"]
 
 
 def adaptive_feature_norm(features: Tensor, variant: Variant = "stepwise", delta: float = 1.0, radius: float = 25.0) -> Tensor:
-    """Make the norms of features grow, as features of larger norm transfer better (Xu et al., ICCV 2019, sec. 3).
+    r"""Make the norms of features grow, as features of larger norm transfer better (Xu et al., ICCV 2019, sec. 3).
+
+    .. math::
+        \frac{1}{n} \sum_i \left(\lVert f_i \rVert_{\mathrm{old}} + \Delta - \lVert f_i \rVert\right)^2 \; \mathrm{(stepwise)}, \quad
+        \left(\frac{1}{n} \sum_i \lVert f_i \rVert - R\right)^2 \; \mathrm{(hard)}
 
     Args:
         features: (n, d).

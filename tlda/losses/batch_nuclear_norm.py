@@ -13,7 +13,9 @@ from tlda.nn.numerics import log_probabilities, spectrum
 
 
 def batch_nuclear_norm(logits: Tensor) -> Tensor:
-    """The negative nuclear norm of the predictions over n: least where all are certain and diverse (Cui et al., CVPR 2020, sec. 3.3).
+    r"""The negative nuclear norm of the predictions over n: least where all are certain and diverse (Cui et al., CVPR 2020, sec. 3.3).
+
+    .. math:: -\frac{1}{n} \lVert P \rVert_* = -\frac{1}{n} \sum_k \sigma_k(P)
 
     Args:
         logits: (n, c).

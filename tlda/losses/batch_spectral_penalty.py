@@ -11,7 +11,9 @@ from tlda.nn.numerics import feature_pair, spectrum
 
 
 def batch_spectral_penalty(source: Tensor, target: Tensor, k: int = 1) -> Tensor:
-    """The squares of each domain's ``k`` largest singular values, whose directions crowd out the rest (Chen et al., ICML 2019).
+    r"""The squares of each domain's ``k`` largest singular values, whose directions crowd out the rest (Chen et al., ICML 2019).
+
+    .. math:: \sum_{i=1}^{k} \left(\sigma_{s,i}^2 + \sigma_{t,i}^2\right)
 
     Args:
         source: features, (n, d).

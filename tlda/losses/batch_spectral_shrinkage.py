@@ -11,7 +11,9 @@ from tlda.nn.numerics import full_precision, spectrum
 
 
 def batch_spectral_shrinkage(features: Tensor, k: int = 1) -> Tensor:
-    """The squares of the ``k`` smallest singular values, whose directions transfer worst (Chen et al., NeurIPS 2019).
+    r"""The squares of the ``k`` smallest singular values, whose directions transfer worst (Chen et al., NeurIPS 2019).
+
+    .. math:: \sum_{i=1}^{k} \sigma_{-i}^2
 
     Args:
         features: (n, d); they have min(n, d) singular values.

@@ -8,7 +8,9 @@ from tlda.nn.numerics import feature_pair
 
 
 def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:
-    """The mean absolute difference of two classifiers' predictions (Saito et al., CVPR 2018, sec. 3.2).
+    r"""The mean absolute difference of two classifiers' predictions (Saito et al., CVPR 2018, sec. 3.2).
+
+    .. math:: \frac{1}{n c} \sum_{i,j} \left| p^{(1)}_{ij} - p^{(2)}_{ij} \right|
 
     Args:
         first: logits of one classifier, (n, c).

@@ -15,7 +15,9 @@ from tlda.nn.numerics import full_precision, log_probabilities
 
 
 def co_tuning(logits: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy of the pretrained classes, to soft ``labels`` that follow from the task's (You et al., NeurIPS 2020).
+    r"""The cross-entropy of the pretrained classes, to soft ``labels`` that follow from the task's (You et al., NeurIPS 2020).
+
+    .. math:: -\frac{1}{n} \sum_i \sum_j y_{ij} \log p_{ij}
 
     Args:
         logits: of the classes of pretraining, (n, s).

@@ -31,7 +31,9 @@ def two_views(loss: str, first: Tensor, second: Tensor, least: int = 1) -> tuple
 
 
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
-    """The cross-entropy of finding a row's other view among the 2n - 1 other rows, by cosine (NT-Xent; Chen et al., ICML 2020, eq. 1).
+    r"""The cross-entropy of finding a row's other view among the 2n - 1 other rows, by cosine (NT-Xent; Chen et al., ICML 2020, eq. 1).
+
+    .. math:: -\frac{1}{2n} \sum_i \log \frac{\exp(z_i \cdot z_{i'} / \tau)}{\sum_{k \ne i} \exp(z_i \cdot z_k / \tau)}
 
     Args:
         z1: the first view of each row, (n, d).
@@ -53,7 +55,11 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
 
 @without_autocast
 def sup_con(z1: Tensor, z2: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """:func:`nt_xent` with all rows of one label as views of each other (Khosla et al., NeurIPS 2020, eq. 2, the sum outside).
+    r""":func:`nt_xent` with all rows of one label as views of each other (Khosla et al., NeurIPS 2020, eq. 2, the sum outside).
+
+    .. math::
+        -\frac{1}{2n} \sum_i \frac{1}{|P(i)|} \sum_{p \in P(i)} \log \frac{\exp(z_i \cdot z_p / \tau)}{\sum_{k \ne i} \exp(z_i \cdot z_k /
+        \tau)}
 
     Args:
         z1: the first view of each row, (n, d).
@@ -81,7 +87,11 @@ def sup_con(z1: Tensor, z2: Tensor, labels: Tensor, temperature: float) -> Tenso
 
 @without_autocast
 def clip(image: Tensor, text: Tensor, temperature: float) -> Tensor:
-    """The cross-entropy of finding an image's text among those of the batch, and a text's image (CLIP; Radford et al., ICML 2021, fig. 3).
+    r"""The cross-entropy of finding an image's text among those of the batch, and a text's image (CLIP; Radford et al., ICML 2021, fig. 3).
+
+    .. math::
+        -\frac{1}{2n} \sum_i \left(\log \frac{\exp(u_i \cdot v_i / \tau)}{\sum_k \exp(u_i \cdot v_k / \tau)} + \log \frac{\exp(u_i \cdot
+        v_i / \tau)}{\sum_k \exp(u_k \cdot v_i / \tau)}\right)
 
     Args:
         image: the features of images, (n, d).

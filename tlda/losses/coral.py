@@ -15,7 +15,9 @@ Variant = Literal["paper", "domainbed"]
 
 
 def coral(source: Tensor, target: Tensor, variant: Variant = "paper") -> Tensor:
-    """The distance of the covariances of both domains' features (Sun & Saenko, ECCV workshops 2016).
+    r"""The distance of the covariances of both domains' features (Sun & Saenko, ECCV workshops 2016).
+
+    .. math:: \frac{1}{4 d^2} \lVert C_s - C_t \rVert_F^2
 
     Args:
         source: features, (n, d), n >= 2.
@@ -45,7 +47,9 @@ def covariance(rows: Tensor) -> Tensor:
 
 
 def coral_align(source: Tensor, target: Tensor, ridge: float = 1.0) -> Tensor:
-    """The source's features with the target's covariance: CORAL without a network (Sun, Feng & Saenko, AAAI 2016, alg. 1).
+    r"""The source's features with the target's covariance: CORAL without a network (Sun, Feng & Saenko, AAAI 2016, alg. 1).
+
+    .. math:: S' = S \, (C_s + r I)^{-1/2} \, (C_t + r I)^{1/2}
 
     ``S (C_S + r I)^-1/2 (C_T + r I)^1/2``: whitened, then coloured. A classifier of the result is one of the target's features. In
     float64, since the root of a small eigenvalue decides.

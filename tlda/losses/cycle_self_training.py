@@ -18,7 +18,9 @@ SHORTEST = 1e-6
 
 
 def cycle_self_training(source: Tensor, target: Tensor, source_labels: Tensor, target_logits: Tensor, ridge: float = 1e-3) -> Tensor:
-    """The error on the source of a head that was fitted to the pseudo-labels of the target (Liu et al., NeurIPS 2021, sec. 3.1).
+    r"""The error on the source of a head that was fitted to the pseudo-labels of the target (Liu et al., NeurIPS 2021, sec. 3.1).
+
+    .. math:: \frac{1}{n c} \lVert S T^\top (T T^\top + \lambda I)^{-1} \hat{Y}_t - Y_s \rVert_F^2
 
     The reverse step of the paper's cycle: the shared head labels the target, without gradient; a second head is fitted to those
     labels by ridge regression, in closed form; its squared error on the labelled source is the loss, whose gradient

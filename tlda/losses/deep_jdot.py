@@ -26,7 +26,9 @@ def deep_jdot(
     method: Solver = "emd",
     squared_labels: bool = False,
 ) -> Tensor:
-    """The cost of moving source features and labels onto target features and predictions (Damodaran et al., ECCV 2018).
+    r"""The cost of moving source features and labels onto target features and predictions (Damodaran et al., ECCV 2018).
+
+    .. math:: \min_{\gamma} \sum_{i,j} \gamma_{ij} \left(\alpha \lVert f_i - g_j \rVert^2 - \lambda \log p_{j, y_i}\right)
 
     The transport plan is found without gradient; the cost under it is differentiated.
 

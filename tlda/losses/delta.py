@@ -15,7 +15,9 @@ from tlda.nn.numerics import full_precision
 
 
 def delta(maps: Sequence[Tensor], start: Sequence[Tensor]) -> Tensor:
-    """Half the squared distance per row of feature maps from those of the start network (DELTA; Li et al., ICLR 2019).
+    r"""Half the squared distance per row of feature maps from those of the start network (DELTA; Li et al., ICLR 2019).
+
+    .. math:: \sum_l \frac{1}{2 n m_l} \sum_i \lVert F_l(x_i) - F_l^0(x_i) \rVert^2
 
     The mean over the rows and over the positions of a map, the sum over its channels and over the maps. All channels count alike:
     it is the paper's variant without attention.

@@ -16,7 +16,9 @@ from tlda.optim import ramp
 
 
 def domain_adversarial(source: Tensor, target: Tensor, source_weight: Tensor | None = None, target_weight: Tensor | None = None) -> Tensor:
-    """The domain discriminator's binary cross-entropy, the mean over both domains (Ganin et al., JMLR 2016, eq. 9).
+    r"""The domain discriminator's binary cross-entropy, the mean over both domains (Ganin et al., JMLR 2016, eq. 9).
+
+    .. math:: -\frac{1}{2} \left(\frac{1}{n} \sum_i \log D(f_i) + \frac{1}{m} \sum_j \log(1 - D(g_j))\right)
 
     Args:
         source: the discriminator's logits of "source" on source features, (n,) or (n, 1).
@@ -38,7 +40,9 @@ def domain_adversarial(source: Tensor, target: Tensor, source_weight: Tensor | N
 
 
 def entropy_weight(logits: Tensor, reversal: float | None = None) -> Tensor:
-    """``1 + exp(-H(p))`` of each row's prediction, (n, c) to (n,) (Long et al., NeurIPS 2018, sec. 3.3).
+    r"""``1 + exp(-H(p))`` of each row's prediction, (n, c) to (n,) (Long et al., NeurIPS 2018, sec. 3.3).
+
+    .. math:: w_i = 1 + e^{-H(p_i)}
 
     Without gradient, as in the common library; with ``reversal`` the entropies have their gradient times ``-reversal``, as in the
     authors' code.

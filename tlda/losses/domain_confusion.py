@@ -16,7 +16,9 @@ from tlda.nn.numerics import full_precision, log_probabilities
 
 
 def domain_confusion(logits: Tensor) -> Tensor:
-    """The cross-entropy of the domain discriminator to a uniform prediction (Tzeng et al., ICCV 2015, eq. 4).
+    r"""The cross-entropy of the domain discriminator to a uniform prediction (Tzeng et al., ICCV 2015, eq. 4).
+
+    .. math:: -\frac{1}{2n} \sum_i \left(\log D(f_i) + \log(1 - D(f_i))\right)
 
     Args:
         logits: the discriminator's logits of each domain, (n, domains), or of one of two, (n,) or (n, 1).

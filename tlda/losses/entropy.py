@@ -20,7 +20,9 @@ def entropy_of(log_p: Tensor) -> Tensor:
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """The mean entropy of the predictions, in nats, (n, c) to a scalar (Grandvalet & Bengio, NeurIPS 2004, sec. 2).
+    r"""The mean entropy of the predictions, in nats, (n, c) to a scalar (Grandvalet & Bengio, NeurIPS 2004, sec. 2).
+
+    .. math:: \frac{1}{n} \sum_i H(p_i) = -\frac{1}{n} \sum_i \sum_j p_{ij} \log p_{ij}
 
     Example:
         >>> logits = torch.tensor([[0.0, 0.0], [99.0, 0.0]])
@@ -31,7 +33,9 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def information_maximization(logits: Tensor) -> Tensor:
-    """The mean entropy less the entropy of the mean prediction: each certain, all diverse (Liang et al., ICML 2020, sec. 3.2).
+    r"""The mean entropy less the entropy of the mean prediction: each certain, all diverse (Liang et al., ICML 2020, sec. 3.2).
+
+    .. math:: \frac{1}{n} \sum_i H(p_i) - H(\bar{p}), \quad \bar{p} = \frac{1}{n} \sum_i p_i
 
     Its negative estimates the mutual information of input and prediction, in nats.
 
@@ -50,7 +54,9 @@ def information_maximization(logits: Tensor) -> Tensor:
 
 
 def tsallis_entropy(logits: Tensor, alpha: float = 1.9, balanced: bool = False) -> Tensor:
-    """The mean Tsallis entropy ``(1 - sum p^alpha) / (alpha - 1)`` of the predictions (Liu et al., NeurIPS 2021, sec. 3.2).
+    r"""The mean Tsallis entropy ``(1 - sum p^alpha) / (alpha - 1)`` of the predictions (Liu et al., NeurIPS 2021, sec. 3.2).
+
+    .. math:: \frac{1}{n} \sum_i \frac{1 - \sum_j p_{ij}^{\alpha}}{\alpha - 1}
 
     Between Shannon's entropy, in nats, at 1 and the Gini impurity at 2: the larger, the less it hurries an uncertain
     prediction towards certainty.

@@ -13,7 +13,9 @@ from tlda.nn.numerics import full_precision
 
 
 def gradient_variance(features: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """The variance over rows of the gradient of a row's cross-entropy on each parameter of a linear head (Rame et al., ICML 2022, eq. 3).
+    r"""The variance over rows of the gradient of a row's cross-entropy on each parameter of a linear head (Rame et al., ICML 2022, eq. 3).
+
+    .. math:: \mathrm{Var}_i \left[(p_i - y_i) \otimes (f_i, 1)\right]
 
     The gradient of a row is ``(p - y) x (f, 1)``: the weights', then the bias's. No automatic differentiation per row is needed.
 
@@ -45,7 +47,9 @@ def gradient_variance(features: Tensor, logits: Tensor, labels: Tensor) -> Tenso
 
 
 def variance_distance(variances: Sequence[Tensor]) -> Tensor:
-    """The mean over domains of the squared distance of their variances (p,) from the mean of all (Rame et al., ICML 2022, eq. 4).
+    r"""The mean over domains of the squared distance of their variances (p,) from the mean of all (Rame et al., ICML 2022, eq. 4).
+
+    .. math:: \frac{1}{k} \sum_e \lVert v_e - \bar{v} \rVert^2
 
     Raises:
         UserError: there are none.

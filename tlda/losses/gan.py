@@ -13,7 +13,9 @@ Adversary = Literal["lsgan", "hinge"]
 
 
 def gan_generator(fake: Tensor, adversary: Adversary = "lsgan") -> Tensor:
-    """A generator's loss by the critic's scores of what it made, of any shape.
+    r"""A generator's loss by the critic's scores of what it made, of any shape.
+
+    .. math:: \frac{1}{n} \sum_i \left(D(G(x_i)) - 1\right)^2
 
     Args:
         fake: the scores.
@@ -34,7 +36,9 @@ def gan_generator(fake: Tensor, adversary: Adversary = "lsgan") -> Tensor:
 
 
 def gan_critic(real: Tensor, fake: Tensor, adversary: Adversary = "lsgan") -> Tensor:
-    """A critic's loss by its scores of images of the domain and of made ones, halved as in CycleGAN so that it learns more slowly.
+    r"""A critic's loss by its scores of images of the domain and of made ones, halved as in CycleGAN so that it learns more slowly.
+
+    .. math:: \frac{1}{2} \left(\frac{1}{n} \sum_i (D(x_i) - 1)^2 + \frac{1}{m} \sum_j D(G(x_j))^2\right)
 
     Args:
         real: the scores of images of the domain.
@@ -58,7 +62,9 @@ def gan_critic(real: Tensor, fake: Tensor, adversary: Adversary = "lsgan") -> Te
 
 
 def semantic_consistency(after: Tensor, before: Tensor) -> Tensor:
-    """The cross-entropy of a classifier on translated images to its own classes of them as they were (Hoffman et al., ICML 2018, eq. 4).
+    r"""The cross-entropy of a classifier on translated images to its own classes of them as they were (Hoffman et al., ICML 2018, eq. 4).
+
+    .. math:: -\frac{1}{n} \sum_i \log p_{\hat{y}_i}(G(x_i)), \quad \hat{y}_i = \arg\max_j p_j(x_i)
 
     Args:
         after: its logits of the translated images, (n, c).

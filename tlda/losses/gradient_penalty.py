@@ -21,7 +21,9 @@ def gradient_penalty(
     epsilon: Tensor | None = None,
     variant: Variant = "interpolates",
 ) -> Tensor:
-    """The squared distance from 1 of the norm of the critic's gradient (Gulrajani et al., NeurIPS 2017, eq. 3, without its lambda).
+    r"""The squared distance from 1 of the norm of the critic's gradient (Gulrajani et al., NeurIPS 2017, eq. 3, without its lambda).
+
+    .. math:: \frac{1}{n} \sum_i \left(\lVert \nabla D(u_i) \rVert - 1\right)^2, \quad u_i = \epsilon_i f_i + (1 - \epsilon_i) g_i
 
     It trains the critic alone: no gradient reaches what ``source`` and ``target`` came from.
 

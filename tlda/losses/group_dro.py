@@ -9,7 +9,9 @@ from tlda.nn.numerics import full_precision
 
 
 def group_dro(risks: Tensor, weights: Tensor, eta: float) -> tuple[Tensor, Tensor]:
-    """Weight the domains' risks, after the weights grew where the risk is high (GroupDRO; Sagawa et al., ICLR 2020, alg. 1).
+    r"""Weight the domains' risks, after the weights grew where the risk is high (GroupDRO; Sagawa et al., ICLR 2020, alg. 1).
+
+    .. math:: \sum_e q_e R_e, \quad q_e \propto q_e^{\mathrm{old}} \exp(\eta R_e)
 
     The new weights are ``weights * exp(eta * risks)`` over their sum; they carry no gradient.
 

@@ -21,7 +21,9 @@ class Discrepancy(NamedTuple):
 
 
 def inverse_gram_discrepancy(source: Tensor, target: Tensor, threshold: float = 0.99) -> Discrepancy:
-    """Compare the pseudo-inverses of the domains' Gram matrices, and their leading eigenvalues (Nejjar et al., CVPR 2023).
+    r"""Compare the pseudo-inverses of the domains' Gram matrices, and their leading eigenvalues (Nejjar et al., CVPR 2023).
+
+    .. math:: 1 - \frac{1}{d + 1} \sum_j \cos\left(G^{+}_{s,j}, G^{+}_{t,j}\right), \quad \frac{1}{k} \lVert \lambda_s - \lambda_t \rVert
 
     A Gram matrix is that of the features with a column of ones for the intercept. ``k`` leading eigenvalues are kept in both domains, the
     larger number of the two, counted as the authors' code does: one fewer than there are eigenvalues up to which the fraction of the sum is

@@ -15,7 +15,9 @@ PenaltyVariant = Literal["domainbed", "paper"]
 
 
 def irm_penalty(logits: Tensor, labels: Tensor, variant: PenaltyVariant = "domainbed") -> Tensor:
-    """Square the gradient of a domain's cross-entropy on a factor of the logits, at a factor of 1 (IRMv1; Arjovsky et al., 2019, eq. 4).
+    r"""Square the gradient of a domain's cross-entropy on a factor of the logits, at a factor of 1 (IRMv1; Arjovsky et al., 2019, eq. 4).
+
+    .. math:: \left(\frac{\partial R_e(w \cdot o)}{\partial w}\right)^2_{w = 1}
 
     The gradient of a row is ``(p - y) . o``, of its prediction, label and logits.
 

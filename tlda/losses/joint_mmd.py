@@ -25,7 +25,11 @@ def joint_mmd(
     bandwidths: Sequence[Bandwidth] = ("median", "median"),
     biased: bool = True,
 ) -> Tensor:
-    """The squared MMD of the joint distribution of several layers, whose kernels are multiplied (Long et al., ICML 2017, sec. 4.1).
+    r"""The squared MMD of the joint distribution of several layers, whose kernels are multiplied (Long et al., ICML 2017, sec. 4.1).
+
+    .. math::
+        \left\lVert \mathrm{E}_s\left[\otimes_l \phi_l\right] - \mathrm{E}_t\left[\otimes_l \phi_l\right] \right\rVert^2, \quad k(x, y) =
+        \prod_l k_l(x_l, y_l)
 
     Args:
         source_layers: of each layer (n, d_l); in the paper the features and the predictions, after the softmax.

@@ -14,7 +14,9 @@ from tlda.nn.numerics import full_precision
 
 
 def l2_sp(weights: Iterable[Tensor], start: Iterable[Tensor], new: Iterable[Tensor] = (), decay: float = 1.0) -> Tensor:
-    """Half the squared distance of ``weights`` from where they started, and of ``new`` ones from zero (Li et al., ICML 2018).
+    r"""Half the squared distance of ``weights`` from where they started, and of ``new`` ones from zero (Li et al., ICML 2018).
+
+    .. math:: \frac{1}{2} \lVert w - w^0 \rVert^2 + \frac{\beta}{2} \lVert w_{\mathrm{new}} \rVert^2
 
     Args:
         weights: tensors of any shapes.

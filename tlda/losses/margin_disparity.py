@@ -16,7 +16,9 @@ from tlda.optim import ramp
 
 
 def margin_disparity(source: Tensor, source_adversary: Tensor, target: Tensor, target_adversary: Tensor, margin: float = 4.0) -> Tensor:
-    """The disparity of classifier and adversary on the target, less that on the source (Zhang et al., ICML 2019, sec. 4).
+    r"""The disparity of classifier and adversary on the target, less that on the source (Zhang et al., ICML 2019, sec. 4).
+
+    .. math:: \frac{1}{m} \sum_j \log\left(1 - p'_{h(g_j)}(g_j)\right) + \frac{\gamma}{n} \sum_i \log p'_{h(f_i)}(f_i)
 
     The adversary maximises it, the features minimise it: ``E_target log(1 - p') + margin * E_source log p'``, where p' is
     the adversary's probability of the class that the classifier predicts.

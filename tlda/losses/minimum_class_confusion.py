@@ -16,7 +16,11 @@ TINY = 1e-12
 
 
 def minimum_class_confusion(logits: Tensor, temperature: float = 2.5) -> Tensor:
-    """The confusion of pairs of classes within predictions, weighted by certainty (Jin et al., ECCV 2020, sec. 3).
+    r"""The confusion of pairs of classes within predictions, weighted by certainty (Jin et al., ECCV 2020, sec. 3).
+
+    .. math::
+        \frac{1}{c} \sum_j \sum_{k \ne j} \frac{C_{jk}}{\sum_l C_{jl}}, \quad C = P^\top \mathrm{diag}(w) P, \quad w_i \propto 1 +
+        e^{-H(p_i)}
 
     Args:
         logits: (n, c).

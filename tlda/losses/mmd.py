@@ -28,7 +28,9 @@ def mmd(
     bandwidth: Bandwidth = "median",
     biased: bool = True,
 ) -> Tensor:
-    """The squared distance of the domains' mean embeddings (Gretton et al., JMLR 2012, eq. 3 and 5; Long et al., ICML 2015, eq. 1).
+    r"""The squared distance of the domains' mean embeddings (Gretton et al., JMLR 2012, eq. 3 and 5; Long et al., ICML 2015, eq. 1).
+
+    .. math:: \frac{1}{n^2} \sum_{i,i'} k(f_i, f_{i'}) + \frac{1}{m^2} \sum_{j,j'} k(g_j, g_{j'}) - \frac{2}{n m} \sum_{i,j} k(f_i, g_j)
 
     Args:
         source: features, (n, d).

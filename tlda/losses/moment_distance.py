@@ -13,7 +13,9 @@ from tlda.nn.numerics import feature_pair
 
 
 def moment_distance(domains: Sequence[Tensor], moments: int = 2) -> Tensor:
-    """The mean over pairs of domains of the distances of their moments, summed over orders (M3SDA; Peng et al., ICCV 2019, eq. 1).
+    r"""The mean over pairs of domains of the distances of their moments, summed over orders (M3SDA; Peng et al., ICCV 2019, eq. 1).
+
+    .. math:: \frac{1}{|\mathcal{P}|} \sum_{(a, b) \in \mathcal{P}} \sum_{q=1}^{Q} \lVert \mu_q(a) - \mu_q(b) \rVert
 
     The first moment is the mean; those above are about the mean, as in the authors' code. A distance is Euclidean, and not squared.
 

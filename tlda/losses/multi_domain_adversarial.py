@@ -15,7 +15,9 @@ from tlda.optim import ramp
 
 
 def multi_domain_adversarial(logits: Tensor, domains: Tensor) -> Tensor:
-    """The cross-entropy of a discriminator of k domains, each of which counts the same; with two it is DANN's (Ganin et al., JMLR 2016).
+    r"""The cross-entropy of a discriminator of k domains, each of which counts the same; with two it is DANN's (Ganin et al., JMLR 2016).
+
+    .. math:: -\frac{1}{k} \sum_e \frac{1}{n_e} \sum_{i \in e} \log D_e(f_i)
 
     Args:
         logits: of the domains, (n, k).

@@ -17,7 +17,10 @@ TINY = 1e-12
 def neighborhood_aggregation(
     logits: Tensor, features: Tensor, rows: Tensor, bank_features: Tensor, bank_predictions: Tensor, neighbours: int = 5
 ) -> Tensor:
-    """The cross-entropy to what a row's nearest neighbours predict, weighted by their certainty (Liang et al., CVPR 2021, sec. 3).
+    r"""The cross-entropy to what a row's nearest neighbours predict, weighted by their certainty (Liang et al., CVPR 2021, sec. 3).
+
+    .. math::
+        -\frac{\sum_i w_i \log p_{i, \hat{y}_i}}{\sum_i w_i}, \quad \hat{y}_i = \arg\max_j \bar{q}_{ij}, \quad w_i = \max_j \bar{q}_{ij}
 
     Its variant NA: the mean prediction of the nearest neighbours in the bank gives the pseudo-label, its largest
     entry, and the weight, its value; the weights are divided by their sum. Only the logits have a gradient. The loss is 0

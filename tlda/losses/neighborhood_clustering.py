@@ -18,7 +18,9 @@ NEVER = -1e4
 def neighborhood_clustering(
     features: Tensor, rows: Tensor, bank: Tensor, filled: Tensor, prototypes: Tensor, temperature: float = 0.05
 ) -> Tensor:
-    """The mean entropy of which neighbour a row is alike, of all other rows and the classes (Saito et al., NeurIPS 2020, eq. 3-5).
+    r"""The mean entropy of which neighbour a row is alike, of all other rows and the classes (Saito et al., NeurIPS 2020, eq. 3-5).
+
+    .. math:: \frac{1}{n} \sum_i H(q_i), \quad q_{ij} \propto \exp(f_i \cdot v_j / \tau)
 
     Args:
         features: of the target, (n, d).
@@ -42,7 +44,9 @@ def neighborhood_clustering(
 
 
 def entropy_separation(logits: Tensor, margin: float = 0.5) -> Tensor:
-    """Minus how far the entropies are from log(c) / 2, the mean over rows; 0 for those within the ``margin`` (the same, eq. 6-7).
+    r"""Minus how far the entropies are from log(c) / 2, the mean over rows; 0 for those within the ``margin`` (the same, eq. 6-7).
+
+    .. math:: -\frac{1}{n} \sum_{i : d_i > m} d_i, \quad d_i = \left| H(p_i) - \frac{\log c}{2} \right|
 
     What is certain becomes more so, what is uncertain less.
 

@@ -14,7 +14,9 @@ from tlda.nn.numerics import full_precision
 
 
 def one_vs_all(margins: Tensor, labels: Tensor) -> Tensor:
-    """Half the sum of the positive's and of the hardest negative's cross-entropy, the mean over rows (Saito and Saenko, ICCV 2021, eq. 2).
+    r"""Half the sum of the positive's and of the hardest negative's cross-entropy, the mean over rows (Saito and Saenko, ICCV 2021, eq. 2).
+
+    .. math:: -\frac{1}{2n} \sum_i \left(\log \sigma(m_{i, y_i}) + \min_{k \ne y_i} \log \sigma(-m_{ik})\right)
 
     Args:
         margins: "yes" less "no" of each class, (n, c).
@@ -31,7 +33,9 @@ def one_vs_all(margins: Tensor, labels: Tensor) -> Tensor:
 
 
 def binary_entropy(margins: Tensor) -> Tensor:
-    """The mean entropy of all one-vs-all predictions, in nats, of margins (n, c) (the same, eq. 4).
+    r"""The mean entropy of all one-vs-all predictions, in nats, of margins (n, c) (the same, eq. 4).
+
+    .. math:: \frac{1}{n c} \sum_{i,k} H(\sigma(m_{ik}))
 
     Example:
         >>> round(binary_entropy(torch.zeros(4, 3)).item(), 4)

@@ -9,7 +9,9 @@ from tlda.nn.numerics import log_probabilities
 
 
 def open_set_adversarial(logits: Tensor, threshold: float = 0.5) -> Tensor:
-    """The mean binary cross-entropy of the last class's probability to ``threshold`` (Saito et al., ECCV 2018, eq. 2).
+    r"""The mean binary cross-entropy of the last class's probability to ``threshold`` (Saito et al., ECCV 2018, eq. 2).
+
+    .. math:: -\frac{1}{n} \sum_i \left(t \log p_{i, c+1} + (1 - t) \log(1 - p_{i, c+1})\right)
 
     The classifier makes it small, so that an unknown class has the probability ``threshold``; the features make it large, so that each
     row is either known or unknown.

@@ -11,7 +11,9 @@ from tlda.nn.numerics import without_autocast
 
 
 def byol(prediction: Tensor, target: Tensor) -> Tensor:
-    """Twice one less the cosine of prediction and target: the squared distance of both at length 1 (Grill et al., NeurIPS 2020, eq. 2).
+    r"""Twice one less the cosine of prediction and target: the squared distance of both at length 1 (Grill et al., NeurIPS 2020, eq. 2).
+
+    .. math:: \frac{1}{n} \sum_i \left\lVert \frac{q_i}{\lVert q_i \rVert} - \frac{z_i}{\lVert z_i \rVert} \right\rVert^2
 
     Args:
         prediction: the online network's prediction, (n, d).
@@ -31,7 +33,9 @@ def byol(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def simsiam(prediction: Tensor, target: Tensor) -> Tensor:
-    """The negative cosine of prediction and target (Chen & He, CVPR 2021, eq. 1).
+    r"""The negative cosine of prediction and target (Chen & He, CVPR 2021, eq. 1).
+
+    .. math:: -\frac{1}{n} \sum_i \frac{q_i \cdot z_i}{\lVert q_i \rVert \, \lVert z_i \rVert}
 
     Args:
         prediction: the predictor's output of a view, (n, d).
@@ -53,7 +57,11 @@ def simsiam(prediction: Tensor, target: Tensor) -> Tensor:
 
 @without_autocast
 def dino(student: Tensor, teacher: Tensor, student_temperature: float, teacher_temperature: float, centre: Tensor) -> Tensor:
-    """The cross-entropy of the student's predictions under the centred and sharpened teacher's (Caron et al., ICCV 2021, eqs. 1 and 2).
+    r"""The cross-entropy of the student's predictions under the centred and sharpened teacher's (Caron et al., ICCV 2021, eqs. 1 and 2).
+
+    .. math::
+        -\frac{1}{n} \sum_i \sum_j \mathrm{softmax}_j\left(\frac{t_i - c}{\tau_t}\right) \log
+        \mathrm{softmax}_j\left(\frac{s_i}{\tau_s}\right)
 
     Args:
         student: the student's scores of one crop of each row, (n, k).

@@ -9,7 +9,9 @@ from tlda.nn.numerics import feature_pair, without_autocast
 
 @without_autocast
 def prototype_logits(query: Tensor, prototypes: Tensor) -> Tensor:
-    """The negative squared distance of each query to each class's prototype, as logits (Snell et al., NeurIPS 2017, eq. 2).
+    r"""The negative squared distance of each query to each class's prototype, as logits (Snell et al., NeurIPS 2017, eq. 2).
+
+    .. math:: o_{ij} = -\lVert f_i - \mu_j \rVert^2
 
     Args:
         query: the features to classify, (n, d).

@@ -14,7 +14,9 @@ from tlda.nn.numerics import log_probabilities
 
 
 def pseudo_label(logits: Tensor, threshold: float = 0.0, labels_from: Tensor | None = None) -> Tensor:
-    """The cross-entropy, in nats, of predictions to the likeliest class of their own, or of another view's (Lee, 2013, eq. 15).
+    r"""The cross-entropy, in nats, of predictions to the likeliest class of their own, or of another view's (Lee, 2013, eq. 15).
+
+    .. math:: -\frac{1}{n} \sum_{i : \max p_i \ge t} \log p_{i, \hat{y}_i}, \quad \hat{y}_i = \arg\max_j p_{ij}
 
     The mean is over all rows, of which those below the threshold count 0 (Sohn et al., NeurIPS 2020, eq. 4): the term grows
     with the fraction that passes. The labels carry no gradient.

@@ -28,7 +28,11 @@ def vicreg(
     covariance: float = 1,
     variant: Literal["paper", "sum"] = "paper",
 ) -> Tensor:
-    """Variance, invariance and covariance of two views' embeddings (Bardes et al., ICLR 2022, eqs. 1 to 6).
+    r"""Variance, invariance and covariance of two views' embeddings (Bardes et al., ICLR 2022, eqs. 1 to 6).
+
+    .. math::
+        \frac{s}{n d} \lVert Z_1 - Z_2 \rVert_F^2 + \frac{v}{2} \sum_z \frac{1}{d} \sum_j \max\left(0, 1 - \sqrt{\mathrm{Var}(z_j) +
+        \epsilon}\right) + c \, \sum_z \frac{1}{d} \sum_{j \ne k} C(z)_{jk}^2
 
     The mean squared difference; a hinge on each dimension's standard deviation, below 1; and the squared off-diagonal entries of the
     covariances over the width.
@@ -61,7 +65,9 @@ def vicreg(
 
 @without_autocast
 def barlow_twins(z1: Tensor, z2: Tensor, redundancy: float = 5e-3) -> Tensor:
-    """How far the cross-correlation of two views is from the identity (Zbontar et al., ICML 2021, eq. 1).
+    r"""How far the cross-correlation of two views is from the identity (Zbontar et al., ICML 2021, eq. 1).
+
+    .. math:: \sum_j (C_{jj} - 1)^2 + \lambda \sum_{j \ne k} C_{jk}^2
 
     Each dimension is standardised over the batch, as BatchNorm without parameters does it.
 

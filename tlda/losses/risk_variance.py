@@ -9,7 +9,9 @@ from tlda.nn.numerics import full_precision
 
 
 def risk_variance(risks: Tensor) -> Tensor:
-    """The mean squared deviation of the domains' risks from their mean (V-REx; Krueger et al., ICML 2021, eq. 8), which is biased.
+    r"""The mean squared deviation of the domains' risks from their mean (V-REx; Krueger et al., ICML 2021, eq. 8), which is biased.
+
+    .. math:: \frac{1}{k} \sum_e (R_e - \bar{R})^2
 
     Args:
         risks: the mean loss of each domain, (k,).

@@ -12,7 +12,9 @@ from tlda.nn.numerics import full_precision
 
 
 def spectral_decoupling(logits: Tensor) -> Tensor:
-    """The mean of the squared logits (SD; Pezeshki et al., NeurIPS 2021, eq. 12), (n, c) to a scalar, as in DomainBed.
+    r"""The mean of the squared logits (SD; Pezeshki et al., NeurIPS 2021, eq. 12), (n, c) to a scalar, as in DomainBed.
+
+    .. math:: \frac{1}{n c} \sum_{i,j} o_{ij}^2
 
     Example:
         >>> spectral_decoupling(torch.tensor([[1.0, -1.0], [3.0, 1.0]])).item()

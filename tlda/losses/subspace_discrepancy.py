@@ -13,7 +13,9 @@ from tlda.nn.numerics import feature_pair, numerical_rank, spectrum, thin_svd
 
 
 def subspace_discrepancy(source: Tensor, target: Tensor, mismatch: float = 0.1) -> Tensor:
-    """Sum the sines of the angles between the subspaces that the features span (Chen et al., ICML 2021).
+    r"""Sum the sines of the angles between the subspaces that the features span (Chen et al., ICML 2021).
+
+    .. math:: \sum_i \sin \theta_i + \beta \left\lVert |U| - |V| \right\rVert_F
 
     The subspaces have the leading right singular vectors of the features as bases, as many as a domain has rows. Two subspaces of more
     than half of the width always share directions, so at most ``d // 2`` of them are compared; features without spread have none.

@@ -19,7 +19,9 @@ def vat(
     xi: float = 1e-2,
     power_iterations: int = 1,
 ) -> Tensor:
-    """The change of predictions under the worst small perturbation, as mean KL in nats (Miyato et al., TPAMI 2018, sec. 3.2-3.3).
+    r"""The change of predictions under the worst small perturbation, as mean KL in nats (Miyato et al., TPAMI 2018, sec. 3.2-3.3).
+
+    .. math:: \frac{1}{n} \sum_i \mathrm{KL}\left(p(x_i) \,\Vert\, p(x_i + r_i)\right), \quad \lVert r_i \rVert = \epsilon
 
     BatchNorm's running statistics are the caller's matter: ``model`` is called ``power_iterations + 1`` times on perturbed
     inputs, each of which they would count. Dropout is best off, so that only the perturbation makes a difference.

@@ -19,7 +19,9 @@ TINY = 1e-12
 
 
 def pada_weights(probabilities: Tensor) -> Tensor:
-    """The weight of each class, (c,): the mean prediction on the target over its greatest entry (Cao et al., ECCV 2018, sec. 3.2).
+    r"""The weight of each class, (c,): the mean prediction on the target over its greatest entry (Cao et al., ECCV 2018, sec. 3.2).
+
+    .. math:: w = \bar{p} / \max_j \bar{p}_j
 
     Args:
         probabilities: the predictions on all of the target, (m, c).
@@ -33,7 +35,9 @@ def pada_weights(probabilities: Tensor) -> Tensor:
 
 
 def iwan_weights(probabilities: Tensor) -> Tensor:
-    """The weight of each source row, (n,): ``1 - D`` over its mean (Zhang et al., CVPR 2018, eq. 7-8).
+    r"""The weight of each source row, (n,): ``1 - D`` over its mean (Zhang et al., CVPR 2018, eq. 7-8).
+
+    .. math:: w_i = \frac{1 - D(f_i)}{\frac{1}{n} \sum_k (1 - D(f_k))}
 
     Args:
         probabilities: what a domain discriminator gives for "source", (n,).
@@ -47,7 +51,9 @@ def iwan_weights(probabilities: Tensor) -> Tensor:
 
 
 def uan_weight(similarity: Tensor, logits: Tensor) -> Tensor:
-    """How likely each target row is of a shared class, in -1..1, (n,): ``d' - H / log c`` (You et al., CVPR 2019, eq. 8).
+    r"""How likely each target row is of a shared class, in -1..1, (n,): ``d' - H / log c`` (You et al., CVPR 2019, eq. 8).
+
+    .. math:: w = d' - \frac{H(p)}{\log c}
 
     Of a source row it is minus that (eq. 7).
 

@@ -13,7 +13,9 @@ from tlda.training.target import require_normalisation, start_over, target_batch
 
 
 class AdaBN(Method):
-    """Trained on the source; target images are normalised by their own BatchNorm statistics (Li et al., Pattern Recognition 2018, alg. 1).
+    r"""Trained on the source; target images are normalised by their own BatchNorm statistics (Li et al., Pattern Recognition 2018, alg. 1).
+
+    .. math:: \gamma \, \frac{g - \mu_t}{\sqrt{\sigma_t^2 + \epsilon}} + \beta
 
     They are taken over all training rows of the target before its first batch of a test or prediction, in every process alike.
     """

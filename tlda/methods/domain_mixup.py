@@ -14,6 +14,10 @@ from tlda.methods.several_sources import SeveralSources
 class DomainMixup(SeveralSources):
     """Mixup across domains: a row of a source domain is mixed with one of the next, and so is its loss (Yan et al., 2020), as in DomainBed.
 
+    .. math::
+        x = \\lambda x_i + (1 - \\lambda) x_j, \\quad
+        \\lambda \\, \\mathrm{CE}(p, y_i) + (1 - \\lambda) \\, \\mathrm{CE}(p, y_j), \\quad \\lambda \\sim \\mathrm{Beta}(\\alpha, \\alpha)
+
     Args:
         alpha: both parameters of the beta distribution of the shares; small ones leave most rows nearly as they are.
 

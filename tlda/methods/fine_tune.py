@@ -9,7 +9,9 @@ from tlda.method import Method
 
 
 class FineTune(Method):
-    """Train on the source for a fraction of the run, then on the labelled part of the target (``--data.shots``).
+    r"""Train on the source for a fraction of the run, then on the labelled part of the target (``--data.shots``).
+
+    .. math:: -\frac{1}{m} \sum_j \log p_{j, y_j}
 
     Args:
         pretrain: the fraction of the run spent on the source; with 0 there is none, for a backbone that is pretrained, or ``init_from``.

@@ -11,7 +11,9 @@ from tlda.methods.several_sources import SeveralSources
 
 
 class MLDG(SeveralSources):
-    """Meta-learning: a step on some source domains must help on the one that was left out of it (Li et al., AAAI 2018, alg. 1).
+    r"""Meta-learning: a step on some source domains must help on the one that was left out of it (Li et al., AAAI 2018, alg. 1).
+
+    .. math:: R_{\mathrm{train}}(\theta) + \beta \, R_{\mathrm{held}}\left(\theta - \alpha \nabla R_{\mathrm{train}}(\theta)\right)
 
     The gradient of the second term goes through that step, as in the paper.
 

@@ -12,7 +12,9 @@ from tlda.training.trainers import batch_seed
 
 
 class MultiTask(Method):
-    """A head per task on one shared backbone, the tasks' losses or gradients weighted; with ``plus``, adapted to the target too.
+    r"""A head per task on one shared backbone, the tasks' losses or gradients weighted; with ``plus``, adapted to the target too.
+
+    .. math:: \sum_t w_t \, L_t(h_t(f))
 
     The tasks are those of the data: one label per task in each row (:class:`tlda.data.Relabelled`), or one data set per task
     (:class:`tlda.data.Tasks`), with a batch of each in a step. Added losses see the features, and the logits of the first task of each

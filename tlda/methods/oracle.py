@@ -7,7 +7,10 @@ from tlda.method import Method
 
 
 class Oracle(Method):
-    """The upper bound, not a method: cross-entropy on every label of the target's training part."""
+    r"""The upper bound, not a method: cross-entropy on every label of the target's training part.
+
+    .. math:: -\frac{1}{m} \sum_j \log p_{j, y_j}
+    """
 
     one_domain: ClassVar[bool] = True
 

@@ -12,7 +12,9 @@ from tlda.method import Method
 
 
 class RSC(Method):
-    """Self-challenging: the head learns without the features that it leans on most (Huang et al., ECCV 2020, alg. 1), as in DomainBed.
+    r"""Self-challenging: the head learns without the features that it leans on most (Huang et al., ECCV 2020, alg. 1), as in DomainBed.
+
+    .. math:: -\frac{1}{n} \sum_i \log p_{y_i}(f_i \odot m_i), \quad m_{ij} = \left[\partial o_{y_i} / \partial f_{ij} \lt q_i\right]
 
     Args:
         features: the fraction of the features of a row that are muted, those with the largest gradient of the label's logit.

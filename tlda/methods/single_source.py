@@ -10,7 +10,9 @@ from tlda.methods.several_sources import SeveralSources
 
 
 class SingleSource(SeveralSources):
-    """Training on one of the pooled source domains alone: the best of them, which only target labels tell, is an oracle's row.
+    r"""Training on one of the pooled source domains alone: the best of them, which only target labels tell, is an oracle's row.
+
+    .. math:: -\frac{1}{n_e} \sum_{i \in e} \log p_{i, y_i}
 
     Args:
         number: which source domain, from 0 in the order of the data.

@@ -35,7 +35,9 @@ class SmoothedMethod(Method):
 
 
 class SourceOnly(SmoothedMethod):
-    """The baseline: cross-entropy on the source's labels; the target is not looked at.
+    r"""The baseline: cross-entropy on the source's labels; the target is not looked at.
+
+    .. math:: -\frac{1}{n} \sum_i \log p_{i, y_i}
 
     With ``plus``, it becomes the method that those losses make.
     """
