@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tlda.backbones import Backbone
     from tlda.commands.export import export
-    from tlda.commands.python import fit, predict, test
+    from tlda.commands.python import calibrate, fit, predict, test
     from tlda.config.build import build, load
     from tlda.data import DomainPair
     from tlda.losses import Loss
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "calibrate": "tlda.commands.python",
     "fit": "tlda.commands.python",
     "test": "tlda.commands.python",
     "predict": "tlda.commands.python",
@@ -34,7 +35,21 @@ _HOMES = {
     "Task": "tlda.tasks",
 }
 
-__all__ = ["Backbone", "DomainPair", "Loss", "Method", "Task", "__version__", "build", "export", "fit", "load", "predict", "test"]
+__all__ = [
+    "Backbone",
+    "DomainPair",
+    "Loss",
+    "Method",
+    "Task",
+    "__version__",
+    "build",
+    "calibrate",
+    "export",
+    "fit",
+    "load",
+    "predict",
+    "test",
+]
 
 
 def __getattr__(name: str) -> Any:

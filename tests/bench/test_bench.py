@@ -273,7 +273,7 @@ def test_a_target_without_labels_measures_nothing(tlda: Tlda) -> None:
 
 WORK = """
 import os, time
-def start(threads, parent):
+def start(threads, parent, share):
     pass
 def work(folder, cell, group):
     if cell.method == "deadly":

@@ -34,7 +34,7 @@ CELL = Cell("m", "t", 0, {}, {}, "key")
 
 WORK = """
 import time
-def start(threads, parent):
+def start(threads, parent, share):
     pass
 def work(folder, cell, group):
     if cell.method == "endless":
@@ -220,6 +220,9 @@ def test_slurm_is_asked_for_a_job_a_cell(tlda: Tlda, monkeypatch: pytest.MonkeyP
     class Here(submitit.DebugExecutor):  # type: ignore[misc, name-defined]
         """Runs a job in this process, when its result is asked for; as SLURM's other process it has only what can be pickled."""
 
+        def __init__(self, folder: Path, cluster: str) -> None:
+            super().__init__(folder)
+
         def update_parameters(self, **options: Any) -> None:
             asked.append(options)
 
@@ -227,6 +230,7 @@ def test_slurm_is_asked_for_a_job_a_cell(tlda: Tlda, monkeypatch: pytest.MonkeyP
             return super().submit(*pickle.loads(pickle.dumps(job)))
 
     monkeypatch.setattr(submitit, "AutoExecutor", Here)
+    monkeypatch.setattr("shutil.which", lambda name: name)
     narrow = ["--methods", "source_only", "--tasks", "fh", "--seeds", "0"]
     done = tlda("bench", write(), *narrow, "--launcher", "slurm", "--num-cpus", "2", "--cell-timeout", "600")
     assert done.code == 0, done.err

@@ -20,9 +20,10 @@ import tlda as front
 from tests.conftest import Tlda
 from tlda.backbones import Backbone, LeNet
 from tlda.data import Digits
-from tlda.errors import UserError
+from tlda.errors import Note, UserError
 from tlda.losses import MMD
 from tlda.methods import DANN, MCC
+from tlda.metrics import temperature
 from tlda.network import Bottleneck
 from tlda.optim import SGD, Constant, Cosine
 from tlda.options.recorded import described
@@ -92,6 +93,17 @@ def test_metrics_and_predictions_are_those_of_the_command_line(tlda: Tlda, run: 
     probabilities = front.load(run).network.head(features).softmax(1)
     torch.testing.assert_close(torch.from_numpy(frame.filter(like="p_").to_numpy()).float(), probabilities, atol=1e-4, rtol=1e-4)
     assert frame["confidence"].tolist() == pytest.approx(written["confidence"].tolist(), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_is_calibrated_on_the_held_out_source(tlda: Tlda, run: Path) -> None:
+    data = pair()
+    with pytest.warns(Note, match=r"of \d+ held-out rows of the source .*: it may not hold on the target"):
+        found = front.calibrate(run, data)
+    rows = data.evaluation_rows[0]
+    sample = rows[torch.arange(len(rows))]
+    logits = front.load(run)(sample.x.float() / 255).logits.detach()
+    assert found == pytest.approx(temperature(logits, sample.y), rel=1e-3)
 
 
 @pytest.mark.slow
@@ -182,24 +194,3 @@ def test_options_are_remembered_through_copies_and_pickles() -> None:
         assert described(made) == {"class_path": "tlda.optim.SGD", "init_args": {"lr": 0.2, "momentum": 0.5}}
     with pytest.raises(TypeError, match="takes no arguments"):
         Constant(1)
-
-
-@pytest.mark.slow
-def test_the_network_is_exported(tlda: Tlda, run: Path) -> None:
-    network, x = front.load(run).network, torch.rand(2, 1, 16, 16)
-    batch = torch.export.Dim("batch", min=1, max=64)
-    exported = torch.export.export(network, (x,), dynamic_shapes=({0: batch},))
-    for each in (x, torch.rand(5, 1, 16, 16)):
-        torch.testing.assert_close(exported.module()(each).logits, network(each).logits)
-
-
-@pytest.mark.slow
-def test_the_network_goes_to_onnx(tlda: Tlda, run: Path) -> None:
-    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
-    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    network, x = front.load(run).network, torch.rand(2, 1, 16, 16)
-    torch.onnx.export(network, (x,), "network.onnx", dynamo=True)
-    session = runtime.InferenceSession("network.onnx")
-    features, logits = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    torch.testing.assert_close(torch.from_numpy(logits), network(x).logits, atol=1e-4, rtol=1e-4)
-    assert features.shape == (2, network.num_features)

@@ -24,9 +24,16 @@ if TYPE_CHECKING:
     from tlda.method import Method
 
 
-def start_worker(threads: int, parent: int) -> None:
-    """Prepare a long-lived worker, which ends when the process that started it is gone."""
+def start_worker(threads: int, parent: int, share: float = 1.0) -> None:
+    """Prepare a long-lived worker, which ends when the process that started it is gone.
+
+    It may take that ``share`` of the memory of its GPU.
+    """
     prepare(threads)
+    if share < 1.0:
+        import torch
+
+        torch.cuda.set_per_process_memory_fraction(share)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -47,10 +54,11 @@ def _end_with(parent: int) -> None:
 
 
 class Failed(NamedTuple):
-    """The failure of a cell: one sentence, and the traceback."""
+    """The failure of a cell: one sentence, the traceback, and whether the memory of its GPU ran out."""
 
     sentence: str
     log: str
+    wants_memory: bool = False
 
 
 def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[str, Any] | Failed | None:
@@ -67,9 +75,19 @@ def try_cell(folder: Path, cell: Cell, wandb_group: str | None = None) -> dict[s
     except UserError as error:
         return Failed(str(error), traceback.format_exc())
     except Exception as error:
-        return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:300], traceback.format_exc())
+        sentence = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return Failed(sentence, traceback.format_exc(), type(error).__name__ == "OutOfMemoryError")
     finally:
         gc.collect()  # a network, its trainer and its data refer to each other, and the collector sees a few objects, not their size
+        _free_gpu()
+
+
+def _free_gpu() -> None:
+    """Give the GPU's memory that this process keeps for its next cell back, for workers beside it."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 class Trained(NamedTuple):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -20,11 +22,18 @@ from tlda.writing import write_text
 
 
 def gpus() -> list[str]:
-    """The names of the GPUs that this process may use."""
+    """The names of the GPUs that this process may use, each of which a worker gets as its ``CUDA_VISIBLE_DEVICES``.
+
+    They are those that this variable has here, where it is set: numbers, or the names of GPUs or of parts of one (MIG). Of parts a
+    process sees only the first, so that PyTorch's count of them is 1, and all are taken.
+    """
     import torch
 
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible.split(",")[: torch.cuda.device_count()] if visible else [str(i) for i in range(torch.cuda.device_count())]
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    if visible and count and all(name.startswith("MIG-") for name in visible):
+        return visible
+    return visible[:count] if visible else [str(number) for number in range(count)]
 
 
 def default_workers() -> int:
@@ -33,23 +42,83 @@ def default_workers() -> int:
     return len(gpus()) or cores or 1
 
 
+SHARED = 0.9
+"""The part of a GPU's memory that workers share; the rest is what each process has before it computes anything."""
+
+
+class Device:
+    """A GPU, or None where there is none: its workers share it, and one of them can have it alone."""
+
+    def __init__(self, name: str | None, workers: int) -> None:
+        self.name, self.workers = name, workers
+        self.changed, self.shared_by, self.asked, self.taken = threading.Condition(), 0, 0, False
+
+    @property
+    def share(self) -> float:
+        """The share of its memory that each of its workers may take."""
+        return 1.0 if self.workers == 1 else SHARED / self.workers
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Use the GPU beside others, once nobody has it, or waits for it, alone."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.asked)
+            self.shared_by += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.shared_by -= 1
+                self.changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Use the GPU once no other does."""
+        with self.changed:
+            self.asked += 1
+            self.changed.wait_for(lambda: not self.shared_by and not self.taken)
+            self.taken = True
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.asked, self.taken = self.asked - 1, False
+                self.changed.notify_all()
+
+
 class Worker:
     """A process that runs one cell after another, on a GPU of its own where there are enough, and that is replaced when it dies."""
 
-    def __init__(self, number: int) -> None:
-        found = gpus()
-        self.env = {"CUDA_VISIBLE_DEVICES": found[number % len(found)]} if found else {}
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.env = {} if device.name is None else {"CUDA_VISIBLE_DEVICES": device.name}
         self.start()
 
-    def start(self) -> None:
-        """Start a process in a pool of its own, so that it is known which cell ended it."""
+    def start(self, alone: bool = False) -> None:
+        """Start a process in a pool of its own, so that it is known which cell ended it; ``alone``, it may take all of the GPU's memory."""
         from loky import ProcessPoolExecutor
 
-        self.pool = ProcessPoolExecutor(1, timeout=None, initializer=start_worker, initargs=(1, os.getpid()), env=self.env)
+        share = 1.0 if alone or self.device.name is None else self.device.share
+        self.pool = ProcessPoolExecutor(1, timeout=None, initializer=start_worker, initargs=(1, os.getpid(), share), env=self.env)
 
     def stop(self) -> None:
         """End the process."""
         self.pool.shutdown(wait=False, kill_workers=True)
+
+    def restart(self, alone: bool = False) -> None:
+        """Start anew, see :meth:`start`."""
+        self.stop()
+        self.start(alone)
+
+
+def devices(workers: int) -> list[Device]:
+    """The device of each of ``workers``, which share GPUs evenly where there are more of them; that they share is said."""
+    names = gpus() or [None]
+    found = [Device(name, len(range(number, workers, len(names)))) for number, name in enumerate(names[:workers])]
+    if found[0].name is not None and workers > len(found):
+        told = f"{workers} workers share {len(found)} GPU{'s' * (len(found) > 1)}: each may take {found[0].share:.0%} of a GPU's memory"
+        print(f"tlda: {told}, and a cell that wants more is run again alone", file=sys.stderr)
+    return [found[number % len(found)] for number in range(workers)]
 
 
 class Local:
@@ -58,30 +127,43 @@ class Local:
     def __init__(self, options: Options, cells: int) -> None:
         self.slots = min(options.workers or default_workers(), cells)
         self.options, self.closed = options, False
-        self.workers = [Worker(i) for i in range(self.slots)]
+        self.workers = [Worker(device) for device in devices(self.slots)]
         self.idle: SimpleQueue[Worker] = SimpleQueue()
         for worker in self.workers:
             self.idle.put(worker)
 
     def run(self, folder: Path, cell: Cell) -> Outcome:
-        """Run ``cell`` in the next idle process, and in a new one where that process dies."""
+        """Run ``cell`` in the next idle process, in a new one where that process dies, and alone where the GPU's memory runs out."""
         worker = self.idle.get()
         try:
-            for _ in range(ATTEMPTS):
+            with worker.device.shared():
+                outcome = self._tried(worker, folder, cell)
+            if not (isinstance(outcome, Failed) and outcome.wants_memory and worker.device.workers > 1):
+                return outcome
+            told = f"{cell.name} wants more memory than its share of GPU {worker.device.name}"
+            print(f"tlda: {told}: it runs again, alone", file=sys.stderr)
+            with worker.device.alone():
+                worker.restart(alone=True)
                 try:
-                    outcome: Outcome = worker.pool.submit(try_cell, folder, cell, self.options.wandb_group).result(self.options.timeout)
-                    return outcome
-                except TimeoutError:
-                    worker.stop()
-                    worker.start()
-                    return overdue(self.options)
-                except BrokenProcessPool:
-                    if self.closed:
-                        break
-                    worker.start()
-            return Failed(f"its worker died {ATTEMPTS} times, perhaps for want of memory: use fewer --workers", "")
+                    return self._tried(worker, folder, cell, alone=True)
+                finally:
+                    worker.restart()
         finally:
             self.idle.put(worker)
+
+    def _tried(self, worker: Worker, folder: Path, cell: Cell, alone: bool = False) -> Outcome:
+        for _ in range(ATTEMPTS):
+            try:
+                outcome: Outcome = worker.pool.submit(try_cell, folder, cell, self.options.wandb_group).result(self.options.timeout)
+                return outcome
+            except TimeoutError:
+                worker.restart(alone)
+                return overdue(self.options)
+            except BrokenProcessPool:
+                if self.closed:
+                    break
+                worker.start(alone)
+        return Failed(f"its worker died {ATTEMPTS} times, perhaps for want of memory: use fewer --workers", "")
 
     def close(self) -> None:
         self.closed = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from tlda.bench.cell import Failed
@@ -16,13 +18,17 @@ Outcome = dict[str, Any] | Failed | None
 
 
 class Options(NamedTuple):
-    """How cells run: how many at a time, the seconds that each may take, the W&B group, and what each asks of a cluster."""
+    """How cells run: how many at a time, the seconds that each may take, the W&B group, and what each asks of a cluster.
+
+    ``slurm`` has submitit's parameters by name, such as ``partition``.
+    """
 
     workers: int | None = None
     timeout: float | None = None
     wandb_group: str | None = None
     num_cpus: int = 1
     num_gpus: float = 0
+    slurm: Mapping[str, object] = MappingProxyType({})
 
 
 class Launcher(Protocol):

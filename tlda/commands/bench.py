@@ -30,6 +30,14 @@ def _arguments(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--launcher", default="local", help="where cells run: local, ray (a Ray cluster) or slurm (a job a cell)")
     parser.add_argument("--num-cpus", type=positive, default=1, help="the cores that a cell asks of a cluster")
     parser.add_argument("--num-gpus", type=float, default=0, help="the GPUs, or the share of one, that a cell asks of a cluster")
+    parser.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what a job asks of SLURM, such as partition=gpu, account, qos, mem_gb=32, constraint, setup='[module load cuda]', "
+        "array_parallelism or any other of submitit's parameters; or a YAML file of them; may be repeated",
+    )
     parser.add_argument("--cell-timeout", type=float, help="the seconds after which a cell is ended and counted as failed")
     parser.add_argument(
         "--tune", type=positive, metavar="N", help="first search the table's space with N trials a method, by its validator"
@@ -51,6 +59,10 @@ def bench(args: list[str]) -> None:
 
     options = _arguments(args)
     _require_together(options)
+    if options.slurm:
+        from tlda.bench.clusters import slurm_options
+
+        options.slurm = slurm_options(options.slurm)
     options.table, options.results = find_table(options.table, options.results)
     declared = load_table(options.table, options.results)
     if declared.plot:
@@ -94,6 +106,8 @@ def _require_together(options: argparse.Namespace) -> None:
         raise UserError(f"--dry-run trains nothing to the end: leave --{unfit[0]} out")
     if options.verify and (unfit := [name for name in ("tune", "render", "into", "wandb") if getattr(options, name)]):
         raise UserError(f"--verify writes nothing: leave --{unfit[0]} out")
+    if options.slurm and options.launcher != "slurm":
+        raise UserError("--slurm says what a job of SLURM asks for: add --launcher slurm, or leave it out")
     if options.tune and options.render:
         raise UserError("--render runs nothing, and --tune runs a search: leave one of them out")
 
@@ -166,7 +180,7 @@ def _run(missing: list[Cell], total: int, folder: Path, options: argparse.Namesp
         if len(missing) < total:
             progress.console.print(f"tlda: {total - len(missing)} of {total} cells are finished already")
         group = options.table.stem if options.wandb else None
-        how = Options(options.workers, options.cell_timeout, group, options.num_cpus, options.num_gpus)
+        how = Options(options.workers, options.cell_timeout, group, options.num_cpus, options.num_gpus, options.slurm or {})
         return run_cells(missing, folder, launcher(options.launcher, how, len(missing)), done)
 
 

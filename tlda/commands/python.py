@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
+from torch import Tensor
 
+from tlda.batch import Sample
 from tlda.commands.running import (
     companions,
     folder_of,
@@ -30,8 +33,10 @@ from tlda.config.build import load, new_inputs, recipe_of
 from tlda.config.ranges import require_seed, require_trainer_ranges
 from tlda.data.pair import DomainPair
 from tlda.data.seeds import run_seed
-from tlda.errors import UserError, near
+from tlda.errors import UserError, near, warn
 from tlda.method import Method
+from tlda.metrics.calibration import calibration_error, temperature
+from tlda.tasks import Classification
 from tlda.training import checkpoint
 from tlda.training.lightning import Unprofiled
 from tlda.training.named import find
@@ -141,6 +146,52 @@ def predict(method: Method | str | Path, data: DomainPair | str | Path, *, featu
         own = one_or_more(trainer.get("callbacks"))
         _trainer(**{**options, **trainer, "callbacks": [*own, written]}).predict(found, data, return_predictions=False)
     return written.columns
+
+
+def calibrate(method: Method | str | Path, data: DomainPair, **trainer: Any) -> float:
+    """The temperature of ``method`` on the held-out rows of the source of ``data``: softmax(logits / T) is as certain there as it is right.
+
+    It is a number of the source. That it holds on the target is not known, and a warning says so: where the target is another domain, a
+    network is mostly too certain there under it.
+
+    Args:
+        method: the method, a checkpoint's path, or a run's folder.
+        data: the pair of domains.
+        trainer: options of Lightning's Trainer.
+
+    Raises:
+        UserError: the task has no one class per row, or no error on the held-out rows.
+    """
+    _require_options(trainer)
+    if type(data.task) is not Classification:
+        raise UserError(f"a temperature is of one class per row, and the task is {type(data.task).__name__}: leave calibrate out")
+    seen = SourceLogits()
+    with _run():
+        found, options = _trained(method, data)
+        own = one_or_more(trainer.get("callbacks"))
+        _trainer(**{**options, **trainer, "callbacks": [*own, seen]}).validate(found, data, verbose=False)
+    logits, labels = (torch.cat(part) for part in zip(*seen.found, strict=True))
+    best = temperature(logits, labels)
+    before, after = (calibration_error(logits[labels >= 0] / t, labels[labels >= 0]) for t in (1.0, best))
+    warn(
+        f"the temperature {best:.3g} is of {len(labels)} held-out rows of the source (calibration error {before:.3f}, {after:.3f} with "
+        "it): it may not hold on the target"
+    )
+    return best
+
+
+class SourceLogits(Callback):
+    """Collects the logits and labels of the source's held-out rows while a trainer validates."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[Tensor, Tensor]] = []
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        method: Any = pl_module
+        if dataloader_idx == 0:
+            self.found.append((method.answer(batch.x, "source").logits.float().cpu(), batch.y.cpu()))
 
 
 def _keep_recipe(method: Method, data: DomainPair, trainer: Trainer, options: dict[str, Any], seed: int) -> None:
