@@ -36,7 +36,7 @@ def test_it_is_what_lbfgs_finds_and_scales_with_the_logits() -> None:
         loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     found = temperature(logits, labels)
     assert found == pytest.approx(float(free.detach().exp()), rel=1e-5)
     assert temperature(3 * logits, labels) == pytest.approx(3 * found, rel=1e-9)

@@ -86,7 +86,7 @@ def _free_gpu() -> None:
     """Give the GPU's memory that this process keeps for its next cell back, for workers beside it."""
     import torch
 
-    if torch.cuda.is_initialized():
+    if torch.cuda.memory_reserved():
         torch.cuda.empty_cache()
 
 

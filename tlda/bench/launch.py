@@ -113,7 +113,7 @@ class Worker:
 
 def devices(workers: int) -> list[Device]:
     """The device of each of ``workers``, which share GPUs evenly where there are more of them; that they share is said."""
-    names = gpus() or [None]
+    names: list[str | None] = [*gpus()] or [None]
     found = [Device(name, len(range(number, workers, len(names)))) for number, name in enumerate(names[:workers])]
     if found[0].name is not None and workers > len(found):
         told = f"{workers} workers share {len(found)} GPU{'s' * (len(found) > 1)}: each may take {found[0].share:.0%} of a GPU's memory"

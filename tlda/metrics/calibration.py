@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -42,9 +44,9 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
 
     low, high = 1 / LIMITS[1], 1 / LIMITS[0]
     for _ in range(HALVINGS):
-        middle = (low * high) ** 0.5
+        middle = math.sqrt(low * high)
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
-    return 1 / (low * high) ** 0.5
+    return 1 / math.sqrt(low * high)
 
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
