@@ -21,6 +21,7 @@ COMMANDS = {
     "list": "name what there is: methods, losses, backbones, data, overlays, tables",
     "show": "what a run or a checkpoint is: method, data, task, numbers",
     "init": "write a project that runs at once: a method, a table, a place for data",
+    "completion": "print a script by which bash, zsh or tcsh completes all this",
     "doctor": "what is installed, the GPU, the precision, where data and cache are",
 }
 
@@ -35,6 +36,7 @@ APART = {
     "list": "listing",
     "show": "show",
     "init": "init",
+    "completion": "completion",
     "doctor": "doctor",
 }
 """The function of each command that has a module of its own; the others are subcommands of Lightning's command line."""
