@@ -13,7 +13,9 @@ TINY = 1e-7
 
 
 def minimax_entropy(logits: Tensor) -> Tensor:
-    """The mean entropy of the predictions on the target, in nats, (n, c) to a scalar (Saito et al., ICCV 2019, eq. 2).
+    r"""The mean entropy of the predictions on the target, in nats, (n, c) to a scalar (Saito et al., ICCV 2019, eq. 2).
+
+    .. math:: -\frac{1}{m} \sum_j \sum_k p_{jk} \log p_{jk}
 
     The head makes it large, so that its weights move among the target's features; the features make it small. The authors' code adds
     1e-5 within the logarithm.
@@ -43,7 +45,9 @@ def alike(features: Tensor, top: int = 5) -> Tensor:
 
 
 def adaptive_clustering(logits: Tensor, strong: Tensor, pairs: Tensor) -> Tensor:
-    """The binary cross-entropy of all pairs of rows, whether they have one class (Li et al., CVPR 2021, eq. 2).
+    r"""The binary cross-entropy of all pairs of rows, whether they have one class (Li et al., CVPR 2021, eq. 2).
+
+    .. math:: -\frac{1}{n^2} \sum_{i,j} \left(s_{ij} \log(p_i \cdot p_j) + (1 - s_{ij}) \log(1 - p_i \cdot p_j)\right)
 
     The probability that two rows have one class is the product of their predictions. Features make it small, the head large.
 

@@ -6,7 +6,9 @@ from torch import Tensor
 
 
 def attraction(p: Tensor, near: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Minus the mean agreement of rows with their near ones, summed over these (Yang et al., NeurIPS 2021, eq. 3; NeurIPS 2022, eq. 5).
+    r"""Minus the mean agreement of rows with their near ones, summed over these (Yang et al., NeurIPS 2021, eq. 3; NeurIPS 2022, eq. 5).
+
+    .. math:: -\frac{1}{n} \sum_i \sum_{k \in N(i)} w_{ik} \, p_i \cdot q_k
 
     Args:
         p: the predictions of the rows, (n, c).
@@ -23,7 +25,9 @@ def attraction(p: Tensor, near: Tensor, weights: Tensor | None = None) -> Tensor
 
 
 def dispersion(p: Tensor) -> Tensor:
-    """The mean agreement of each row of predictions (n, c) with the others, summed over these (Yang et al., NeurIPS 2022, eq. 5).
+    r"""The mean agreement of each row of predictions (n, c) with the others, summed over these (Yang et al., NeurIPS 2022, eq. 5).
+
+    .. math:: \frac{1}{n} \sum_i \sum_{j \ne i} p_i \cdot p_j
 
     Example:
         >>> dispersion(torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])).item()

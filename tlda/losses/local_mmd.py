@@ -16,7 +16,11 @@ from tlda.nn.numerics import feature_pair
 
 
 def local_mmd(source: Tensor, target: Tensor, labels: Tensor, probabilities: Tensor) -> Tensor:
-    """The mean over classes of the squared distance of both domains' mean embeddings of the class (Zhu et al., TNNLS 2020, eq. 6).
+    r"""The mean over classes of the squared distance of both domains' mean embeddings of the class (Zhu et al., TNNLS 2020, eq. 6).
+
+    .. math::
+        \frac{1}{c} \sum_k \left\lVert \sum_i w_{ik} \phi(f_i) - \sum_j v_{jk} \phi(g_j) \right\rVert^2, \quad \sum_i w_{ik} = \sum_j
+        v_{jk} = 1
 
     A source row is of its class, a target row of all, by its probabilities. As in the authors' code, classes are those that both domains
     have in the batch, in the target as the likeliest of a row, and five bandwidths are about the mean distance. 0 where there is none.

@@ -9,7 +9,9 @@ from tlda.nn.numerics import log_probabilities
 
 
 def nuclear_wasserstein(source: Tensor, target: Tensor) -> Tensor:
-    """The nuclear norm of the source's predictions per row, less that of the target's (Chen et al., CVPR 2022, eq. 6).
+    r"""The nuclear norm of the source's predictions per row, less that of the target's (Chen et al., CVPR 2022, eq. 6).
+
+    .. math:: \frac{1}{n} \lVert P_s \rVert_* - \frac{1}{m} \lVert P_t \rVert_*
 
     The classifier makes it large, the features small.
 

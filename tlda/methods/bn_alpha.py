@@ -14,7 +14,9 @@ from tlda.training.target import require_normalisation
 
 
 class BNAlpha(AtTest):
-    """BatchNorm normalises a batch of the target by a blend of its statistics and the source's (Schneider et al., NeurIPS 2020, sec. 3).
+    r"""BatchNorm normalises a batch of the target by a blend of its statistics and the source's (Schneider et al., NeurIPS 2020, sec. 3).
+
+    .. math:: \mu = \alpha \mu_t + (1 - \alpha) \mu_s, \quad \sigma^2 = \alpha \sigma_t^2 + (1 - \alpha) \sigma_s^2
 
     Args:
         alpha: the weight of the batch's statistics; 1 for the batch alone (Nado et al., 2020).

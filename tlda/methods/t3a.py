@@ -14,7 +14,9 @@ from tlda.network import Network
 
 
 class T3A(AtTest):
-    """The head becomes the mean directions of the features with the least entropy so far (Iwasawa and Matsuo, NeurIPS 2021).
+    r"""The head becomes the mean directions of the features with the least entropy so far (Iwasawa and Matsuo, NeurIPS 2021).
+
+    .. math:: o_k = g \cdot \frac{\sum_{j \in S_k} g_j}{\left\lVert \sum_{j \in S_k} g_j \right\rVert}
 
     The memory of each class begins with its weight in the head. The features do not change.
 

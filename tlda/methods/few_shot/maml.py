@@ -15,7 +15,9 @@ from tlda.nn import by_batch_statistics, inner_steps
 
 
 class MAML(Episodic):
-    """The start is trained for the queries' loss after steps on the examples, through those steps (Finn et al., ICML 2017).
+    r"""The start is trained for the queries' loss after steps on the examples, through those steps (Finn et al., ICML 2017).
+
+    .. math:: \min_\theta \sum_e L_e^{\mathrm{query}}\left(\theta - \alpha \nabla L_e^{\mathrm{examples}}(\theta)\right)
 
     BatchNorm normalises examples and queries by the statistics of the examples, in training and where it is measured; where the data
     are transductive, the queries by their own, as the paper's code does.

@@ -12,7 +12,9 @@ from tlda.methods.few_shot.maml import MAML
 
 
 class Reptile(MAML):
-    """The start moves towards where a few steps on an episode lead, without a gradient through them (Nichol et al., 2018, alg. 1).
+    r"""The start moves towards where a few steps on an episode lead, without a gradient through them (Nichol et al., 2018, alg. 1).
+
+    .. math:: \theta \leftarrow \theta + \epsilon \, (\theta_e - \theta)
 
     All images of an episode of training are examples, since it has no use for queries.
 
