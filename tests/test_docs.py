@@ -120,7 +120,7 @@ def false_numbers(text: str, folder: Path) -> list[str]:
         "README.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
-        *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "methods.md"),
+        *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "methods.md"),
     ],
 )
 def test_a_measured_number_in_prose_has_a_result_file_behind_it(document: str) -> None:

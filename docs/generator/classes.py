@@ -51,11 +51,16 @@ def page(cls: type, base: type, *more: str) -> str:
     shown = "\n\n".join(f"`tlda.losses.{name}`:\n\n" * bool(name) + mathml(latex) for latex, name in all_equations(cls).items())
     shown += f"\n\n{SYMBOLS}" * bool(shown)
     given = grid(
-        ["option", "default", "what it is"], [[f"`{name}`", f"`{value}`", said] for name, value, said in describe.options(cls, base)]
+        ["option", "default", "what it is"], [[f"`{name}`", default(value), said] for name, value, said in describe.options(cls, base)]
     )
     file = Path(inspect.getfile(cls)).resolve().relative_to(ROOT).as_posix()
     code = f"`{cls.__module__}.{cls.__name__}`, in [{file}](../../{file})"
     return head + section("Equation", shown) + section("Options", given) + "".join(more) + section("Code", code)
+
+
+def default(value: object) -> str:
+    """The default of an option as it is shown."""
+    return "*required*" if value == "required" else f"`{value}`"
 
 
 def parts(cls: type) -> list[Any]:

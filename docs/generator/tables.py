@@ -13,8 +13,8 @@ from tlda.documents.svg import Axis, axis, text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks/results"
-LINE, NAMES, CHART = 20, 230, 400
-"""The height of a row of a plot, and the widths of its names and of its chart."""
+LINE, LETTER, CHART = 20, 7.2, 400
+"""The height of a row of a plot, and the widths of a letter of its names and of its chart."""
 
 
 class Line(NamedTuple):
@@ -77,25 +77,25 @@ def plot(name: str) -> str:
     lines = averages(name)
     if len(lines) < 2:
         return ""
-    x = axis([end for line in lines for end in (line.mean - line.std, line.mean + line.std)], NAMES, NAMES + CHART)
-    height = LINE * (len(lines) + 2)
-    marks = [_mark(line, x, LINE * (number + 1)) for number, line in enumerate(lines)]
+    ends = [end for line in lines for end in (line.mean - line.std, line.mean + line.std)]
+    left = LETTER * max(len(line.label) for line in lines) + 24
+    x, height = axis(ends, left, left + CHART), LINE * (len(lines) + 2)
+    marks = [_mark(line, x, left - 12, LINE * (number + 1)) for number, line in enumerate(lines)]
     base = next((line.mean for line in lines if line.method == tables()[name].baseline), None)
     if base is not None:
         marks.insert(0, f'<line class="base" x1="{x(base)}" x2="{x(base)}" y1="6" y2="{height - 1.4 * LINE:g}"/>')
-    marks += [text(x(value), height - 8, f"{value:.1f}", "middle") for value in (x.low, (x.low + x.high) / 2, x.high)]
+    marks += [text(x(value), height - 8, f"{value:.1f}", "middle") for value in (min(ends), (min(ends) + max(ends)) / 2, max(ends))]
     caption = "The average of each row, ± the standard deviation over seeds. Dashed: the baseline. Hollow: an oracle."
-    drawn = f'<svg viewBox="0 0 {NAMES + CHART + 30} {height}" role="img" aria-label="{caption}">{"".join(marks)}</svg>'
+    drawn = f'<svg viewBox="0 0 {left + CHART + 30:g} {height}" role="img" aria-label="{caption}">{"".join(marks)}</svg>'
     return f'<figure class="plot" markdown="0">{drawn}<figcaption>{caption}</figcaption></figure>'
 
 
-def _mark(line: Line, x: Axis, y: float) -> str:
+def _mark(line: Line, x: Axis, names: float, y: float) -> str:
+    """A row of a plot at the height ``y``: its name up to ``names``, a line for the deviation, a dot for the mean."""
     low, mid, high = (x(value) for value in (line.mean - line.std, line.mean, line.mean + line.std))
     kind = ' class="oracle"' if line.oracle else ""
-    return (
-        text(NAMES - 12, y + 4, line.label, "end")
-        + f'<line x1="{low}" x2="{high}" y1="{y}" y2="{y}"/><circle{kind} cx="{mid}" cy="{y}" r="4"/>'
-    )
+    drawn = f'<line x1="{low}" x2="{high}" y1="{y}" y2="{y}"/><circle{kind} cx="{mid}" cy="{y}" r="4"/>'
+    return text(names, y + 4, line.label, "end") + drawn
 
 
 def path(name: str) -> str:
