@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, cosine_similarity, normalize
 
 from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
+from tests.helpers.toys import Noise
 from tests.methods.test_contract import make, source_checkpoint
 from tests.methods.test_test_time import images
 from tlda.errors import UserError
@@ -154,3 +155,32 @@ def test_one_row_has_no_statistics() -> None:
         with pytest.raises(UserError, match=f"{cls.__name__} normalises a batch by its own statistics"):
             ready(cls.__name__).answer(X[:1], "target")
     assert len(ready("LAME").answer(X[:1], "target").logits) == 1
+
+
+def test_cotta_answers_by_the_average_which_follows_and_restores_all() -> None:
+    sure = ready("CoTTA", threshold=0.0, momentum=0.5, restore=0.0, adapt_lr=0.01)
+    network = by_hand(sure)
+    first = network(X)
+    torch.testing.assert_close(sure.answer(X, "target").logits, first.detach())
+    (-(first.softmax(1).detach() * first.log_softmax(1)).sum(1).mean()).backward()
+    before = [p.detach().clone() for p in network.parameters()]
+    torch.optim.Adam(network.parameters(), lr=0.01).step()
+    for mean, old, new in zip(sure.adapted[1].parameters(), before, network.parameters(), strict=True):
+        torch.testing.assert_close(mean, (old + new.detach()) / 2, atol=1e-5, rtol=1e-4)
+    back = ready("CoTTA", threshold=0.0, restore=1.0, adapt_lr=0.01)
+    back.answer(X, "target")
+    assert all(torch.equal(a, b) for a, b in zip(back.adapted[0].parameters(), back.network.parameters(), strict=True))
+    unsure = ready("CoTTA", threshold=1.0, count=2, views=[Noise(0.5)])
+    assert not torch.equal(unsure.answer(X, "target").logits, first.detach())
+
+
+def test_memo_makes_the_views_of_each_image_certain_and_starts_over() -> None:
+    method = ready("MEMO", adapt_lr=0.1, count=3, views=[Noise(0.0)])
+    found = method.answer(X[:2], "target").logits
+    for x, logits in zip(X[:2], found, strict=True):
+        network = copy.deepcopy(nn.Sequential(method.backbone, method.bottleneck, method.head)).eval()
+        p = network(x[None]).softmax(1)
+        (-(p * p.log()).sum()).backward()
+        torch.optim.SGD(network.parameters(), lr=0.1).step()
+        torch.testing.assert_close(logits, network(x[None])[0].detach(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(method.answer(X[1:2], "target").logits[0], found[1])

@@ -131,6 +131,7 @@ FAMILIES = {
             "BNEMA": {"alpha": 0.9},
             "EATA": {},
             "SAR": {},
+            "CoTTA": {"count": 2, "views": [Noise(0.05)]},
         },
         batch_norm=True,
     ),
@@ -175,7 +176,7 @@ METHODS = {
     for name, cls in subclasses(Method).items()
     if cls.__module__.startswith("tlda.methods") and (getattr(cls, "takes", ""), getattr(cls, "setting", "")) not in ELSEWHERE
 }
-BY_HAND = {"DomainMixup", "MLDG", "RSC", "SD", "SingleSource", "LAME", "T3A"}
+BY_HAND = {"DomainMixup", "MLDG", "RSC", "SD", "SingleSource", "LAME", "T3A", "MEMO"}
 """What no toy of these shows: regularisers, training on less, and what answers by a batch's other rows. Tests of their own
 (test_several_sources, test_at_test) compare what they do with a computation by hand."""
 FAMILY = {name: family for family, (_, methods, *_) in FAMILIES.items() for name in methods}

@@ -14,11 +14,12 @@ from scipy.spatial.distance import cdist
 from tests.helpers.hazy import Hazy
 from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tests.methods.test_contract import make, source_checkpoint
+from tlda.batch import Output, TargetBatch, Unlabelled
 from tlda.errors import UserError
 from tlda.losses import MCC
 from tlda.methods import SHOT
 from tlda.optim import SGD
-from tlda.training.target import centroid_pseudo_labels, pseudo_labels_by_row
+from tlda.training.target import centroid_pseudo_labels, certain_rows, pseudo_labels_by_row
 
 
 def nearest(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -120,3 +121,29 @@ def test_it_goes_on_in_mid_epoch_with_the_epochs_labels(tmp_path: Path) -> None:
     trainer(2, callbacks=[labels]).fit(other, Toy(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
     assert not labels.seen  # no epoch began
     assert torch.equal(other.pseudo_labels, method.pseudo_labels)  # type: ignore[arg-type]
+
+
+def test_a_partial_target_has_no_pseudo_label_of_a_rare_class() -> None:
+    features = torch.tensor([[3.0, 0.0]] * 5 + [[0.0, 3.0]] * 5 + [[-3.0, -3.1]])
+    logits = torch.tensor([[5.0, 0.0, 2.0]] * 5 + [[0.0, 5.0, 2.0]] * 5 + [[0.0, 0.0, 9.0]])
+    assert centroid_pseudo_labels(features, logits)[-1] == 2
+    assert centroid_pseudo_labels(features, logits, least=2)[-1] in (0, 1)
+
+
+def test_the_certain_rows_are_one_of_two_groups() -> None:
+    logits = torch.tensor([[9.0, 0.0], [7.0, 0.0], [0.2, 0.0], [0.0, 8.0], [0.0, 0.1]])
+    assert certain_rows(logits).tolist() == [True, True, False, True, False]
+    assert certain_rows(torch.zeros(3, 2)).all()
+
+
+@pytest.mark.parametrize("variant", ["partial", "open"])
+def test_the_variants_for_other_classes_have_the_authors_terms(variant: str) -> None:
+    method: Any = make("SHOT", variant=variant)
+    logits, rows = torch.randn(6, CLASSES), torch.arange(6)
+    method.pseudo_labels = torch.tensor([0, 1, 2, -1, -1, 0] if variant == "open" else [0, 1, 2, 1, 1, 0])
+    found = method.objective(TargetBatch(Unlabelled(logits, rows)), *[Output(logits, logits)] * 2)
+    known = method.pseudo_labels >= 0
+    p = logits[known].softmax(1)
+    certain, mean = -(p * p.log()).sum(1).mean(), p.mean(0)
+    torch.testing.assert_close(found["information"], certain if variant == "partial" else certain + (mean * mean.log()).sum())
+    torch.testing.assert_close(found["pseudo_label"], -0.3 * p.log()[torch.arange(len(p)), method.pseudo_labels[known]].mean())

@@ -405,3 +405,12 @@ class PerImage(Augment):
         images = [self.change(image) if change else image for image, change in zip(x, chosen, strict=True)]
         _require(len({image.shape for image in images}) == 1, f"{self.transform} gives images of several sizes: put RandomZoom after it")
         return torch.stack(images)
+
+
+Views = Sequence[Augment] | None
+"""What makes a view of an image, in order; None for what is usual."""
+
+
+def small_views(views: Views) -> torch.nn.Sequential:
+    """What makes a view of an image: ``views``, or a small affine map, brightness and contrast."""
+    return torch.nn.Sequential(*((RandomAffine(8.0, 0.06, 0.1), ColourJitter(0.2, 0.2)) if views is None else views))

@@ -95,7 +95,18 @@ class Features(DomainPair):
         if data.ten_crop:
             raise UserError("cached features are of one crop of each image: leave ten_crop out, or train on the images with a backbone")
         refuse_translated("Features", self, data)
-        drawn = ("batch_size", "steps", "eval_batch_size", "shots", "holdout", "balanced", "unlabelled_ratio", "validate_on", "labelled")
+        drawn = (
+            "batch_size",
+            "steps",
+            "eval_batch_size",
+            "shots",
+            "holdout",
+            "balanced",
+            "unlabelled_ratio",
+            "validate_on",
+            "labelled",
+            "stream",
+        )
         refuse_idle(drawn, data, "--data", self)
         if self.has_private_classes:
             raise UserError("the sets of classes are those of the data: give --data.data.source_private and --data.data.target_private")

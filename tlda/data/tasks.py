@@ -25,7 +25,7 @@ from tlda.tasks.several import require_distinct_tasks
 
 BATCHES = (
     *("batch_size", "steps", "eval_batch_size", "shots", "holdout", "augment", "num_workers"),
-    *("balanced", "unlabelled_ratio", "validate_on", "labelled"),
+    *("balanced", "unlabelled_ratio", "validate_on", "labelled", "stream"),
 )
 """The options of data that say how rows are drawn and read."""
 

@@ -12,6 +12,7 @@ from tlda.methods.bnm import BNM
 from tlda.methods.bsp import BSP
 from tlda.methods.cdac import CDAC
 from tlda.methods.cdan import CDAN
+from tlda.methods.cotta import CoTTA
 from tlda.methods.cst import CST
 from tlda.methods.cycada import CyCADA
 from tlda.methods.cyclegan import CycleGAN
@@ -50,6 +51,7 @@ from tlda.methods.mcc import MCC
 from tlda.methods.mcd import MCD
 from tlda.methods.mdan import MDAN
 from tlda.methods.mdd import MDD
+from tlda.methods.memo import MEMO
 from tlda.methods.min_ent import MinEnt
 from tlda.methods.mldg import MLDG
 from tlda.methods.mme import MME
@@ -114,6 +116,7 @@ __all__ = [
     "MCD",
     "MDAN",
     "MDD",
+    "MEMO",
     "MLDG",
     "MLM",
     "MME",
@@ -136,6 +139,7 @@ __all__ = [
     "AdaBN",
     "BNAlpha",
     "BarlowTwins",
+    "CoTTA",
     "CosineClassifier",
     "CyCADA",
     "CycleGAN",

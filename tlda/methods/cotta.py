@@ -1,14 +1,12 @@
 """Continual test-time adaptation by an average of the weights and of views."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tlda.batch import Output, Takes
-from tlda.data.augment import ColourJitter, RandomAffine
-from tlda.data.pair import Augment
+from tlda.data.augment import Views, small_views
 from tlda.methods.at_test import AtTest
 from tlda.nn import use_batch_statistics
 from tlda.optim import Adam
@@ -33,20 +31,13 @@ class CoTTA(AtTest):
     takes: ClassVar[Takes] = "images"
 
     def __init__(
-        self,
-        *,
-        adapt_lr: float = 1e-3,
-        momentum: float = 0.999,
-        restore: float = 0.01,
-        threshold: float = 0.92,
-        count: int = 32,
-        views: Sequence[Augment] | None = None,
-        **kwargs: Any,
-    ) -> None:
+        self, *, adapt_lr: float = 1e-3, momentum: float = 0.999, restore: float = 0.01, threshold: float = 0.92, count: int = 32,
+        views: Views = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.adapt_lr, self.momentum, self.restore, self.threshold, self.count = adapt_lr, momentum, restore, threshold, count
         self.own_statistics = True
-        self.views = nn.Sequential(*((RandomAffine(8.0, 0.06, 0.1), ColourJitter(0.2, 0.2)) if views is None else views))
+        self.views = small_views(views)
 
     def begin(self) -> tuple[Any, ...]:
         student, teacher, source = (use_batch_statistics(self.network.copied()) for _ in range(3))

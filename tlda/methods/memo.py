@@ -1,14 +1,12 @@
 """Marginal entropy minimisation with one image."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tlda.batch import Output, Takes
-from tlda.data.augment import ColourJitter, RandomAffine
-from tlda.data.pair import Augment
+from tlda.data.augment import Views, small_views
 from tlda.losses.entropy import entropy_of
 from tlda.methods.at_test import AtTest
 from tlda.network import Network
@@ -31,12 +29,10 @@ class MEMO(AtTest):
     trains_on_certainty: ClassVar[bool] = True
     takes: ClassVar[Takes] = "images"
 
-    def __init__(
-        self, *, adapt_lr: float = 5e-3, steps: int = 1, count: int = 32, views: Sequence[Augment] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, adapt_lr: float = 5e-3, steps: int = 1, count: int = 32, views: Views = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.adapt_lr, self.steps, self.count = adapt_lr, steps, count
-        self.views = nn.Sequential(*((RandomAffine(8.0, 0.06, 0.1), ColourJitter(0.2, 0.2)) if views is None else views))
+        self.views = small_views(views)
 
     def begin(self) -> tuple[Network]:
         return (self.network.copied().requires_grad_(),)

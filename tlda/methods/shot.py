@@ -1,12 +1,12 @@
 """Source hypothesis transfer."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, empty
 from torch.nn.functional import cross_entropy
 
 from tlda.batch import Output, TargetBatch
-from tlda.losses import information_maximization
+from tlda.losses import entropy, information_maximization
 from tlda.methods.source_free import SourceFree
 from tlda.training.target import pseudo_labels_by_row
 
@@ -19,13 +19,15 @@ class SHOT(SourceFree):
 
     Args:
         trade_off: the weight of the cross-entropy to the pseudo-labels, the paper's beta; 0.1 in its digits.
+        variant: the authors' for a target of other classes: ``partial``, where predictions need not be diverse, and a class that is the
+            likeliest of fewer than 10 rows is no pseudo-label; ``open``, where the more certain of two groups of rows alone is learnt.
     """
 
     takes_no_loss: ClassVar[str] = "SHOT sees no source, which a loss could compare the target with"
 
-    def __init__(self, *, trade_off: float = 0.3, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 0.3, variant: Literal["partial", "open"] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.trade_off = trade_off
+        self.trade_off, self.variant = trade_off, variant
         self.head.requires_grad_(False)
         self.pseudo_labels = empty(0)
 
@@ -38,7 +40,7 @@ class SHOT(SourceFree):
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
-        self.pseudo_labels = pseudo_labels_by_row(self)
+        self.pseudo_labels = pseudo_labels_by_row(self, 10 if self.variant == "partial" else 0, self.variant == "open")
 
     def get_extra_state(self) -> Tensor:  # for a run that goes on in mid-epoch
         return self.pseudo_labels
@@ -47,5 +49,10 @@ class SHOT(SourceFree):
         self.pseudo_labels = state
 
     def objective(self, batch: TargetBatch, source: Output, target: Output) -> dict[str, Tensor]:
-        pseudo = cross_entropy(target.logits, self.pseudo_labels.to(self.device)[batch.target.row])
-        return {"information": information_maximization(target.logits), "pseudo_label": self.trade_off * pseudo}
+        labels, logits = self.pseudo_labels.to(self.device)[batch.target.row], target.logits
+        if self.variant == "open":
+            labels, logits = labels[labels >= 0], logits[labels >= 0]
+            if not len(labels):
+                return {"pseudo_label": 0.0 * target.logits.sum()}
+        information = entropy(logits) if self.variant == "partial" else information_maximization(logits)
+        return {"information": information, "pseudo_label": self.trade_off * cross_entropy(logits, labels)}

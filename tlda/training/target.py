@@ -14,6 +14,7 @@ from tlda.batch import Learner, Unlabelled
 from tlda.data.rows import Subset, WithoutLabels
 from tlda.data.samplers import Once
 from tlda.errors import UserError
+from tlda.losses.entropy import entropy_of
 from tlda.nn import evaluating
 from tlda.nn.numerics import full_precision
 from tlda.training.lightning import data_of
@@ -66,7 +67,7 @@ def target_numbers(method: Learner) -> int:
     return numbered(data.training_rows()["target"])
 
 
-def centroid_pseudo_labels(features: Tensor, logits: Tensor) -> Tensor:
+def centroid_pseudo_labels(features: Tensor, logits: Tensor, least: int = 0) -> Tensor:
     """The class of each row's nearest centroid, (n,), by cosine distance (Liang et al., ICML 2020, eq. 5-7).
 
     The first centroids weigh all rows by their predictions, the second those that are nearest to the first. Features have a
@@ -75,12 +76,14 @@ def centroid_pseudo_labels(features: Tensor, logits: Tensor) -> Tensor:
     Args:
         features: (n, d).
         logits: (n, c).
+        least: a class that is the likeliest of fewer rows is no row's.
     """
+    rare = one_hot(logits.argmax(1), logits.shape[1]).sum(0) < least
     rows, weights = normalize(pad(full_precision(features), (0, 1), value=1.0), dim=1), full_precision(logits).softmax(1)
     for _ in range(2):
         # Sums serve as centroids: the cosine does not know them from means.
         similarity = rows @ normalize(weights.T @ rows, dim=1).T
-        labels = similarity.masked_fill(weights.sum(0) == 0, -math.inf).argmax(1)
+        labels = similarity.masked_fill((weights.sum(0) == 0) | rare, -math.inf).argmax(1)
         weights = one_hot(labels, logits.shape[1]).to(rows)
     return labels
 
@@ -93,14 +96,29 @@ def target_outputs(method: Learner) -> tuple[Tensor, Tensor, Tensor]:
     return rows, features, logits
 
 
-def pseudo_labels_by_row(method: Learner) -> Tensor:
+def certain_rows(logits: Tensor) -> Tensor:
+    """Mark the rows of logits (n, c) in the more certain of two groups, by two means of their entropies (Liang et al., ICML 2020)."""
+    entropies = entropy_of(full_precision(logits).log_softmax(1))
+    low, high = entropies.min(), entropies.max()
+    for _ in range(100):
+        certain = (entropies - low).abs() <= (entropies - high).abs()
+        low, high = entropies[certain].mean(), entropies[~certain].mean() if bool((~certain).any()) else high
+    return certain
+
+
+def pseudo_labels_by_row(method: Learner, least: int = 0, known: bool = False) -> Tensor:
     """:func:`centroid_pseudo_labels` of all training rows of the target, (rows,), on the method's device.
+
+    With ``known`` those of :func:`certain_rows` alone have one, and others -1.
+
 
     Every process makes them all, and the first one's are used: until their next common step, the processes' running statistics
     of BatchNorm differ by a batch.
     """
     rows, features, logits = target_outputs(method)
-    labels = rows.new_full((int(rows.max()) + 1,), -1).scatter(0, rows, centroid_pseudo_labels(features, logits))
+    taken = certain_rows(logits) if known else torch.ones_like(rows, dtype=torch.bool)
+    found = centroid_pseudo_labels(features[taken], logits[taken], least)
+    labels = rows.new_full((int(rows.max()) + 1,), -1).scatter(0, rows[taken], found)
     shared: Tensor = method.trainer.strategy.broadcast(labels)
     return shared.to(method.device)
 
