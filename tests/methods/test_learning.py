@@ -69,6 +69,7 @@ FAMILIES = {
         {
             "DANN": SMALL,
             "DALN": {},
+            "ToAlign": SMALL,
             "CDAN": SMALL,
             "CDAN entropy": {**SMALL, "entropy": True},
             "BSP": SMALL,
