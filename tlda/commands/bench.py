@@ -197,6 +197,10 @@ def _show(table: Table, folder: Path, cells: list[Cell], into: Path | None) -> D
         from tlda.bench.plot import plot
 
         write_text(folder / "plot.svg", plot(table, results))
+    if any(result.get("stream") for result in results.values()):
+        from tlda.bench.stream_plot import stream_plot
+
+        write_text(folder / "stream.svg", stream_plot(table, results) or "")
     text = markdown(brief(table, results))
     if into:
         fill(into, table.path.stem, text)
