@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tlda.batch import Rows, Sample
-from tlda.data.arrays import digest
+from tlda.data.arrays import Images, digest
+from tlda.data.cache import mapped, slug
 from tlda.data.rows import digest_of, domains_of
 from tlda.errors import UserError, near
+
+VERSION = 1
+"""Of the corruptions in the cache: raise it when a change of the code changes an image."""
 
 Image = NDArray[np.float64]
 """An image (h, w, c) in 0..1."""
@@ -281,7 +286,7 @@ def corrupt(images: Tensor, name: str, numbers: Tensor) -> Tensor:
 
 @dataclass
 class Corrupted:
-    """The rows of images under a corruption, which is made as they are read.
+    """The rows of images under a corruption, which is made once and cached where all of them are in memory, else as they are read.
 
     Raises:
         UserError: rows that are no images (n, c, h, w).
@@ -303,7 +308,19 @@ class Corrupted:
     def __len__(self) -> int:
         return len(self.data)
 
+    @cached_property
+    def made(self) -> Tensor | None:
+        """All images under the corruption, bytes (n, c, h, w), by a memory map; None where those of the data are not in memory."""
+        if not isinstance(self.data, Images) or self.data.images.dtype != torch.uint8 or self.data.images.ndim != 4:
+            return None
+        images, numbers = self.data.images, torch.arange(len(self))
+        parts = [slice(first, first + 1000) for first in range(0, len(self), 1000)]
+        entry = f"corrupted/{slug(self.name)}-{VERSION}-{self.digest}"
+        return mapped(entry, len(self), lambda: (corrupt(images[part], self.name, numbers[part]) for part in parts))
+
     def __getitem__(self, rows: Tensor) -> Sample:
+        if self.made is not None:
+            return Sample(self.made[rows], self.labels[rows], rows)
         sample = self.data[rows]
         if not isinstance(sample.x, Tensor) or sample.x.ndim != 4:
             raise UserError(f"the corruption '{self.name}' is of images, and these rows are none: leave it out")
