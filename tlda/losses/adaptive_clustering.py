@@ -29,7 +29,9 @@ def minimax_entropy(logits: Tensor) -> Tensor:
 
 
 def alike(features: Tensor, top: int = 5) -> Tensor:
-    """Which pairs of rows have the same ``top`` greatest features, (n, d) to a boolean (n, n) (Li et al., CVPR 2021, sec. 3.2).
+    r"""Which pairs of rows have the same ``top`` greatest features, (n, d) to a boolean (n, n) (Li et al., CVPR 2021, sec. 3.2).
+
+    .. math:: s_{ij} = 1 \text{ where } \mathrm{top}_k(f_i) = \mathrm{top}_k(f_j) \text{, else } 0
 
     Raises:
         UserError: there are fewer features.

@@ -18,7 +18,9 @@ TINY = 1e-12
 
 
 def task_oriented(features: Tensor, weights: Tensor) -> Tensor:
-    """Features (n, d) times the weights (n, d) of their classes in the head, as long as before (Wei et al., NeurIPS 2021, eq. 4).
+    r"""Features (n, d) times the weights (n, d) of their classes in the head, as long as before (Wei et al., NeurIPS 2021, eq. 4).
+
+    .. math:: f' = s \, (w_y \odot f), \quad s = \lVert f \rVert / \lVert w_y \odot f \rVert
 
     Example:
         >>> task_oriented(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0]])).tolist()

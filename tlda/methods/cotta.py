@@ -13,10 +13,11 @@ from tlda.optim import Adam
 
 
 class CoTTA(AtTest):
-    """All weights follow the answers of their moving average, and a few of them start over (Wang et al., CVPR 2022).
+    r"""All weights follow the answers of their moving average, and a few of them start over (Wang et al., CVPR 2022).
 
-    Where the network of the source is unsure of a batch, the average answers by the mean of views of it.
+    .. math:: -\sum_c p'_c \log p_c, \quad \theta' \leftarrow m \theta' + (1 - m) \theta
 
+    Where the source's network is unsure of a batch, the average answers by the mean of views of it.
     Args:
         adapt_lr: the learning rate of the step on each batch, by Adam.
         momentum: how much of the average stays.
@@ -26,8 +27,7 @@ class CoTTA(AtTest):
         views: what makes a view, in order; a small affine map, brightness and contrast where none is given.
     """
 
-    reads_classes: ClassVar[bool] = True
-    trains_on_certainty: ClassVar[bool] = True
+    reads_classes, trains_on_certainty = True, True
     takes: ClassVar[Takes] = "images"
 
     def __init__(

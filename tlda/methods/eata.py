@@ -17,14 +17,15 @@ from tlda.training.target import source_images
 
 
 class EATA(TENT):
-    """TENT on reliable rows that are unlike the mean prediction, each by its certainty; without ``fisher`` ETA (Niu et al., ICML 2022).
+    r"""TENT on reliable rows that are unlike the mean prediction, each by its certainty; without ``fisher`` ETA (Niu et al., ICML 2022).
+
+    .. math:: \sum_i [H_i < E_0] [\cos(p_i, \bar{p}) < d] \, e^{E_0 - H_i} H_i + \lambda \sum_k F_k (\theta_k - \theta_k^s)^2
 
     Args:
         margin: the entropy below which a row is reliable, as a fraction of the greatest one.
         redundant: the cosine of a row's prediction and the mean one above which it is left out; the authors' code has 0.4 for CIFAR.
         fisher: the weight of the squared change of scales and shifts; 2000 in the authors' ImageNet; 0 for none.
         rows: how many training images of the source say what matters to its predictions.
-        **kwargs: see :class:`TENT`.
     """
 
     def __init__(self, *, margin: float = 0.4, redundant: float = 0.05, fisher: float = 0.0, rows: int = 2000, **kwargs: Any) -> None:

@@ -13,7 +13,9 @@ from tlda.nn.assignment import laplacian_assignment
 
 
 class LAME(AtTest):
-    """The answers of a batch are moved towards those of near rows; no weight changes (Boudiaf et al., CVPR 2022).
+    r"""The answers of a batch are moved towards those of near rows; no weight changes (Boudiaf et al., CVPR 2022).
+
+    .. math:: z_i \propto p_i \odot \exp \Big( \sum_{j \in N_i} z_j \Big)
 
     It gains where a batch has few classes, and loses where it has all.
 

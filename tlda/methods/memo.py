@@ -14,7 +14,9 @@ from tlda.optim import SGD
 
 
 class MEMO(AtTest):
-    """Each image by itself: all weights make the mean prediction of its views certain, and start over (Zhang et al., NeurIPS 2022).
+    r"""Each image by itself: all weights make the mean prediction of its views certain, and start over (Zhang et al., NeurIPS 2022).
+
+    .. math:: H \Big( \frac{1}{V} \sum_v p(y \mid a_v(x)) \Big)
 
     BatchNorm has the source's statistics.
 

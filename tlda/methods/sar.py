@@ -13,7 +13,9 @@ from tlda.nn import affine_parameters
 
 
 class SAR(TENT):
-    """TENT on reliable rows, by the gradient at the worst near weights; it starts over where all is certain (Niu et al., ICLR 2023).
+    r"""TENT on reliable rows, by the gradient at the worst near weights; it starts over where all is certain (Niu et al., ICLR 2023).
+
+    .. math:: \min_\theta \max_{\lVert \epsilon \rVert \leq \rho} \; \frac{1}{m} \sum_i [H_i < E_0] \, H_i(\theta + \epsilon)
 
     Args:
         margin: the entropy below which a row is reliable, as a fraction of the greatest one.
