@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from tlda.bench.stream_plot import over_stream, stream_figure, stream_plot
 
 TABLE: Any = SimpleNamespace(
@@ -23,7 +25,7 @@ def test_curves_are_means_over_seeds_of_what_was_streamed() -> None:
     assert found == {"iid": {"none": [37.5, 25.0]}}
     (panel,) = stream_figure(TABLE, found).axes
     (line,) = panel.get_lines()
-    assert [*line.get_xdata()] == [25.0, 75.0]
-    assert [*line.get_ydata()] == [37.5, 25.0]
+    assert np.asarray(line.get_xdata()).tolist() == [25.0, 75.0]
+    assert np.asarray(line.get_ydata()).tolist() == [37.5, 25.0]
     assert stream_plot(TABLE, {}) is None
     assert (stream_plot(TABLE, RESULTS) or "").startswith("<?xml")

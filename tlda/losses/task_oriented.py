@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from tlda.batch import Learner, Output, Pair
+from tlda.batch import Batch, Learner, Output, Pair
 from tlda.errors import UserError
 from tlda.losses.domain_adversarial import DomainAdversarial, domain_adversarial
 from tlda.nn import reverse_gradient
@@ -45,9 +45,9 @@ class ToAlign(DomainAdversarial):
             raise UserError("ToAlign weighs features by the head's weight, and this head is not one layer: leave --model.head out")
         self.head: Callable[[], Any] = lambda: method.network.head
 
-    def forward(self, batch: Pair, source: Output, target: Output, progress: float) -> Tensor:
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         coefficient = self.trade_off * ramp(progress, self.gamma)
-        read = task_oriented(source.features, self.head().weight[batch.source.y])
+        read = task_oriented(source.features, self.head().weight[cast(Pair, batch).source.y])
         logits = self.critic(reverse_gradient(torch.cat((read, target.features)), coefficient)).float()
         first, second = logits.tensor_split([len(read)])
         return domain_adversarial(first, second)
