@@ -23,6 +23,7 @@ from tests.conftest import REPO, Tlda
 from tlda.backbones import MLP, Text
 from tlda.backbones.text import load_tokenizer
 from tlda.backbones.weights import weights_file
+from tlda.bench import workspace
 from tlda.bench.launch import launcher
 from tlda.bench.launching import Options
 from tlda.commands.export import export
@@ -34,6 +35,7 @@ from tlda.metrics.translation import load_inception
 
 MODULES = {
     "wandb": ["wandb"],
+    "dashboard": ["wandb_workspaces"],
     "ray": ["ray"],
     "tune": ["optuna"],
     "slurm": ["submitit"],
@@ -115,6 +117,7 @@ def onnx(folder: Path) -> object:
 
 
 USES: dict[str, list[Callable[[Path], object]]] = {
+    "dashboard": [lambda folder: workspace._library("wandb_workspaces.workspaces")],
     "ray": [lambda folder: launcher("ray", Options(), 1)],
     "slurm": [lambda folder: launcher("slurm", Options(), 1)],
     "tune": [trial],

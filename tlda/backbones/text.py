@@ -96,7 +96,7 @@ class Text(Backbone):
         self.segments = getattr(model.config, "type_vocab_size", 0) > 1
         self.limit = getattr(model.config, "max_position_embeddings", None)
         if gradient_checkpointing:
-            model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+            _recompute(model)
         self.model = model
 
     def encode(self, x: Tensor) -> Tensor:
@@ -159,6 +159,15 @@ def _encoder(name: str, attention_dropout: float | None) -> Any:
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model.train()
+
+
+def _recompute(model: Any) -> None:
+    """Let ``model`` compute its activations again in the backward pass."""
+    how = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):  # as transformers 5 calls it
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
 
 
 def _set_attention_dropout(config: Any, name: str, dropout: float) -> None:
