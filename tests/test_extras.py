@@ -26,6 +26,7 @@ from tlda.backbones.weights import weights_file
 from tlda.bench import workspace
 from tlda.bench.launch import launcher
 from tlda.bench.launching import Options
+from tlda.commands import completion
 from tlda.commands.export import export
 from tlda.data.tabular.sheets import read_sheet
 from tlda.errors import UserError
@@ -36,6 +37,7 @@ from tlda.metrics.translation import load_inception
 MODULES = {
     "wandb": ["wandb"],
     "dashboard": ["wandb_workspaces"],
+    "completion": ["shtab"],
     "ray": ["ray"],
     "tune": ["optuna"],
     "slurm": ["submitit"],
@@ -118,6 +120,7 @@ def onnx(folder: Path) -> object:
 
 USES: dict[str, list[Callable[[Path], object]]] = {
     "dashboard": [lambda folder: workspace._library("wandb_workspaces.workspaces")],
+    "completion": [lambda folder: completion.script("bash")],
     "ray": [lambda folder: launcher("ray", Options(), 1)],
     "slurm": [lambda folder: launcher("slurm", Options(), 1)],
     "tune": [trial],
