@@ -122,3 +122,23 @@ def test_prototype_logits_are_negative_sums_of_squares(conforms: Any) -> None:
 def test_what_cannot_be_compared_is_one_sentence(call: Callable[[Tensor], Tensor], message: str) -> None:
     with pytest.raises(UserError, match=message):
         call(torch.tensor(Z1))
+
+
+def test_masked_pixels_counts_covered_patches_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = (torch.rand(2, 4, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    masked = torch.tensor([[True, False, True, True], [False, False, True, False]])
+    scaled = (target.numpy() - target.numpy().mean(2, keepdims=True)) / np.sqrt(target.numpy().var(2, keepdims=True) + 1e-6)
+    for normalise, wanted in ((True, scaled), (False, target.numpy())):
+        errors = (prediction.detach().numpy() - wanted) ** 2
+        value = losses.masked_pixels(prediction.requires_grad_(), target, masked, normalise)
+        assert float(value.detach()) == pytest.approx(errors[masked.numpy()].mean(), abs=1e-12)
+        (gradient,) = torch.autograd.grad(value, prediction)
+        by_hand = 2 * (prediction.detach().numpy() - wanted) * masked.numpy()[:, :, None] / (4 * 3)
+        np.testing.assert_allclose(gradient.numpy(), by_hand, atol=1e-12)
+    seen = target.where(masked[:, :, None], 7 * target)
+    assert torch.equal(losses.masked_pixels(prediction, target, masked), losses.masked_pixels(prediction, seen, masked))
+    with pytest.raises(UserError, match="no covered patch to predict"):
+        losses.masked_pixels(prediction, target, torch.zeros_like(masked))
+    with pytest.raises(UserError, match="compares patches"):
+        losses.masked_pixels(prediction, target[:, :2], masked)

@@ -153,11 +153,45 @@ def test_batch_norm_by_the_first_rows() -> None:
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "MAML": {"inner_lr": 0.5, "steps": 2},
-    "ANIL": {"inner_lr": 0.5, "steps": 2},
-    "Reptile": {"inner_lr": 0.3, "test_steps": 8},
+    "MAML": {"inner_lr": 0.5},
+    "ANIL": {"inner_lr": 0.5},
+    "Reptile": {"inner_lr": 0.3, "steps": 5},
     "CosineClassifier": {"temperature": 0.2, "optimizer": Adam(2e-2)},
 }
+
+
+def flipped(generator: torch.Generator) -> Episode:
+    """Two classes that differ in the first pixel, under noise in the others; which of them is which changes by episode."""
+    y = torch.tensor([0, 0, 1, 1, *[0] * 8, *[1] * 8])
+    bright = y ^ torch.randint(2, (1,), generator=generator)
+    x = 0.5 + 0.3 * torch.randn(20, 16, generator=generator)
+    x[:, 0] = 0.25 + 0.5 * bright + 0.05 * torch.randn(20, generator=generator)
+    return Episode(x.view(-1, 1, 4, 4), y, torch.arange(20), torch.arange(20) < 4)
+
+
+def accuracies(name: str, steps: int) -> tuple[float, float]:
+    """The accuracy on such episodes before and after ``steps`` of training on others."""
+    method: Any = new(name, **OPTIONS[name])
+    method.total = lambda terms: sum(terms.values())
+    optimizer, found = torch.optim.Adam(method.parameters(), 1e-2), []
+    for seed, count in ((1, 0), (0, steps)):
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(count):
+            optimizer.zero_grad()
+            method.train().training_step(EpisodeBatch(flipped(generator)), 0).backward()
+            optimizer.step()
+        generator = torch.Generator().manual_seed(2)
+        answers = [method.eval().asked(flipped(generator)) for _ in range(20)]
+        found.append(float(torch.cat([output.logits.argmax(1) == asked.y for asked, output in answers]).float().mean()))
+    return found[0], found[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "least"), [("MAML", 0.9), ("ANIL", 0.9), ("Reptile", 0.65)])
+def test_a_start_is_learnt_from_which_a_step_is_enough(name: str, least: float) -> None:
+    before, after = accuracies(name, 60)
+    print(name, f"before {before:.3f}, after {after:.3f}")
+    assert before < 0.6 < least < after
 
 
 def accuracy_of(method: Episodic, data: Episodes, steps: int) -> float:

@@ -8,6 +8,21 @@ from tlda.backbones.pixels import Pixels
 from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision
 from tlda.backbones.small_resnet import SmallResNet
+from tlda.backbones.small_vit import SmallViT
 from tlda.backbones.text import Text
 
-__all__ = ["DTN", "MLP", "Backbone", "Conv4", "LeNet", "PixelMLP", "Pixels", "Precomputed", "SmallResNet", "Text", "Timm", "Torchvision"]
+__all__ = [
+    "DTN",
+    "MLP",
+    "Backbone",
+    "Conv4",
+    "LeNet",
+    "PixelMLP",
+    "Pixels",
+    "Precomputed",
+    "SmallResNet",
+    "SmallViT",
+    "Text",
+    "Timm",
+    "Torchvision",
+]

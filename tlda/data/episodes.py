@@ -127,7 +127,7 @@ class Episodes(DomainPair):
         support: Literal["source", "target"] = "target",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{"steps": 100, **kwargs})
+        super().__init__(**kwargs)
         for name, value in {"shots": shots, "queries": queries, "episodes": episodes}.items():
             if value < 1:
                 raise UserError(f"--data.{name} is {value}: it must be at least 1")

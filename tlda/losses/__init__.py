@@ -34,6 +34,7 @@ from tlda.losses.joint_mmd import JointMMD, joint_mmd
 from tlda.losses.l2_sp import L2SP, l2_sp
 from tlda.losses.local_mmd import LocalMMD, local_mmd
 from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
+from tlda.losses.masked import masked_pixels
 from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
 from tlda.losses.moment_distance import moment_distance
@@ -133,6 +134,7 @@ __all__ = [
     "l2_sp",
     "local_mmd",
     "margin_disparity",
+    "masked_pixels",
     "minimax_entropy",
     "minimum_class_confusion",
     "mmd",

@@ -63,6 +63,8 @@ from tlda.methods.ovanet import OVANet
 from tlda.methods.pada import PADA
 from tlda.methods.pretraining.barlow_twins import BarlowTwins
 from tlda.methods.pretraining.byol import BYOL
+from tlda.methods.pretraining.dino import DINO
+from tlda.methods.pretraining.masked_autoencoder import MAE
 from tlda.methods.pretraining.sim_clr import SimCLR
 from tlda.methods.pretraining.sim_siam import SimSiam
 from tlda.methods.pretraining.supervised_contrast import SupCon
@@ -104,6 +106,7 @@ __all__ = [
     "DAREGRAM",
     "DARN",
     "DDC",
+    "DINO",
     "DSAN",
     "EATA",
     "IM",
@@ -112,6 +115,7 @@ __all__ = [
     "JAN",
     "LAME",
     "M3SDA",
+    "MAE",
     "MAML",
     "MCC",
     "MCD",

@@ -147,6 +147,16 @@ class Probed(Measured):
         self.log_epoch(self.worth.measured(self.task, self.measures.places, trained=not self.trainer.sanity_checking))
         super().on_validation_epoch_end()
 
+    def test_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
+        output = self.answer(batch.x, self.measures.places[dataloader_idx].role)
+        self.worth.see(dataloader_idx, output.features, self.compared(output.features), batch)
+        self.log_epoch(self.measures.test(self, batch, output, dataloader_idx))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the answers of the nearest neighbours, where this process has fitted the probe and kept them."""
+        found = self.worth.measured(self.task, self.measures.places, trained=False)
+        self.log_epoch({f"test/{name.split('/', 1)[1]}": value for name, value in found.items() if name.endswith("/knn")})
+
     def on_train_epoch_end(self) -> None:
         if not self.trainer.enable_validation:
             self.on_validation_epoch_start()
