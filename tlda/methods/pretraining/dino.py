@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,9 +58,7 @@ class DINO(Taught):
         self.teach("projector")
 
     def compared(self, features: Tensor) -> Tensor:
-        scored: Any = self.learnt["projector"]
-        compared: Tensor = scored[0](features)
-        return compared
+        return cast(Tensor, self.learnt["projector"].get_submodule("0")(features))
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         large = [self.view(self.large(x)) for _ in range(2)]
