@@ -48,6 +48,6 @@ class SmallResNet(Backbone):
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     def features(self, x: Tensor) -> Tensor:
-        require_shape(x, self, self.channels, self.size)
+        require_shape(x, self, self.channels, None)  # pooled, so of any size
         features: Tensor = self.layers(x)
         return features
