@@ -181,7 +181,7 @@ def test_its_checkpoint_starts_another_with_a_head_of_its_own(tmp_path: Path) ->
 def test_the_centre_of_dino_is_a_moving_average_of_what_the_teacher_says() -> None:
     method = new("DINO", views=[], crops=1, centre_momentum=0.75)
     assert isinstance(method, DINO)
-    method.large.forward = method.small.forward = lambda x: x  # type: ignore[method-assign,assignment]
+    method.large.forward = method.small.forward = lambda x: x  # type: ignore[method-assign]
     x = torch.rand(6, 1, 4, 4)
     (before, centre), terms = (method.teacher(x), method.centre.clone()), method.train().terms(x)
     torch.testing.assert_close(method.centre, 0.75 * centre + 0.25 * before.mean(0))
@@ -206,6 +206,7 @@ def striped(seed: int) -> Tensor:
 def reconstruction(learns: bool) -> float:
     """The loss of MAE after some steps, or of one whose terms have no gradient; predicting each patch's mean has a loss of 1."""
     method, x = make("MAE", views=[]), striped(0)
+    assert isinstance(method, MAE)
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-2 if learns else 0.0)
     for _ in range(60):
         optimizer.zero_grad()
