@@ -13,7 +13,7 @@ import pytest
 from tests.commands.test_bad_input import refused
 from tests.conftest import Tlda
 from tlda.cli import COMMANDS
-from tlda.commands.completion import whole_parser
+from tlda.commands.completion import EXPORT, parser_of, whole_parser
 
 needs_shtab = pytest.mark.skipif(importlib.util.find_spec("shtab") is None, reason="shtab is not installed")
 
@@ -33,6 +33,8 @@ CASES = {
 def test_every_command_is_completed() -> None:
     (commands,) = [action.choices for action in whole_parser()._actions if isinstance(action.choices, dict)]
     assert set(commands) == set(COMMANDS)
+    exported = {name for action in parser_of("export", "command")._actions for name in action.option_strings}
+    assert exported - {"-h", "--help"} == set(EXPORT)
 
 
 @needs_shtab

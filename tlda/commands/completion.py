@@ -20,6 +20,9 @@ SHELLS = ("bash", "zsh", "tcsh")
 RUNS = ("fit", "validate", "test", "predict")
 """The commands whose options are those of a run."""
 
+EXPORT = ("--ckpt_path", "--output", "--size")
+"""The options of ``tlda export``, whose module imports torch, for which no shell that starts should wait."""
+
 FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
 OVERLAYS = {"bash": "_tlda_overlays", "zsh": "_tlda_overlays", "tcsh": "f"}
 """The functions that complete paths, and overlays beside them."""
@@ -28,7 +31,6 @@ APART = {
     "bench": "bench",
     "report": "report",
     "dashboard": "dashboard",
-    "export": "export",
     "rank": "rank",
     "translate": "translate",
     "show": "show",
@@ -77,6 +79,9 @@ def whole_parser() -> argparse.ArgumentParser:
         _add_run(commands.add_parser(name, help=name), name)
     for name, function in APART.items():
         _copy(commands.add_parser(name, help=name), parser_of(name, function))
+    exported = commands.add_parser("export", help="export")
+    for option in EXPORT:
+        _completed(exported.add_argument(option), FILES)
     listed = commands.add_parser("list", help="list")
     listed.add_argument("kind", nargs="*", choices=_kinds())
     parts = commands.add_parser("data", help="data").add_subparsers()
