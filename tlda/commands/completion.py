@@ -31,6 +31,7 @@ APART = {
     "bench": "bench",
     "report": "report",
     "dashboard": "dashboard",
+    "sweep": "sweep",
     "rank": "rank",
     "translate": "translate",
     "show": "show",
