@@ -31,7 +31,12 @@ def test_the_space_of_the_guide_is_searched(tmp_path: Path) -> None:
     sweep = load_sweep(FILE)
     assert (sweep.metric, sweep.maximise) == ("val/target/information_maximization", True)
     seen: list[list[str]] = []
-    tried = run_sweep(sweep, 12, tmp_path, lambda args: (seen.append(args), fake(args))[1])
+
+    def run(args: list[str]) -> int:
+        seen.append(args)
+        return fake(args)
+
+    tried = run_sweep(sweep, 12, tmp_path, run)
     assert seen[0][:7] == ["fit", "-c", "base/embedded", "-c", "method/dann", "-c", "task/fonts_handwritten"]
     assert len(tried) == len({each.values["model.trade_off"] for each in tried}) == 12
     for each in tried:
@@ -48,7 +53,7 @@ def test_the_guide_shows_the_file() -> None:
 
 
 def test_a_grid_tries_each_value_once(tmp_path: Path) -> None:
-    values = {"model.trade_off": {"values": [0.1, 0.3, 1.0]}, "data.batch_size": {"value": 32}}
+    values: dict[str, dict[str, Any]] = {"model.trade_off": {"values": [0.1, 0.3, 1.0]}, "data.batch_size": {"value": 32}}
     sweep = Sweep("grid", "val/target/information_maximization", True, values, ["tlda", "fit", "${args}"])
     tried = run_sweep(sweep, 9, tmp_path, fake)
     assert sorted(each.values["model.trade_off"] for each in tried) == [0.1, 0.3, 1.0]
