@@ -113,8 +113,8 @@ def write_features(path: str | Path, columns: Columns, features: Tensor) -> None
     elif Path(path).suffix == ".npz":
         with zipfile.ZipFile(file, "w") as archive:  # np.savez has no name for a column called ``file``
             for name, values in {**columns, "features": features.numpy()}.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
-                    np.save(part, np.asarray(values))
+                np.save(part := io.BytesIO(), np.asarray(values))
+                archive.writestr(f"{name}.npy", part.getvalue())
     else:
         import pandas as pd
 
