@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from tlda.backbones import Backbone
+from tlda.backbones import CLIP, Backbone
+from tlda.backbones.clip import PROMPTS, class_directions
 from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.nn import train_depthwise_in_float32
@@ -77,6 +78,10 @@ class Head:
             sec. 3.4).
         temperature: makes the last layer cosines with a weight per class, over it, as :class:`tlda.nn.cosine_head.CosineHead`; it is
             0.05 with a few labels of the target (Saito et al., ICCV 2019, sec. 3.1).
+        text: a CLIP whose text tower writes the last layer, as :class:`tlda.backbones.CLIP` takes it: cosines with the directions of
+            the classes' names, at the temperature of its training. The network answers without an example, and trains from there; the
+            features are those of the CLIP's images, from the backbone of that name or computed before.
+        prompts: the sentences that a name is put into, with ``{}`` each; their directions are averaged. By default ``a photo of a {}.``
 
     Raises:
         UserError: an option out of its range.
@@ -86,6 +91,8 @@ class Head:
     dropout: float = 0.0
     weight_norm: bool = False
     temperature: float | None = None
+    text: str | None = None
+    prompts: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.hidden < 0:
@@ -98,18 +105,52 @@ class Head:
         if self.temperature is not None and (self.temperature <= 0 or self.weight_norm):
             wrong = "has weights of one length: leave weight_norm out" if self.temperature > 0 else "must be above 0"
             raise UserError(f"--model.head.temperature is {self.temperature}, of a head of cosines, which {wrong}")
+        if self.text and (self.hidden or self.weight_norm or self.temperature):
+            raise UserError(
+                "--model.head.text writes the last layer, with a temperature of its own: leave the other options of the head out"
+            )
+        if self.prompts is not None and (not self.text or not self.prompts or any("{}" not in prompt for prompt in self.prompts)):
+            raise UserError(f"--model.head.prompts is {list(self.prompts)}: give sentences with {{}} each, and --model.head.text")
 
     def build(self, num_features: int, task: Task) -> nn.Module:
         """Make the layers, for features of width ``num_features`` and the answers of ``task``."""
         last: nn.Module = task.head(self.hidden or num_features)
         if not isinstance(last, nn.Linear):
             raise UserError(f"--model.head changes a linear layer, and {type(task).__name__} has another head: leave it out")
+        if self.text:
+            return zero_shot(self.text, task.classes, self.prompts or PROMPTS, last)
         if self.temperature is not None:
             last = CosineHead(last.in_features, last.out_features, self.temperature)
         last = weight_norm(last) if self.weight_norm else last
         if not self.hidden:
             return last
         return nn.Sequential(nn.Linear(num_features, self.hidden), nn.ReLU(), nn.Dropout(self.dropout), last)
+
+
+def zero_shot(text: str, classes: Sequence[str], prompts: Sequence[str], like: nn.Linear) -> CosineHead:
+    """The head that the text tower of the CLIP ``text`` writes of the names of ``classes``, in the place of a head ``like`` this.
+
+    Raises:
+        UserError: the head is not of these classes alone, or the features are not those of this CLIP.
+    """
+    if like.out_features != len(classes):
+        raise UserError(f"--model.head.text names {len(classes)} classes, and the task has {like.out_features} answers: leave it out")
+    directions, temperature = class_directions(text, classes, prompts)
+    if directions.shape[1] != like.in_features:
+        raise UserError(
+            f"--model.head.text {text} writes directions of {directions.shape[1]} numbers, and the features have {like.in_features}: "
+            "take the features of the same CLIP, and no bottleneck"
+        )
+    head = CosineHead(like.in_features, len(classes), temperature)
+    head.weight.data.copy_(directions)
+    return head
+
+
+def require_its_images(head: Head, backbone: Backbone, bottleneck: object) -> None:
+    """Raise :class:`UserError` where the head's text is not of the model of the ``backbone``, or a ``bottleneck`` is between."""
+    if head.text and (bottleneck or (isinstance(backbone, CLIP) and backbone.name != head.text)):
+        of = f"a bottleneck of the features of {type(backbone).__name__}" if bottleneck else f"the CLIP '{backbone.name}'"
+        raise UserError(f"--model.head.text is '{head.text}', and the features are those of {of}: take those of the same CLIP alone")
 
 
 class Network(nn.Module):
@@ -129,6 +170,8 @@ class Network(nn.Module):
         self.backbone = backbone.to(memory_format=torch.channels_last)
         train_depthwise_in_float32(self.backbone)
         self.bottleneck = layer.build(backbone.num_features) if isinstance(layer, Bottleneck) else nn.Identity()
+        if head:
+            require_its_images(head, backbone, layer)
         self.asked, self.head = head, head.build(self.num_features, task) if head else task.head(self.num_features)
 
     def replace_head(self, head: nn.Module) -> None:

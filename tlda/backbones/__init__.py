@@ -1,6 +1,7 @@
 """Feature extractors: images in 0..1, (n, c, h, w), to features (n, ``num_features``)."""
 
 from tlda.backbones.base import Backbone
+from tlda.backbones.clip import CLIP
 from tlda.backbones.conv4 import Conv4
 from tlda.backbones.digit_nets import DTN, LeNet, PixelMLP
 from tlda.backbones.mlp import MLP
@@ -12,6 +13,7 @@ from tlda.backbones.small_vit import SmallViT
 from tlda.backbones.text import Text
 
 __all__ = [
+    "CLIP",
     "DTN",
     "MLP",
     "Backbone",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlda.backbones.base import Backbone
 from tlda.backbones.weights import PACKAGE, package_files
@@ -137,6 +137,18 @@ class Text(Backbone):
 
 def _encoder(name: str, attention_dropout: float | None) -> Any:
     """The encoder of the model ``name``, without its pooler, which no feature uses."""
+    model: Any = load_model(name, attention_dropout)
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model.train()
+
+
+def load_model(name: str, attention_dropout: float | None = None) -> nn.Module:
+    """The model of transformers of that ``name``, a folder, ``package:NAME`` or a name on the hub.
+
+    Raises:
+        UserError: there is none, or it cannot be loaded.
+    """
     folder = model_file(name, "config.json").parent if name.startswith(PACKAGE) or Path(name).is_dir() else name
     try:
         from transformers import AutoConfig, AutoModel
@@ -152,13 +164,11 @@ def _encoder(name: str, attention_dropout: float | None) -> Any:
         config = AutoConfig.from_pretrained(str(folder))
         if attention_dropout is not None:
             _set_attention_dropout(config, name, attention_dropout)
-        model = AutoModel.from_pretrained(str(folder), config=config, attn_implementation=attention)
+        model: nn.Module = AutoModel.from_pretrained(str(folder), config=config, attn_implementation=attention)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot load the encoder '{name}' ({reason}): {KINDS}") from error
-    if getattr(model, "pooler", None) is not None:
-        model.pooler = None
-    return model.train()
+    return model
 
 
 def _recompute(model: Any) -> None:
