@@ -18,6 +18,7 @@ from tlda.network import Bottleneck, Head, Network
 from tlda.nn import BatchNormUse, one_by_one
 from tlda.optim import Adam, Optim, Schedule, named_groups
 from tlda.tasks import Task
+from tlda.training.averaging import Averaging
 from tlda.training.fitting import refuse_loss, task_of
 from tlda.training.hooked import Hooked
 from tlda.training.target import training_batches
@@ -45,6 +46,8 @@ class Method(Hooked):
         head: the last layers; the task's own one where none is given.
         few_labels: whether the labelled part of the target (``data.shots``, ``data.labelled``) is learnt beside the source, in batches as
             large. Losses that compare the domains see the source's own rows alone.
+        average: answer by the average of what the run started from and, with this weight, what it trained (WiSE-FT: Wortsman et al., CVPR
+            2022); of a head or bottleneck that starts at random, what it trained.
     """
 
     batchnorm: BatchNormUse = "joint"
@@ -64,9 +67,11 @@ class Method(Hooked):
         batchnorm: BatchNormUse | None = None,
         head: Head | None = None,
         few_labels: bool | None = None,
+        average: float | None = None,
     ) -> None:
         super().__init__()
         self.task, self.init_from, self.progress, self.few_labels = task_of(self, task), init_from, 0.0, few_labels
+        self.averaging = Averaging(average)
         self.network = Network(backbone, self.task, bottleneck, head)
         if batchnorm and batchnorm != self.batchnorm:
             if self.fixed_batchnorm:

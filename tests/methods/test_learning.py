@@ -176,9 +176,10 @@ METHODS = {
     for name, cls in subclasses(Method).items()
     if cls.__module__.startswith("tlda.methods") and (getattr(cls, "takes", ""), getattr(cls, "setting", "")) not in ELSEWHERE
 }
-BY_HAND = {"DomainMixup", "MLDG", "RSC", "SD", "SingleSource", "LAME", "T3A", "MEMO", "DSAN"}
+BY_HAND = {"DomainMixup", "MLDG", "RSC", "SD", "SingleSource", "LAME", "T3A", "TipAdapter", "MEMO", "DSAN"}
 """What no toy of these shows: regularisers, training on less, what answers by a batch's other rows, and what needs a network that is right
-mostly. Tests of their own (test_several_sources, test_at_test, test_local_mmd) compare what they do with a computation by hand."""
+mostly. Tests of their own (test_several_sources, test_at_test, test_tip_adapter, test_local_mmd) compare what they do
+with a computation by hand."""
 FAMILY = {name: family for family, (_, methods, *_) in FAMILIES.items() for name in methods}
 OPTIONS = {name: options for _, methods, *_ in FAMILIES.values() for name, options in methods.items()}
 NO_TARGET = ("labelled", "spurious", "minority", "marked")

@@ -81,6 +81,7 @@ from tlda.methods.source_adversary import SourceAdversary
 from tlda.methods.source_only import SourceOnly
 from tlda.methods.t3a import T3A
 from tlda.methods.tent import TENT
+from tlda.methods.tip_adapter import TipAdapter
 from tlda.methods.to_align import ToAlign
 from tlda.methods.uan import UAN
 from tlda.methods.vada import VADA
@@ -171,6 +172,7 @@ __all__ = [
     "SourceAdversary",
     "SourceOnly",
     "SupCon",
+    "TipAdapter",
     "ToAlign",
     "VICReg",
     "VREx",

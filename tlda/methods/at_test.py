@@ -18,8 +18,8 @@ from tlda.training.target import start_over
 class AtTest(Method, ABC):
     """The base of methods that adapt a copy of the network to the target at test, a batch at a time and each once.
 
-    Trained on the source; a fit that starts from ``init_from`` trains nothing. Each test and process starts over, and a stream
-    (``data.stream``) where it says so.
+    Trained on the source; a fit that starts from ``init_from``, or from a head of texts, trains nothing. Each test and process starts
+    over, and a stream (``data.stream``) where it says so.
     """
 
     setting: ClassVar[str] = "test-time"
@@ -30,7 +30,7 @@ class AtTest(Method, ABC):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.adapted: Any = None
-        self.trained = self.init_from is not None
+        self.trained = self.init_from is not None or bool(self.network.asked and self.network.asked.text)
 
     def on_fit_start(self) -> None:
         super().on_fit_start()

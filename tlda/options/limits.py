@@ -23,8 +23,8 @@ RANGES: dict[str, Range] = {
     ),
     **dict.fromkeys(("hidden", "k", "neighbours", "feature_steps", "critic_steps", "num_features", "num_inputs", "channels"), AT_LEAST_ONE),
     **dict.fromkeys(("temperature", "margin", "perturbation", "radius"), ABOVE_ZERO),
-    **dict.fromkeys(("adapt_lr", "fisher", "affinity"), NOT_NEGATIVE),
-    **dict.fromkeys(("pretrain", "threshold", "floor", "restore"), SHARE),
+    **dict.fromkeys(("adapt_lr", "fisher", "affinity", "sharpness"), NOT_NEGATIVE),
+    **dict.fromkeys(("pretrain", "threshold", "floor", "restore", "average"), SHARE),
     "seed": (lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295"),
     **dict.fromkeys(("warmup", "momentum", "dropout"), PROPER_SHARE),
 }

@@ -190,8 +190,8 @@ def _class_paths(value: Any) -> Iterator[str]:
         yield from _class_paths(item)
 
 
-def load_weights(method: Trained, path: str) -> None:
-    """Load backbone, bottleneck and head of the checkpoint at ``path`` into the network of ``method``.
+def load_weights(method: Trained, path: str) -> set[str]:
+    """Load backbone, bottleneck and head of the checkpoint at ``path`` into the network of ``method``, and return which it had.
 
     Adapters that ``method`` has and the checkpoint has not stay as they are. Bottleneck and head are made anew, which is said, where the
     checkpoint has none that fits: it is of other classes, of another width, or was pre-trained without them.
@@ -218,6 +218,7 @@ def load_weights(method: Trained, path: str) -> None:
     if anew:
         print(f"tlda: {path} has other classes, another width or no head: {' and '.join(sorted(anew))} made anew")
     network.load_state_dict({key: value for key, value in weights.items() if key.split(".")[0] not in anew}, strict=False)
+    return {"backbone", "bottleneck", "head"} - set(anew)
 
 
 def forget(checkpoint: dict[str, Any], *parts: str) -> None:

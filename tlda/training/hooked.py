@@ -32,7 +32,7 @@ class Hooked(Measured):
             tracker.directions = self.measures.directions()
         expect_unused_parameters(self)
         if self.init_from:
-            load_weights(self, self.init_from)
+            self.averaging.parts |= load_weights(self, self.init_from)
             self.init_from = None  # a test after a fit must not start over
 
     def on_fit_start(self) -> None:
@@ -41,6 +41,7 @@ class Hooked(Measured):
         refuse_max_steps(self)
         refuse_scheduler(self)
         let_clip(self)
+        self.averaging.begin(self.network)
         self._watch = FiniteWatch()
         losses: Any = self.losses.values()
         for loss in losses:
@@ -60,14 +61,27 @@ class Hooked(Measured):
         self.tuning.apply(learner)
         set_learning_rates(self.trainer.optimizers, self.schedule(self.progress) * self.tuning.rate(self.progress))
 
+    def on_validation_start(self) -> None:
+        if self.is_fitting:
+            self.averaging.enter(self.network)
+
+    def on_validation_end(self) -> None:
+        if self.is_fitting:
+            self.averaging.leave(self.network)
+
+    def on_train_end(self) -> None:
+        self.averaging.enter(self.network)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         describe(self, checkpoint)
         keep(self, checkpoint)
+        self.averaging.keep(checkpoint, self.network)
         if self._trainer is not None:
             keep_run(self.trainer, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         refuse_other(self, checkpoint)
+        self.averaging.go_on(checkpoint, self.is_fitting)
         self._kept = checkpoint.get(KEY)
         if self.is_fitting:
             go_on_with(self.trainer, checkpoint)

@@ -13,6 +13,7 @@ from tlda.finetuning import Tuning
 from tlda.network import Network
 from tlda.optim import Schedule
 from tlda.tasks import Task
+from tlda.training.averaging import Averaging
 
 
 class Trained(LightningModule):
@@ -25,6 +26,7 @@ class Trained(LightningModule):
     schedule: Schedule
     progress: float
     init_from: str | None
+    averaging: Averaging
     recipe: dict[str, Any]
 
     setting: ClassVar[str]
