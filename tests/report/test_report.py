@@ -451,6 +451,8 @@ def table(golden: Path) -> Path:  # noqa: F811
         mixval = {"base": 0.5, "a": 0.9, "b": 0.6, "top": 0.99}[cell.method]
         epochs = [{"oracle/target/accuracy": float(rng.uniform()), "val/target/mixval": mixval - 0.1 * left} for left in (2, 1, 0)]
         result |= {"confusion": rng.integers(1, 50, (10, 10)).tolist(), "history": epochs}
+        if cell.task == TASKS[0]:
+            result["stream"] = [0.5, 0.1234 if cell.method == "a" else 0.5]
         path.write_text(json.dumps(result))
     return golden
 
@@ -475,6 +477,8 @@ def test_the_page_of_a_table_is_what_its_results_give(tlda: Tlda, table: Path, s
                 assert f"{c}, {label}: {100 * counts[c, c] / counts[c].sum():.1f} %" in text
         ends = [result_of(table, "a", task, seed)["history"][-1]["oracle/target/accuracy"] for seed in TABLE["seeds"]]
         assert f"a: {np.mean(ends):.4g}" in text
+    assert text.count("% of the stream") == 1, "of the task that is one"
+    assert "a: 12.34" in text
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from torch import Tensor
 from tlda.bench.render import document
 from tlda.bench.results import Results, left_out, read_results, shown
 from tlda.bench.selection import ORACLE, Rule, rules
+from tlda.bench.stream_plot import over_stream
 from tlda.bench.summary import Row, summarize
 from tlda.bench.table import Table
 from tlda.config.sentences import import_class
@@ -21,7 +22,7 @@ from tlda.errors import UserError
 from tlda.metrics import MixVal
 from tlda.report.decision import Compared, Verdict, should_adapt_by_table, vanished
 from tlda.report.page import AFTER, BEFORE, SOURCE, TARGET, Block, Figure, Report, Section, Tile
-from tlda.report.sections import confusion_figures
+from tlda.report.sections import confusion_figures, stream_figure
 
 LINES = 4
 """The most methods beside the baseline in a figure of curves."""
@@ -150,7 +151,7 @@ def _drawn(table: Table, rows: dict[str, Row], best: str | None) -> list[str]:
 
 def _task(table: Table, results: Results, choice: Choice, drawn: Sequence[str], task: str) -> Section:
     best = recommended(table, results, choice, [task])
-    blocks: list[Block] = [*_curves(table, results, drawn, task)]
+    blocks: list[Block] = [*_curves(table, results, drawn, task), *_stream(table, results, drawn, task)]
     before, after = (confusion(table, results, m, task) for m in (table.baseline, best or table.baseline))
     if before is None or after is None:
         return Section(table.label(task), [*blocks, "There are no confusion matrices to compare yet."])
@@ -208,6 +209,13 @@ def _curves(table: Table, results: Results, drawn: Sequence[str], task: str) -> 
     if not plots:
         return ["These runs were not validated after each epoch, so there are no curves."]
     return [Figure(plots, HISTORY, [*legend.items()])]
+
+
+def _stream(table: Table, results: Results, drawn: Sequence[str], task: str) -> list[Block]:
+    """The error of the methods ``drawn`` over the stream of ``task``; nothing where it is none."""
+    errors = over_stream(table, results).get(task, {})
+    lines = [(table.label(m), colour, errors[m]) for m, colour in zip(drawn, COLOURS, strict=False) if m in errors]
+    return [stream_figure(lines)] if lines else []
 
 
 HISTORY = (

@@ -26,6 +26,7 @@ from tlda.report.sections import (
     features_section,
     legend_of,
     shift_section,
+    stream_sections,
     translation_sections,
 )
 from tlda.report.seen import FinishedRun, Seen, load_run, require_same_task
@@ -54,6 +55,7 @@ def of_run(folder: Path, before: Path | None) -> Report:
     sections = [
         _evidence(sides, names),
         _curves(sides),
+        *stream_sections(sides, run.data),
         classes_section(sides, names),
         features_section(sides, names),
         calibration_section(sides),

@@ -102,6 +102,32 @@ def _cut(shown: Sequence[int], names: Sequence[str]) -> str:
     return f" Shown are the {len(shown)} of {len(names)} classes that moved most." if len(shown) < len(names) else ""
 
 
+# The stream
+
+
+def stream_figure(curves: Sequence[tuple[str, str, Sequence[float]]]) -> Figure:
+    """The error over a stream: of each line its name, its colour, and the error in percent in each of equal parts, in their order."""
+    series = [
+        svg.Series(label, colour, [(100 * (part + 0.5) / len(errors), error) for part, error in enumerate(errors)])
+        for label, colour, errors in curves
+    ]
+    return Figure([svg.curves("error on the target, %", series, "% of the stream")], STREAM, [(s.colour, s.label) for s in series])
+
+
+STREAM = (
+    "The error over the position in the stream as which the target is tested (oracle). A line that falls is a method that goes on learning "
+    "from what passes; one that rises above that of source only is one that the order of the stream, or what it adapted before, misleads."
+)
+
+
+def stream_sections(sides: Sequence[Side], data: DomainPair) -> list[Section]:
+    """The error of each side over the stream of ``data``; no section where they are no stream, or one without labels."""
+    if not (data.stream and data.measures_target):
+        return []
+    curves = [(side.label, side.colour, [100 * error for error in side.run.passed(data)]) for side in sides]
+    return [Section("Stream (oracle)", [stream_figure(curves)])]
+
+
 # Features
 
 

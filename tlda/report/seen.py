@@ -141,6 +141,12 @@ class FinishedRun:
         self.method.cpu()
         return look.outcome()
 
+    def passed(self, data: DomainPair) -> Sequence[float]:
+        """The errors, in 0..1, of a test of the method on the stream of ``data``, part by part."""
+        self.trainer.test(self.method, data, verbose=False)
+        self.method.cpu()
+        return self.method.passed.curve()
+
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """The rows of the file of metrics at ``path``; none where it is not there, or, which is said, nothing that a run wrote."""
