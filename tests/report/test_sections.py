@@ -11,6 +11,7 @@ import pytest
 from tests.helpers.toy import Tiny, Toy, trainer
 from tlda.data.stream import Stream
 from tlda.methods import SourceOnly
+from tlda.report.page import Figure
 from tlda.report.sections import Side, stream_sections
 from tlda.report.seen import FinishedRun
 
@@ -27,7 +28,7 @@ def test_the_error_over_a_stream_is_a_line_of_its_parts() -> None:
     (_, measured) = found.run.trainer.test(found.run.method, data, verbose=False)
     (section,) = stream_sections([found], data)
     (figure,) = section.blocks
-    assert not isinstance(figure, str)
+    assert isinstance(figure, Figure)
     (line,) = ElementTree.fromstring(figure.plots[0]).iter("polyline")
     errors = found.run.passed(data)
     assert len(line.attrib["points"].split()) == len(errors) == 20
