@@ -121,6 +121,26 @@ class Washed(Plane):
         return images, images
 
 
+class Mirror(Augment):
+    """Every other image, by chance, mirrored."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(-1), x)
+
+
+class Mirrored(Plane):
+    """Two classes, a dark or a bright column at the left, among noise; in the target it is at the right."""
+
+    task = Classification(["dark", "bright"])
+
+    def rows(self, is_target: bool, seed: int) -> tuple[Images, Images]:
+        labels = torch.arange(ROWS) % len(self.task.classes)
+        pixels = 0.2 * torch.randn(ROWS, 1, 4, 4, generator=Generator().manual_seed(seed))
+        pixels[..., 0] += 0.6 * (2.0 * labels - 1)[:, None, None]
+        images = Images(0.5 + (pixels.flip(-1) if is_target else pixels) / 2, labels)
+        return images, images
+
+
 class Two(Plane):
     """Two source domains of two classes, with points of their own each."""
 
