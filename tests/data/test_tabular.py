@@ -277,6 +277,16 @@ def test_a_target_without_the_column_of_labels_has_none(tmp_path: Path) -> None:
     assert Tabular(str(source), str(target)).loaded[1].train.labels.tolist() == [-1]
 
 
+def test_a_column_names_the_rows_and_nothing_is_learnt_from_it(tmp_path: Path) -> None:
+    source, target = write(tmp_path, "x,who,label\n1,p1,a\n2,p2,b\n", "s.csv"), write(tmp_path, "x,who\n3,p3\n4,p4\n", "t.csv")
+    data = Tabular(str(source), str(target), id="who")
+    assert len(data.loaded[1].train) == 2
+    assert (data.encoded.names, [data.describe_row(row) for row in (0, 1)]) == (["x"], ["p3", "p4"])
+    assert data.read_new(str(target), data.fitted).names == ["p3", "p4"]
+    with pytest.raises(UserError, match=r"no column 'whom', which --data\.id names; did you mean 'who'"):
+        Tabular(str(source), str(target), id="whom").load()
+
+
 def test_frames_train_by_any_method_from_python() -> None:
     generator = np.random.default_rng(0)
     frames = []

@@ -169,6 +169,9 @@ class Tabular(DomainPair):
     @cached_property
     def columns(self) -> list[Column]:
         """How each column becomes numbers."""
+        if self.id is not None:
+            for sheet in self.sheets:
+                sheet.require(self.id, "--data.id")
         return fit_columns(*self.sheets, self.how, self.label)
 
     @cached_property
