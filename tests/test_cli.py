@@ -121,7 +121,7 @@ def test_list_names_the_methods_of_one_setting(tlda: Tlda) -> None:
 @pytest.mark.slow
 def test_fit_leaves_a_whole_run(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {
-        *("checkpoints", "config.yaml", "hparams.yaml", "metrics.csv", "features.png", "confusion.png")
+        *("checkpoints", "config.yaml", "hparams.yaml", "metrics.csv", "features.png", "confusion.png", "samples.png")
     }
     assert [path.name for path in (trained / "checkpoints").iterdir()] == ["last.ckpt"]
     columns = rows(trained / "metrics.csv")[0]

@@ -67,6 +67,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     made.shutdown()
     thread.join()
     made.server_close()
+    if wandb := sys.modules.get("wandb"):
+        wandb.teardown()  # or it would go on asking this server
 
 
 def sections(spec: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

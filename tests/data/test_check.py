@@ -146,7 +146,7 @@ def test_the_three_commands_of_the_readme(tlda: Tlda, photos: Path) -> None:
         spread = [str(path) for arg in predict[1:] for path in (sorted(Path().glob(arg)) if "*" in arg else [arg])]
         assert tlda(*spread).code == 0
     header, *rows = Path("predictions.csv").read_text().splitlines()
-    assert header == "file,class,confidence"
+    assert header == "file,class,confidence,p_cup,p_pen,p_plant"
     assert len(rows) == 12
     assert {row.split(",")[1] for row in rows} <= set(CLASSES)
     assert {Path(row.split(",")[0]).parent.parent.name for row in rows} == {"phone"}

@@ -86,7 +86,6 @@ FAMILIES = {
         {
             "DANN": SMALL,
             "DALN": {},
-            "ToAlign": SMALL,
             "CDAN": SMALL,
             "CDAN entropy": {**SMALL, "entropy": True},
             "BSP": SMALL,

@@ -34,6 +34,8 @@ DRAWN: dict[str, Any] = {"batch_size": 8, "steps": 2, "seed": 0}
 SUPERVISED = ("Oracle", "FineTune")
 OWN: dict[str, dict[str, Any]] = {"CycleGAN": TRANSLATION, "CyCADA": TRANSLATION, "FineTune": {"pretrain": 0.0}}
 """Generators as small as the toy, and target labels from the first step."""
+EPISODIC = {"ANIL", "CosineClassifier", "MAML", "NearestCentroid", "ProtoNet", "Reptile"}
+"""They learn from episodes, whose labels are their own."""
 EACH_WAY = ("SourceOnly", "DANN", "MCC", "MCD", "ATDOC", "FixMatch", "SHOT", "MLM", *SUPERVISED)
 """One for each way to read the target: in pairs, alone, by its rows, in views. All methods are tried on images, those that
 tell sources apart on several; these on other data."""
@@ -148,7 +150,7 @@ def encoder() -> Backbone:
 
 
 KINDS = {
-    "images": Kind(images, Tiny, {"MLM"}),
+    "images": Kind(images, Tiny, {"MLM", "MAE", *EPISODIC}),
     "domains": Kind(domains, Tiny, {"MLM"}),
     "texts": Kind(texts, encoder, {"FixMatch"}),
     "words": Kind(words, encoder, {"ATDOC", "FixMatch"}),

@@ -28,6 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """The folder of a `tlda fit` with four loggers, each of which has a folder in it."""
     import wandb
 
+    wandb.teardown()  # of what an earlier test of this process has set
     root = tmp_path_factory.mktemp("logged")
     loggers = {
         "CSVLogger": {"save_dir": str(root / "csv"), "name": "", "version": ""},

@@ -51,7 +51,6 @@ from tlda.losses.redundancy import barlow_twins, vicreg
 from tlda.losses.risk_variance import risk_variance
 from tlda.losses.spectral_decoupling import SD, spectral_decoupling
 from tlda.losses.subspace_discrepancy import RSD, subspace_discrepancy
-from tlda.losses.task_oriented import ToAlign, task_oriented
 from tlda.losses.vat import vat
 from tlda.losses.weighted_adversarial import (
     ImportanceAdversarial,
@@ -93,7 +92,6 @@ __all__ = [
     "OneVsAll",
     "PartialAdversarial",
     "PseudoLabel",
-    "ToAlign",
     "TsallisEntropy",
     "UniversalAdversarial",
     "adaptive_clustering",
@@ -155,7 +153,6 @@ __all__ = [
     "spectral_decoupling",
     "subspace_discrepancy",
     "sup_con",
-    "task_oriented",
     "tsallis_entropy",
     "uan_weight",
     "variance_distance",

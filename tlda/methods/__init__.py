@@ -82,7 +82,6 @@ from tlda.methods.source_only import SourceOnly
 from tlda.methods.t3a import T3A
 from tlda.methods.tent import TENT
 from tlda.methods.tip_adapter import TipAdapter
-from tlda.methods.to_align import ToAlign
 from tlda.methods.uan import UAN
 from tlda.methods.vada import VADA
 from tlda.methods.vrex import VREx
@@ -173,7 +172,6 @@ __all__ = [
     "SourceOnly",
     "SupCon",
     "TipAdapter",
-    "ToAlign",
     "VICReg",
     "VREx",
 ]

@@ -31,7 +31,7 @@ def laplacian_assignment(probabilities: Tensor, features: Tensor, neighbours: in
     for _ in range(steps):
         pull = affinity @ found
         found = (unary + pull).softmax(1)
-        energy = float((found * (found.clamp_min(1e-20).log() - unary - affinity @ found)).sum())
+        energy = float((found * (found.clamp_min(1e-20).log() - unary - affinity @ found)).sum().detach())
         if abs(energy - before) <= 1e-8 * abs(before):
             break
         before = energy
