@@ -55,16 +55,3 @@ def test_local_mmd_without_a_common_class_is_0() -> None:
     assert losses.local_mmd(OTHER, OTHER, torch.arange(6) % 5, torch.eye(5).double()[torch.arange(6) % 5]).item() == pytest.approx(
         0, abs=1e-12
     )
-
-
-def test_task_oriented_features_are_what_a_class_reads_at_the_same_length() -> None:
-    weights = torch.randn(5, 4, generator=torch.Generator().manual_seed(5), dtype=torch.double)
-    direction = torch.randn(5, 4, generator=torch.Generator().manual_seed(6), dtype=torch.double)
-
-    def reference(x: np.ndarray) -> float:
-        read = x * weights.numpy()
-        read *= (np.linalg.norm(x, axis=1) / np.linalg.norm(read, axis=1))[:, None]
-        return float((read * direction.numpy()).sum())
-
-    conforms(lambda x: (losses.task_oriented(x, weights) * direction).sum(), reference, LOGITS)
-    torch.testing.assert_close(losses.task_oriented(LOGITS, weights).norm(dim=1), LOGITS.norm(dim=1))
