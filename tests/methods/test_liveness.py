@@ -18,6 +18,8 @@ STEPS = 10
 """Enough that each stage of each method comes: what a target moves, it moves in a few steps."""
 WAITING = {"FixMatch": 50, "PseudoLabel": 50}
 """The steps of methods that learn from a target row as soon as the network is sure of it."""
+ALONE = {"MEMO"}
+"""They adapt to each row by itself, so that its company must not move its answer."""
 CHASES = {"ADDA": 4, "DomainConfusion": 4}
 """The epochs of methods whose features take long to fool the critic; two are enough for the others."""
 
@@ -43,7 +45,7 @@ def outcome(name: str, family: str, target_seed: int, change: Callable[[Method],
 @pytest.mark.parametrize("name", UNSUPERVISED)
 def test_the_target_moves_the_network(name: str) -> None:
     first, second = (outcome(name, FAMILY[name], seed) for seed in (1, 2))
-    assert not torch.equal(first.answers, second.answers)
+    assert torch.equal(first.answers, second.answers) is (name in ALONE)
     trains_on_it = new(name, FAMILY[name]).batch_type is not SourceBatch  # or it adapts where it infers
     assert torch.equal(first.backbone, second.backbone) is not trains_on_it
 
