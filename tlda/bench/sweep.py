@@ -113,6 +113,7 @@ def run_sweep(sweep: Sweep, trials: int, folder: Path, run: Callable[[list[str]]
     tried: list[Tried] = []
 
     def objective(trial: Trial) -> float:
+        """The measure of the run that a trial asks for."""
         values = {name: suggested(trial, name, spec) for name, spec in sweep.parameters.items()}
         place = folder / f"trial-{trial.number}"
         code = run(trial_command(sweep, values, place))

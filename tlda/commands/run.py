@@ -53,6 +53,7 @@ class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration into the run's folder and to every logger."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write what the run can be trained again by."""
         config = self.config.clone()
         for name in ("output", "wandb_checkpoints"):  # no setting of the run, which can be trained again by its configuration
             config.pop(name, None)
@@ -262,6 +263,7 @@ class Run(LightningCLI):
             require_writable(Path(self.options.output).parent, "--output")
 
     def after_test(self) -> None:
+        """Write the measures where ``--output`` says."""
         if self.options.output:
             found: dict[str, Any] = {"checkpoint": None if self.checkpoint is None else str(self.checkpoint)}
             found |= outcome(self.model, self.trainer.callback_metrics)

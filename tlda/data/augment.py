@@ -365,6 +365,7 @@ class RandomZoom(Augment):
         self.scale, self.ratio = tuple(scale), tuple(ratio)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Cut a part of its own out of each image, and bring it to the size."""
         area = self.scale[0] + (self.scale[1] - self.scale[0]) * torch.rand(len(x), device=x.device)
         low, high = map(math.log, self.ratio)
         lean = (low + (high - low) * torch.rand(len(x), device=x.device)).exp()

@@ -22,7 +22,7 @@ from torch import Tensor
 from tlda.batch import Rows, Sample
 from tlda.data.arrays import Images, digest
 from tlda.data.cache import mapped, slug
-from tlda.data.rows import digest_of, domains_of
+from tlda.data.rows import Over, digest_of
 from tlda.errors import UserError, near
 
 VERSION = 1
@@ -285,28 +285,14 @@ def corrupt(images: Tensor, name: str, numbers: Tensor) -> Tensor:
 
 
 @dataclass
-class Corrupted:
+class Corrupted(Over):
     """The rows of images under a corruption, which is made once and cached where all of them are in memory, else as they are read.
 
     Raises:
         UserError: rows that are no images (n, c, h, w).
     """
 
-    data: Rows
     name: str
-
-    @property
-    def labels(self) -> Tensor:
-        """The label of each row, (n,)."""
-        return self.data.labels
-
-    @property
-    def domains(self) -> Tensor | None:
-        """The pooled domain of each row, where there are several."""
-        return domains_of(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     @cached_property
     def made(self) -> Tensor | None:

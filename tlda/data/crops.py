@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from tlda.batch import Rows, Sample
+from tlda.batch import Sample
+from tlda.data.rows import Over
 
 View = Literal["middle", "whole", "ten"]
 """How images that are larger than the crop are read: its middle, whole, or cut in ten."""
@@ -86,18 +87,10 @@ def viewing(view: View) -> Iterator[None]:
 
 
 @dataclass
-class Viewed:
+class Viewed(Over):
     """Rows whose images are read in a ``view``, whatever lies between them and the files."""
 
-    data: Rows
     view: View
-
-    @property
-    def labels(self) -> Tensor:
-        return self.data.labels
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def __getitem__(self, rows: Tensor) -> Sample:
         with viewing(self.view):

@@ -8,22 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from tlda.batch import Episode, Rows
+from tlda.batch import Episode
+from tlda.data.rows import Over
 
 
 @dataclass
-class EpisodeRows:
+class EpisodeRows(Over):
     """Rows that are read an episode at a time: the first ``shots`` of each class among them are the support."""
 
-    data: Rows
     shots: int
-
-    @property
-    def labels(self) -> Tensor:
-        return self.data.labels
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def __getitem__(self, rows: Tensor) -> Episode:
         sample = self.data[rows]

@@ -183,6 +183,7 @@ class Episodes(DomainPair):
         return {"source": source, "episode": EpisodeRows(source, self.examples)}
 
     def sampler(self, data: Rows | EpisodeRows, steps: int, seed: int, rank: int, world_size: int, field: str = "source") -> Steps:
+        """Draw the classes and rows of each episode; of other fields the rows as everywhere."""
         if field != "episode":
             return super().sampler(data, steps, seed, rank, world_size, field)
         method: Any = getattr(self.trainer, "lightning_module", None)

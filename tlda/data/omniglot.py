@@ -89,6 +89,7 @@ class Omniglot(DomainPair):
         return path
 
     def load(self) -> tuple[Domain, Domain]:
+        """The characters of both parts, turned where ``rotations`` says."""
         source, target = (self._read(name) for name in (self.source, self.target))
         if self.rotations:
             turns = [torch.rot90(source.images, turn // 90, (2, 3)) for turn in TURNS]

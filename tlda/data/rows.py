@@ -56,6 +56,26 @@ class New(NamedTuple):
 
 
 @dataclass
+class Over:
+    """The base of rows that are those of ``data`` with other inputs: as many, with their labels, of the same pooled domains."""
+
+    data: Rows
+
+    @property
+    def labels(self) -> Tensor:
+        """The label of each row, (n,)."""
+        return self.data.labels
+
+    @property
+    def domains(self) -> Tensor | None:
+        """The pooled domain of each row, where there are several."""
+        return domains_of(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+@dataclass
 class Subset:
     """Some ``rows`` of a data set."""
 

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tlda.batch import Rows, Sample
+from tlda.batch import Sample
 from tlda.data.arrays import RECENT, Images, Splits, digest
 from tlda.data.files import pixels, reading
-from tlda.data.rows import Domain, digest_of, domains_of
+from tlda.data.rows import Domain, Over, digest_of
 from tlda.errors import UserError
 
 VERSION = 1
@@ -107,24 +107,11 @@ def _decoded(folder: Path, lines: list[dict[str, str]]) -> Iterator[Tensor]:
 
 
 @dataclass
-class Mixed:
+class Mixed(Over):
     """The rows of a data set, of which a share in each batch are replaced by their translations."""
 
-    data: Rows
     images: Images
     share: float
-
-    @property
-    def labels(self) -> Tensor:
-        return self.data.labels
-
-    @property
-    def domains(self) -> Tensor | None:
-        """The pooled domain of each row, where there are several."""
-        return domains_of(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def __getitem__(self, rows: Tensor) -> Sample:
         sample = self.data[rows]

@@ -56,6 +56,7 @@ class MultiDomainAdversarial(Loss):
         self.critic[-1] = nn.Linear(self.hidden, self.domains)
 
     def forward(self, batch: Supervised, source: Output, target: Output, progress: float) -> Tensor:
+        """The cross-entropy of the domain of each row, the target's last, with a reversed gradient."""
         features, numbers = source.features, batch[0].domain.expand(len(source.features))
         if not isinstance(batch, SourceBatch):
             features = torch.cat((features, target.features))

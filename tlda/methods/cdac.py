@@ -36,6 +36,7 @@ class CDAC(FixMatch):
         self.top, self.consistency, self.warmup = top, consistency, warmup
 
     def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
+        """The task loss, and the adversarial clustering, pseudo-labels and consistency of three views of the target."""
         weak, first, second = (Output(*view) for view in zip(*(part.chunk(3) for part in target), strict=True))
         rows, strong = (self.head(reverse_gradient(view.features, 1.0)) for view in (weak, first))
         clustering = adaptive_clustering(rows, strong, alike(weak.features.detach(), self.top))
