@@ -85,7 +85,8 @@ def test_a_tuned_row_comes_after_what_its_method_comes_after(tmp_path: Path, tld
     (tmp_path / "tuned.json").write_text(json.dumps({"last": {"values": {"model.trade_off": 2.0}, "validator": "bnm"}}))
     tuned = with_tuned(table, tmp_path)
     assert tuned.after["last_tuned"] == "dann"
-    (cell, _) = tune._trial(table, "last_trial_0", "last", {"model.trade_off": 3.0})
+    trial = tune._trial(table, "last_trial_0", "last", {"model.trade_off": 3.0})
+    cell = next(cell for cell in trial.cells() if cell.method == "last_trial_0")
     assert cell.first is not None
     assert (cell.first.method, cell.first.first and cell.first.first.method) == ("dann", "source_only")
 
@@ -93,7 +94,8 @@ def test_a_tuned_row_comes_after_what_its_method_comes_after(tmp_path: Path, tld
 def test_a_validator_that_the_runs_do_not_measure_is_named() -> None:
     results = {"a": {"history": [{"val/target/bnm": 0.1, "val/source/accuracy": 0.2}]}}
     with pytest.raises(UserError, match="do not measure 'mixval'; they do: bnm"):
-        list(tune._last(results, "mixval"))
+        list(tune._last(results, "val/target/mixval"))
+    assert list(tune._last(results, "val/source/accuracy")) == [0.2]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,7 @@ def test_a_validator_that_the_runs_do_not_measure_is_named() -> None:
     [
         ({}, ["declares no 'search'"]),
         ({**SEARCH, "validator": "oracle"}, ["'oracle' is no label-free validator"]),
+        ({**SEARCH, "draw": "grid"}, ["the search draws 'grid': say draw: random"]),
         ({**SEARCH, "validator": "entropi"}, ["did you mean 'entropy'"]),
         ({**SEARCH, "space": {"dan": {}}}, ["'dan', which is not one of its methods; did you mean 'dann'?"]),
         ({**SEARCH, "space": {"dann": {"model.trade_off": {"low": 1, "choices": [1]}}}}, ["'model.trade_off'", "either choices"]),

@@ -250,3 +250,12 @@ def test_validation_looks_at_training_inputs_where_it_is_asked_to() -> None:
         data = ready(target=target, validate_on=where)
         measured = [sum(len(batch.y) for batch in loader) for loader in (data.val_dataloader()[1], data.test_dataloader()[1])]
         assert measured == [rows, 9]
+
+
+def test_a_target_that_is_split_already_or_whose_labels_are_seen_is_not_held_out_of() -> None:
+    with pytest.raises(UserError, match=r"validate_on holdout splits the target .* 'b' has test rows of its own"):
+        ready(target=Domain("b", images(24), images(9)), validate_on="holdout")
+    data = Toy(target=Domain("b", images(24)), validate_on="holdout")
+    data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(batch_type=OracleBatch))  # type: ignore[assignment]
+    with pytest.raises(UserError, match="the method trains on labels of it"):
+        data.setup("fit")

@@ -3,7 +3,7 @@
 from tlda.backbones.base import Backbone
 from tlda.backbones.clip import CLIP
 from tlda.backbones.conv4 import Conv4
-from tlda.backbones.digit_nets import DTN, LeNet, PixelMLP
+from tlda.backbones.digit_nets import DTN, MNISTCNN, LeNet, PixelMLP
 from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
 from tlda.backbones.precomputed import Precomputed
@@ -16,6 +16,7 @@ __all__ = [
     "CLIP",
     "DTN",
     "MLP",
+    "MNISTCNN",
     "Backbone",
     "Conv4",
     "LeNet",

@@ -76,6 +76,31 @@ class DTN(Backbone):
         return features
 
 
+class MNISTCNN(Backbone):
+    """Four 3 x 3 convolutions, each with ReLU and GroupNorm, and the mean over positions: DomainBed's net for MNIST (ICLR 2021).
+
+    Args:
+        channels: 1 for grey digits, 3 for colour.
+        size: the height and width of the images.
+        width: the channels of the first layer, a multiple of 8; the others have twice as many, which is the number of features.
+    """
+
+    def __init__(self, channels: int = 1, size: int = 28, width: int = 64) -> None:
+        if width < 8 or width % 8:
+            raise UserError(f"MNISTCNN normalises 8 groups of channels: its width is {width}, and must be a multiple of 8")
+        super().__init__(2 * width, mean=(0.0,), std=(1.0,))
+        self.channels, self.size = channels, size
+        layers: list[nn.Module] = []
+        for inputs, outputs, stride in ((channels, width, 1), (width, 2 * width, 2), (2 * width, 2 * width, 1), (2 * width, 2 * width, 1)):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride, 1), nn.ReLU(), nn.GroupNorm(8, outputs)]
+        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    def features(self, x: Tensor) -> Tensor:
+        require_shape(x, self, self.channels, self.size)
+        features: Tensor = self.layers(x)
+        return features
+
+
 class PixelMLP(Backbone):
     """Fully connected layers with ReLU on the pixels of an image, as in the coloured digits of invariant risk minimisation.
 

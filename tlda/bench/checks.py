@@ -60,6 +60,8 @@ def require_entries(path: Path, declared: dict[str, Any]) -> None:
     for key, value in declared.items():
         if key in kinds and not isinstance(value, kinds[key]):
             raise UserError(f"{path}: '{key}' must be {'a text' if kinds[key] is str else 'a mapping'}, and is {value!r}")
+    if not isinstance(declared.get("leave_one_out", False), bool):
+        raise UserError(f"{path}: 'leave_one_out' must be true or false, and is {declared['leave_one_out']!r}")
     require_seeds(path, declared["seeds"])
     methods, tasks = list(declared["methods"]), list(declared["tasks"])
     if (baseline := declared.get("baseline")) and baseline not in methods:
@@ -132,8 +134,12 @@ def _require_search(path: Path, search: dict[str, Any], methods: list[str]) -> N
     if not search:
         return
     for entry in search:
-        if entry not in (known := ("validator", "seeds", "space")):
+        if entry not in (known := ("validator", "seeds", "space", "draw")):
             raise UserError(f"{path}: the search has an unknown entry '{entry}'{near(str(entry), known)}")
+    if search.get("draw", "random") != "random":
+        raise UserError(
+            f"{path}: the search draws {search['draw']!r}: say draw: random, or leave it out, and trials learn from those before"
+        )
     if not isinstance(search.get("space"), dict):
         raise UserError(f"{path}: the search needs a 'space': by method, its options and where to look for their values")
     if "seeds" in search:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tlda.bench import edges, selection
+from tlda.bench import domain_bed, edges, selection
 from tlda.bench.machine import kind
 from tlda.bench.results import Results
 from tlda.bench.summary import FEW_TASKS, Entry, Row, summarize
@@ -22,7 +22,7 @@ from tlda.writing import write_text
 
 def document(table: Table, results: Results) -> Document:
     """The table for people: what :func:`brief` shows, then what each rule of selection gives, and the published numbers."""
-    return [*brief(table, results), *selection.blocks(table, results), *_published(table)]
+    return [*brief(table, results), *selection.blocks(table, results), *domain_bed.blocks(table, results), *_published(table)]
 
 
 def brief(table: Table, results: Results) -> Document:

@@ -57,10 +57,10 @@ def selected(result: dict[str, Any], rule: Rule) -> float:
     if rule is LAST:
         return scale_of(result.get("metric", METRIC)) * shown(result)
     history = result["history"]
-    return scale_of(result.get("metric", METRIC)) * float(history[chosen(history, _of(rule, result))][_of(BEST, result).metric])
+    return scale_of(result.get("metric", METRIC)) * float(history[chosen(history, rule_of(rule, result))][measured_of(result).metric])
 
 
-def _of(rule: Rule, result: dict[str, Any]) -> Rule:
+def rule_of(rule: Rule, result: dict[str, Any]) -> Rule:
     """The ``rule`` for a result: the oracle looks at what the table shows, and so does the rule of the source where that is an error."""
     metric = result.get("metric", METRIC)
     if rule is BEST:
@@ -70,10 +70,19 @@ def _of(rule: Rule, result: dict[str, Any]) -> Rule:
     return rule
 
 
+def measured_of(result: dict[str, Any]) -> Rule:
+    """The metric of the rows of the target that measure, after each epoch: the oracle's, unless it looks at rows of its own."""
+    oracle = rule_of(BEST, result)
+    apart = oracle.metric.replace("oracle/target/", "oracle/measured/", 1)
+    return oracle._replace(metric=apart) if apart in result["history"][-1] else oracle
+
+
 def measured_rules(results: Results, candidates: list[Rule] | None = None) -> list[Rule]:
     """Those of the ``candidates`` (by default all rules) whose metric is in the history of all ``results``."""
     histories = [(result, result["history"][-1]) for result in results.values()]
-    return [rule for rule in candidates or rules() if rule is LAST or all(_of(rule, result).metric in last for result, last in histories)]
+    return [
+        rule for rule in candidates or rules() if rule is LAST or all(rule_of(rule, result).metric in last for result, last in histories)
+    ]
 
 
 class Regret(NamedTuple):

@@ -103,6 +103,7 @@ class Table:
     metric: str | dict[str, str] = METRIC
     published: dict[str, Any] = field(default_factory=dict)
     plot: dict[str, str] = field(default_factory=dict)
+    leave_one_out: bool = False
     folder: Path | None = None
 
     def label(self, name: str) -> str:
@@ -292,6 +293,7 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
         select_by=declared.get("select_by"),
         metric=declared.get("metric", METRIC),
         published=require_published(path.parent / published, read_yaml(path.parent / published)) if published else {},
+        leave_one_out=declared.get("leave_one_out", False),
         folder=results,
         **{name: declared.get(name, {}) for name in MAPPINGS},
         **overlays,

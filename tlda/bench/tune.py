@@ -12,6 +12,7 @@ from typing import Any
 
 from tlda.bench.checks import is_number, tuned
 from tlda.bench.edges import beyond, edge
+from tlda.bench.folds import folds
 from tlda.bench.results import read_results
 from tlda.bench.table import Cell, Table, merge
 from tlda.errors import UserError, lacking, near
@@ -19,6 +20,9 @@ from tlda.writing import write_text
 
 FURTHER = 4
 """How many numbers a search tries at most beyond an edge that it ended at, of each option."""
+
+SOURCE_ACCURACY = "source_accuracy"
+"""The validator that is the accuracy on the held-out rows of the source: DomainBed's training-domain validation."""
 
 Complete = Callable[[list[Cell]], dict[str, str]]
 """Runs the missing ones of some cells, and returns the failures."""
@@ -29,8 +33,8 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
 
     A trial is the table's cells with other values of the options and the search's own seeds; its value is the validator after
     the last epoch, the mean over tasks and seeds. One that fails, or whose validator is not finite, is none of the best. Where the best is
-    at an edge of what was tried, further trials look beyond it. Trials are result files too, in the folder ``trials``: a search goes on
-    where it was killed.
+    at an edge of what was tried, further trials look beyond it, unless the search draws at random. Trials are result files too, in the
+    folder ``trials``: a search goes on where it was killed. Where the table leaves sources out, so do its trials.
 
     Raises:
         UserError: Optuna is missing, the table declares no search, the validator is unknown, an oracle, or not measured there, or
@@ -42,15 +46,18 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
         raise lacking("--tune", "optuna", "tune") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     validator, higher = _validator(table)
-    found = _found(table, folder)
+    found, random = _found(table, folder), table.search.get("draw") == "random"
     for method in [method for method in table.search["space"] if method in picked]:
-        study = optuna.create_study(direction="maximize" if higher else "minimize", sampler=optuna.samplers.TPESampler(seed=0))
+        sampler = (optuna.samplers.RandomSampler if random else optuna.samplers.TPESampler)(seed=0)
+        study = optuna.create_study(direction="maximize" if higher else "minimize", sampler=sampler)
         failed = ""
         tried: list[dict[str, Any]] = []
 
         def run(values: dict[str, Any], method: str = method, tried: list[dict[str, Any]] = tried) -> tuple[float | None, str]:
-            cells = _trial(table, f"{method}_trial_{len(tried)}", method, values)
-            failed = next(iter(complete(cells).values()), "")
+            name = f"{method}_trial_{len(tried)}"
+            trial = _trial(table, name, method, values)
+            cells, left_out = ([cell for cell in part.cells() if cell.method == name] for part in (trial, folds(trial)))
+            failed = next(iter(complete([*cells, *left_out]).values()), "")
             value = math.nan if failed else _measured(cells, folder / "trials", validator)
             tried.append({"values": values, "value": value if math.isfinite(value) else None})
             return tried[-1]["value"], failed
@@ -60,10 +67,11 @@ def tune(table: Table, folder: Path, trials: int, complete: Complete, picked: Co
             value, failed = run({option: _suggested(trial, option, spec) for option, spec in table.search["space"][method].items()})
             study.tell(trial, value, None if value is not None else optuna.trial.TrialState.FAIL)
         if all(one["value"] is None for one in tried):
-            raise UserError(f"no trial of {method} has a value of {validator}: {failed or 'it was never finite'}")
-        _widen(table.search["space"][method], tried, higher, run)
+            raise UserError(f"no trial of {method} has a value of {table.search['validator']}: {failed or 'it was never finite'}")
+        if not random:
+            _widen(table.search["space"][method], tried, higher, run)
         best = _best(tried, higher)
-        found[method] = {"values": best["values"], "validator": validator, "value": best["value"], "trials": tried}
+        found[method] = {"values": best["values"], "validator": table.search["validator"], "value": best["value"], "trials": tried}
         write_text(folder / "tuned.json", json.dumps(found, indent=1) + "\n")
 
 
@@ -165,9 +173,11 @@ def _validator(table: Table) -> tuple[str, bool]:
     if not table.search:
         raise UserError(f"{table.path} declares no 'search': say which validator chooses, with which seeds, in which space")
     name = table.search.get("validator", "")
+    if name == SOURCE_ACCURACY:
+        return "val/source/accuracy", True
     if name not in VALIDATORS:
-        raise UserError(f"{table.path}: '{name}' is no label-free validator{near(name, VALIDATORS)}")
-    return name, bool(VALIDATORS[name].higher_is_better)
+        raise UserError(f"{table.path}: '{name}' is no label-free validator{near(name, [SOURCE_ACCURACY, *VALIDATORS])}")
+    return f"val/target/{name}", bool(VALIDATORS[name].higher_is_better)
 
 
 def _suggested(trial: Any, option: str, spec: dict[str, Any]) -> Any:
@@ -185,21 +195,27 @@ def _nested(part: str, *names: str, value: Any) -> dict[str, Any]:
     return {part: {"init_args": {names[0]: value}}} if len(names) == 1 else {part: {"init_args": _nested(*names, value=value)}}
 
 
-def _trial(table: Table, name: str, method: str, values: dict[str, Any]) -> list[Cell]:
-    """The cells of ``method`` with other ``values``, as a method ``name`` that comes after what ``method`` comes after."""
+def trials_of(table: Table, method: str) -> list[tuple[Table, str]]:
+    """The tables of the trials of ``method`` that a search made, and the name of the method in each."""
+    tried = _found(table, table.results).get(method, {}).get("trials", [])
+    names = [f"{method}_trial_{number}" for number in range(len(tried))]
+    return [(_trial(table, name, method, trial["values"]), name) for name, trial in zip(names, tried, strict=True)]
+
+
+def _trial(table: Table, name: str, method: str, values: dict[str, Any]) -> Table:
+    """The table with a row ``name`` that is ``method`` with other ``values``, and comes after what ``method`` comes after."""
     needed = {table.baseline, *_before(table, method)}
     methods = {m: overlay for m, overlay in table.methods.items() if m in needed}
     after, translate = (
         {**{m: stage[m] for m in methods if m in stage}, **({name: stage[method]} if method in stage else {})} for stage in table.stages
     )
-    trial = replace(
+    return replace(
         table,
         methods={**methods, name: merge(table.methods[method], _overlay(values))},
         seeds=table.search.get("seeds", [100]),
         after=after,
         translate=translate,
     )
-    return [cell for cell in trial.cells() if cell.method == name]
 
 
 def _before(table: Table, method: str) -> Iterator[str]:
@@ -219,7 +235,8 @@ def _last(results: dict[Any, dict[str, Any]], validator: str) -> Iterator[float]
     for result in results.values():
         if not result["history"]:
             raise UserError("the runs of the search were not validated: leave trainer.limit_val_batches out")
-        measured = {name.removeprefix("val/target/"): value for name, value in result["history"][-1].items() if "val/target/" in name}
+        measured = {name: value for name, value in result["history"][-1].items() if name.startswith("val/")}
         if validator not in measured:
-            raise UserError(f"the runs of the search do not measure '{validator}'; they do: {', '.join(measured)}")
+            known = [name.removeprefix("val/target/") for name in measured if "val/target/" in name]
+            raise UserError(f"the runs of the search do not measure '{validator.rpartition('/')[2]}'; they do: {', '.join(known)}")
         yield math.nan if (value := measured[validator]) is None else float(value)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tlda.bench.folds import fold_cells
 from tlda.bench.render import place
 from tlda.bench.results import Results, left_out, read_results, shown
 from tlda.bench.table import Cell, Table, find_table, load_table, scale_of
@@ -80,20 +81,21 @@ def bench(args: list[str]) -> None:
     table = whole.narrowed(options.methods, options.tasks, options.seeds)
     every = whole.cells()
     cells = [cell for cell in every if cell.method in table.methods and cell.task in table.tasks and cell.seed in table.seeds]
+    apart = fold_cells(whole, table)
     if options.verify:
         _verify(whole, cells, options)
         return
     if options.dry_run:
-        _dry_run(whole, cells)
+        _dry_run(whole, [*cells, *apart])
         return
     require_writable(folder, "--results")
-    for sentence in left_out(folder, every):
+    for sentence in left_out(folder, [*every, *apart]):
         print(f"tlda: {sentence}")
-    failed = {} if options.render else _complete(cells, folder, options)
+    failed = {} if options.render else _complete([*cells, *apart], folder, options)
     shown = _show(whole, folder, every, options.into)
     if options.wandb:
         _log(whole, folder, shown)
-    _require_whole(failed, f"of {len(cells)} cells failed; the others are kept, the same command tries these again")
+    _require_whole(failed, f"of {len(cells) + len(apart)} cells failed; the others are kept, the same command tries these again")
 
 
 def _require_together(options: argparse.Namespace) -> None:

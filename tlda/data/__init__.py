@@ -26,6 +26,7 @@ from tlda.data.folders import Folders
 from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, VisDA2017
 from tlda.data.omniglot import Omniglot
 from tlda.data.pair import Augment, DomainPair
+from tlda.data.rotated_mnist import RotatedMNIST
 from tlda.data.rows import Domain
 from tlda.data.samplers import Buckets, Once, Steps
 from tlda.data.style import FDA, ColourTransfer
@@ -74,6 +75,7 @@ __all__ = [
     "Records",
     "Relabelled",
     "Reviews",
+    "RotatedMNIST",
     "Rows",
     "Steps",
     "Tabular",

@@ -74,8 +74,9 @@ class DomainPair(Recorded, LightningDataModule):
         balanced: whether each training batch of labelled rows has all classes equally often, or once more, or with ``domains`` all pooled
             source domains; by default rows are drawn without regard to either.
         unlabelled_ratio: the unlabelled target rows per labelled source row of a batch; by default 1. FixMatch's authors have 7.
-        validate_on: ``train`` to validate on the target's training inputs. By default validation looks at the inputs that are measured, so
-            that to select by it is transductive.
+        validate_on: ``train`` to validate on the target's training inputs, or ``holdout`` to hold that fraction out of each domain, the
+            target too, whose other rows measure, as DomainBed does. By default validation looks at the inputs that are measured, so that to
+            select by it is transductive.
         source_private: the classes that only the source has, by name: partial adaptation. Rows of them in the target are left out.
         target_private: the classes that only the target has, by name: open-set adaptation, universal with ``source_private``. Its rows of
             these are "unknown", which is measured, and which training never sees; rows of them in the source are left out.
@@ -101,7 +102,7 @@ class DomainPair(Recorded, LightningDataModule):
         seed: int | None = None,
         balanced: bool | Literal["domains"] | None = None,
         unlabelled_ratio: int | None = None,
-        validate_on: Literal["train"] | None = None,
+        validate_on: Literal["train", "holdout"] | None = None,
         source_private: list[str | int] | None = None,
         target_private: list[str | int] | None = None,
         rejection: Literal["entropy", "confidence"] | None = None,
@@ -274,6 +275,13 @@ class DomainPair(Recorded, LightningDataModule):
     def _target_for(self, seen: set[str]) -> Domain:
         """The target that a method trains on and is measured on which sees labels of the fields ``seen``."""
         target = self.loaded[1]
+        if self.validate_on == "holdout":
+            if seen or target.test is not None:
+                why = "the method trains on labels of it" if seen else f"'{target.name}' has test rows of its own"
+                raise UserError(
+                    f"--data.validate_on holdout splits the target into rows that validate and rows that measure, and {why}: leave it out"
+                )
+            return self._hold_out(target)
         if self.labelled_rows is None:
             return self._hold_out(target) if seen else target
         others = torch.ones(len(target.train), dtype=torch.bool)
@@ -319,7 +327,11 @@ class DomainPair(Recorded, LightningDataModule):
     def _hold_out(self, domain: Domain) -> Domain:
         if domain.test is not None:
             return domain
-        train, held = hold_out(domain.name, len(domain.train), self._classes_of(domain.train), self.holdout, self.seed)
+        classes, numbers = self._classes_of(domain.train), domains_of(domain.train) if self.validate_on == "holdout" else None
+        parts = [torch.arange(len(domain.train))] if numbers is None else [(numbers == n).nonzero().flatten() for n in numbers.unique()]
+        own = [classes[rows] if len(classes) == len(domain.train) else classes for rows in parts]
+        drawn = [hold_out(domain.name, len(rows), y, self.holdout, self.seed) for rows, y in zip(parts, own, strict=True)]
+        train, held = (torch.cat([rows[d] for rows, d in zip(parts, some, strict=True)]) for some in zip(*drawn, strict=True))
         return replace(domain, train=Subset(domain.train, train), test=Subset(domain.train, held))
 
     def _few(self, data: Rows) -> Rows:
@@ -426,13 +438,15 @@ class DomainPair(Recorded, LightningDataModule):
         assert self.domains is not None
         source, target = self.domains
         assert source.test is not None
-        return source.test, target.test if target.test is not None else target.train
+        apart = target.test is not None and self.validate_on != "holdout"
+        return source.test, target.test if apart and target.test is not None else target.train
 
     @property
     def places(self) -> list[Place]:
         """The measured places, in the order of the evaluation loaders."""
         names = (domain.name for domain in self.loaded)
-        return [Place(n, role, rows) for n, role, rows in zip(names, ROLES, self.evaluation_rows, strict=True)]
+        found = [Place(n, role, rows) for n, role, rows in zip(names, ROLES, self.evaluation_rows, strict=True)]
+        return [*found, found[1]._replace(apart=True)] if self.validate_on == "holdout" else found
 
     @property
     def measures_target(self) -> bool:
@@ -447,7 +461,12 @@ class DomainPair(Recorded, LightningDataModule):
             if not self.task.classes:
                 raise UserError(f"--data.validate_on is for measures without labels, and {type(self.task).__name__} has none: leave it out")
             target = self.domains[1].train
-        return [self._evaluation(data, number) for number, data in enumerate((source, target))]
+        validated = [source, target]
+        if self.validate_on == "holdout":
+            assert self.domains is not None
+            assert self.domains[1].test is not None
+            validated = [source, self.domains[1].test, target]
+        return [self._evaluation(data, number) for number, data in enumerate(validated)]
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
         # A target without labels comes last, and is left out: it is validated without them, and predicted.

@@ -81,6 +81,8 @@ class Look(LightningModule):
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
         place = self.method.measures.places[dataloader_idx]
+        if place.apart:
+            return
         output = self.method.answer(batch.x, place.role)
         _require_finite(output, place.role)
         self.method.measures.validate(self.method, batch, output, dataloader_idx)

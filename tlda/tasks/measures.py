@@ -55,7 +55,7 @@ class Measures(nn.Module):
         found: dict[str, Metric] = {}
         for part, own, sample in self._views(network.head, batch, output, index):
             found |= part.score("val", own, sample, index)
-            if part is self.first:
+            if part is self.first and not self.places[index].apart:
                 part.validate(network, sample, own, self.places[index])
         return found
 
