@@ -327,8 +327,10 @@ class DomainPair(Recorded, LightningDataModule):
     def _hold_out(self, domain: Domain) -> Domain:
         if domain.test is not None:
             return domain
-        classes, numbers = self._classes_of(domain.train), domains_of(domain.train) if self.validate_on == "holdout" else None
-        parts = [torch.arange(len(domain.train))] if numbers is None else [(numbers == n).nonzero().flatten() for n in sorted({*numbers.tolist()})]
+        classes, numbers = self._classes_of(domain.train), domains_of(domain.train)
+        if numbers is None or self.validate_on != "holdout":
+            numbers = torch.zeros(len(domain.train), dtype=torch.long)
+        parts = [(numbers == number).nonzero().flatten() for number in sorted({*numbers.tolist()})]
         own = [classes[rows] if len(classes) == len(domain.train) else classes for rows in parts]
         drawn = [hold_out(domain.name, len(rows), y, self.holdout, self.seed) for rows, y in zip(parts, own, strict=True)]
         train, held = (torch.cat([rows[d] for rows, d in zip(parts, some, strict=True)]) for some in zip(*drawn, strict=True))
