@@ -31,6 +31,13 @@ def test_a_head_of_two_layers_is_of_the_kind_of_the_adversary_of_mdd() -> None:
     assert head(torch.zeros(4, 8)).shape == (4, CLASSES)
 
 
+def test_a_head_of_several_hidden_layers_is_that_of_codats() -> None:
+    head = Head(hidden=6, layers=2).build(8, TASK)
+    kinds = [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert [type(layer) for layer in head.children()] == kinds
+    assert head(torch.zeros(4, 8)).shape == (4, CLASSES)
+
+
 def test_the_weights_of_a_normalised_head_are_a_direction_and_a_length() -> None:
     head = Head(weight_norm=True).build(8, TASK)
     length, direction = dict(head.named_parameters())["parametrizations.weight.original0"], head.parametrizations.weight.original1  # type: ignore[union-attr]
@@ -60,6 +67,8 @@ def test_shot_starts_from_a_normalised_head_and_leaves_it(tmp_path: object) -> N
     [
         ({"hidden": -1}, "--model.head.hidden is -1: it must be 0 or more"),
         ({"hidden": 4, "dropout": 1.0}, "--model.head.dropout is 1.0: it must be 0 or more, and below 1"),
+        ({"layers": 2}, "--model.head.layers is 2: it is 1 or more layers, of the width that --model.head.hidden gives"),
+        ({"hidden": 4, "layers": 0}, "--model.head.layers is 0: it is 1 or more layers"),
         ({"dropout": 0.5}, "--model.head.dropout follows a hidden layer, and there is none: set --model.head.hidden too"),
     ],
 )

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -73,6 +74,7 @@ class Head:
 
     Args:
         hidden: the width of a hidden layer with ReLU before the last one; 0 for none. MDD's authors have one as wide as the features.
+        layers: the number of such layers; by default one.
         dropout: the probability that a hidden feature is dropped in training.
         weight_norm: whether the last layer's weights are a direction and a length each, as in SHOT's networks (Liang et al., ICML 2020,
             sec. 3.4).
@@ -93,6 +95,7 @@ class Head:
     temperature: float | None = None
     text: str | None = None
     prompts: Sequence[str] | None = None
+    layers: int | None = None
 
     def __post_init__(self) -> None:
         if self.hidden < 0:
@@ -101,7 +104,8 @@ class Head:
             raise UserError(f"--model.head.dropout is {self.dropout}: it must be 0 or more, and below 1")
         if self.dropout and not self.hidden:
             raise UserError("--model.head.dropout follows a hidden layer, and there is none: set --model.head.hidden too")
-
+        if self.layers is not None and (self.layers < 1 or not self.hidden):
+            raise UserError(f"--model.head.layers is {self.layers}: it is 1 or more layers, of the width that --model.head.hidden gives")
         if self.temperature is not None and (self.temperature <= 0 or self.weight_norm):
             wrong = "has weights of one length: leave weight_norm out" if self.temperature > 0 else "must be above 0"
             raise UserError(f"--model.head.temperature is {self.temperature}, of a head of cosines, which {wrong}")
@@ -124,7 +128,9 @@ class Head:
         last = weight_norm(last) if self.weight_norm else last
         if not self.hidden:
             return last
-        return nn.Sequential(nn.Linear(num_features, self.hidden), nn.ReLU(), nn.Dropout(self.dropout), last)
+        widths = pairwise((num_features, *[self.hidden] * (self.layers or 1)))
+        hidden = [layer for before, after in widths for layer in (nn.Linear(before, after), nn.ReLU())]
+        return nn.Sequential(*hidden, nn.Dropout(self.dropout), last)
 
 
 def zero_shot(text: str, classes: Sequence[str], prompts: Sequence[str], like: nn.Linear) -> CosineHead:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/methods.md"
 FAMILIES = {
     "Baselines": ("SourceOnly", "Oracle"),
-    "Discrepancy": ("DDC", "DAN", "JAN", "DeepCORAL", "DeepJDOT", "WDGRL", "RSD", "DAREGRAM"),
+    "Discrepancy": ("DDC", "DAN", "JAN", "DeepCORAL", "HoMM", "DeepJDOT", "WDGRL", "RSD", "DAREGRAM"),
     "Adversarial": ("DANN", "CDAN", "DomainConfusion", "ADDA", "MCD", "MDD", "SDAT", "VADA"),
     "Translation": ("CycleGAN", "CyCADA"),
     "Norms and spectra": ("AFN", "BSP"),

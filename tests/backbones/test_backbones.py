@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tlda.backbones import DTN, MLP, Backbone, LeNet, Timm, Torchvision
+from tlda.backbones import DTN, MLP, Backbone, LeNet, SeriesCNN, Timm, Torchvision
 from tlda.errors import UserError
 from tlda.nn import MultilinearMap, critic, reverse_gradient
 
@@ -19,6 +19,8 @@ from tlda.nn import MultilinearMap, critic, reverse_gradient
         (DTN(num_features=64), (2, 3, 32, 32)),
         (MLP(5), (2, 5)),
         (MLP(5, [7, 3], dropout=0.5, batch_norm=True), (16, 5)),  # of two rows dropout may leave nothing
+        (SeriesCNN(), (2, 9, 128)),
+        (SeriesCNN(2, 8, [4, 3], dropout=0.0), (3, 2, 8)),
         (Timm("resnet10t", weights=None), (2, 3, 64, 64)),
         (Torchvision("mobilenet_v3_small", weights=None), (2, 3, 64, 64)),
     ],
@@ -40,6 +42,19 @@ def test_an_mlp_is_its_layers_one_after_the_other_and_is_cut_by_them() -> None:
     first, second = (plain.layers[place] for place in (0, 2))
     hidden = (x @ first.weight.T + first.bias).clamp_min(0)  # type: ignore[operator]
     torch.testing.assert_close(plain(x), (hidden @ second.weight.T + second.bias).clamp_min(0))  # type: ignore[operator]
+
+
+def test_a_network_of_series_is_that_of_adatime() -> None:
+    backbone = SeriesCNN()
+    convolutions = [layer for layer in backbone.layers if isinstance(layer, torch.nn.Conv1d)]
+    assert [(c.in_channels, c.out_channels, c.kernel_size[0], c.padding[0], c.bias) for c in convolutions] == [
+        (9, 64, 5, 2, None),
+        (64, 128, 8, 4, None),
+        (128, 128, 8, 4, None),
+    ]
+    assert len(backbone.blocks()) == 3
+    assert backbone.layers[:-2](torch.zeros(2, 9, 128)).shape == (2, 128, 18)  # 65, 34 and 18 samples after each maximum
+    assert backbone.example().shape == (2, 9, 128)
 
 
 def test_a_backbone_normalises_its_own_input() -> None:
@@ -69,6 +84,9 @@ def test_a_backbone_normalises_its_own_input() -> None:
         (lambda: MLP(5, hidden=[]), "hidden is"),
         (lambda: MLP(5, hidden=[8, 0]), "hidden is"),
         (lambda: MLP(5, dropout=1.0), "dropout of MLP is 1.0"),
+        (lambda: SeriesCNN()(torch.rand(2, 3, 128)), "takes 9 channels, the series have 3: set --model.backbone.channels 3"),
+        (lambda: SeriesCNN()(torch.rand(2, 9)), r"SeriesCNN takes series \(n, c, t\)"),
+        (lambda: SeriesCNN(widths=[]), "widths is"),
         (lambda: Timm("resnet18z", weights=None), "did you mean"),
         (lambda: Torchvision("resnet19"), "did you mean"),
         (lambda: Torchvision("resnet18", weights="IMAGENET9"), "IMAGENET9"),

@@ -102,6 +102,32 @@ def test_mmd_linear(conforms: Callable[..., None], shape: Any) -> None:
     conforms(unbiased, lambda s, t: mmd_by_pairs(s, t, lambda a, b: a @ b.T, False), *pair(*shape))
 
 
+def tensors_of_moments(s: Any, t: Any, order: int) -> Any:
+    """The distance by the tensors themselves, whose d^p entries are made."""
+
+    def moment(x: Any) -> Any:
+        product = x - x.mean(0)
+        tensor = product
+        for _ in range(order - 1):
+            tensor = tensor[..., None] * product.reshape(len(x), *[1] * (tensor.ndim - 1), -1)
+        return tensor.mean(0)
+
+    return np.mean((moment(s) - moment(t)) ** 2)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_higher_order_moments(conforms: Callable[..., None], shape: Any, order: int) -> None:
+    conforms(partial(losses.higher_order_moments, order=order), partial(tensors_of_moments, order=order), *pair(*shape))
+
+
+def test_moments_of_the_second_order_are_the_biased_covariance(conforms: Callable[..., None]) -> None:
+    def reference(s: Any, t: Any) -> Any:
+        return np.mean((np.cov(s.T, bias=True) - np.cov(t.T, bias=True)) ** 2)
+
+    conforms(partial(losses.higher_order_moments, order=2), reference, *pair(6, 4, 3))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("biased", [True, False])
 def test_joint_mmd(conforms: Callable[..., None], shape: Any, biased: bool) -> None:

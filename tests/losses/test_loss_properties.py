@@ -49,6 +49,7 @@ ON_PAIRS = {
     "gradient_penalty": lambda s, t: losses.gradient_penalty(lambda x: (x @ t.mean(0)).tanh(), s, t, torch.full((len(s),), 0.3)),
     "information_maximization": lambda s, t: losses.information_maximization(t),
     "inverse_gram_discrepancy": lambda s, t: sum(losses.inverse_gram_discrepancy(s, t)),
+    "higher_order_moments": losses.higher_order_moments,
     "joint_mmd": lambda s, t: losses.joint_mmd(*((x, x.softmax(1, torch.promote_types(x.dtype, torch.float32))) for x in (s, t))),  # type: ignore[arg-type]
     "margin_disparity": lambda s, t: losses.margin_disparity(s, s.flip(1), t, t.flip(1)),
     "minimum_class_confusion": lambda s, t: losses.minimum_class_confusion(t),
@@ -175,7 +176,9 @@ def test_order_of_the_batch_does_not_matter(name: str) -> None:
     torch.testing.assert_close(shuffled_gradient, gradient[order])
 
 
-@pytest.mark.parametrize("name", [n for n in ON_PAIRS if n.split()[0] in {"coral", "mmd", "joint_mmd", "batch_spectral_penalty"}])
+@pytest.mark.parametrize(
+    "name", [n for n in ON_PAIRS if n.split()[0] in {"coral", "higher_order_moments", "mmd", "joint_mmd", "batch_spectral_penalty"}]
+)
 def test_symmetric_in_the_domains(name: str) -> None:
     source, target = batches(6, 9)
     torch.testing.assert_close(ON_PAIRS[name](source, target), ON_PAIRS[name](target, source))
@@ -186,7 +189,9 @@ def test_the_discrepancy_of_two_classifiers_is_symmetric() -> None:
     torch.testing.assert_close(losses.classifier_discrepancy(first, second), losses.classifier_discrepancy(second, first))
 
 
-@pytest.mark.parametrize("name", ["coral", "coral domainbed", "mmd", "mmd linear", "mmd mean", "joint_mmd", "classifier_discrepancy"])
+@pytest.mark.parametrize(
+    "name", ["coral", "coral domainbed", "higher_order_moments", "mmd", "mmd linear", "mmd mean", "joint_mmd", "classifier_discrepancy"]
+)
 def test_zero_for_identical_inputs_and_for_no_others(name: str) -> None:
     source, target = batches()
     value, gradient = value_and_gradient(ON_PAIRS[name], source, source)
@@ -272,6 +277,7 @@ def test_a_diverged_run_is_not_hidden(loss: Any) -> None:
         (lambda x: losses.coral(x[:1], x), "coral needs at least 2 rows of each domain, got 1 and 6"),
         (lambda x: losses.coral(x, x[:, :2]), r"got \(6, 4\) and \(6, 2\)"),
         (lambda x: losses.coral(x, x, "papers"), "coral has no variant 'papers'; did you mean 'paper'"),  # type: ignore[arg-type]
+        (lambda x: losses.higher_order_moments(x, x, 1), "order is 1: give 2 or more"),
         (lambda x: losses.mmd(x, x, "laplace"), "mmd has no kernel 'laplace'; known: gaussian, linear"),  # type: ignore[arg-type]
         (lambda x: losses.mmd(x, x, bandwidth="medain"), "did you mean 'median'"),  # type: ignore[arg-type]
         (lambda x: losses.mmd(x, x[:1], biased=False), "mmd needs at least 2 rows"),

@@ -71,6 +71,7 @@ FAMILIES = {
             "DeepCORAL": {},
             "DeepCORAL domainbed": {"variant": "domainbed"},
             "DeepJDOT": {},
+            "HoMM": {},
             # Its 0.5 is for pre-trained networks: it counts fully before this one knows a class, and swaps classes for good.
             "DSAN": {"trade_off": 0.1},
             "WDGRL": SMALL,

@@ -20,7 +20,7 @@ from tlda.tasks.place import SOURCE_AND_TARGET
 from tlda.training.checkpoint import task_from
 
 TASKS: dict[str, Task] = {
-    "classification": Classification(["a", "b", "c"], ["macro_f1", "auc"]),
+    "classification": Classification(["a", "b", "c"], ["macro_f1", "auc", "risk"]),
     "words": Words(["O", "B-x", "I-x"], ["f1"]),
     "spans": Spans(),
     "regression": Regression(["age", "rate"], ["years", "1/min"], [40.0, 100.0], [10.0, 20.0]),
@@ -60,6 +60,19 @@ def test_classification_leaves_unknown_rows_out() -> None:
     (gradient,) = torch.autograd.grad(loss, logits)
     assert not gradient[~known].any()
     assert TASKS["classification"].loss(logits, torch.full((5,), -1)) == 0
+
+
+def test_risks_are_of_all_rows_or_of_the_first_of_each_class() -> None:
+    metrics = Classification(["a", "b", "c"], ["risk", "few_shot_risk"]).metrics(SOURCE_AND_TARGET[1])
+    logits, y = torch.randn(20, 3), torch.tensor([0] * 12 + [1] * 6 + [2] * 2)
+    losses = -logits.log_softmax(1)[torch.arange(20), y]
+    few = torch.cat((losses[:5], losses[12:17], losses[18:]))  # of the third class there are two
+    order = torch.randperm(20)  # as several processes see them
+    for rows in order.split(7):
+        for metric in metrics.values():
+            metric.update(logits[rows], Sample(rows, y[rows], rows))
+    torch.testing.assert_close(metrics["risk"].compute(), losses.mean())
+    torch.testing.assert_close(metrics["few_shot_risk"].compute(), few.mean())
 
 
 def test_regression_works_in_units_of_the_labels() -> None:

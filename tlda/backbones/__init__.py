@@ -8,6 +8,7 @@ from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
 from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision
+from tlda.backbones.series_cnn import SeriesCNN
 from tlda.backbones.small_resnet import SmallResNet
 from tlda.backbones.small_vit import SmallViT
 from tlda.backbones.text import Text
@@ -23,6 +24,7 @@ __all__ = [
     "PixelMLP",
     "Pixels",
     "Precomputed",
+    "SeriesCNN",
     "SmallResNet",
     "SmallViT",
     "Text",

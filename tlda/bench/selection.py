@@ -27,6 +27,11 @@ LAST, BEST = Rule("last epoch"), Rule("oracle", ORACLE)
 SOURCE = Rule("source accuracy", "val/source/accuracy")
 """The metric on the held-out rows of the source: accuracy, or the error where the table shows one."""
 
+SOURCE_RISK = Rule("source risk", "val/source/risk", higher_is_better=False)
+FEW_SHOT = Rule("few-shot target risk", "oracle/target/few_shot_risk", higher_is_better=False)
+TARGET_RISK = Rule("oracle, by risk", "oracle/target/risk", higher_is_better=False)
+"""With DEV the four rules of AdaTime (Ragab et al., TKDD 2023); the last two look at labels of the target, five of each class or all."""
+
 TRANSLATION = [
     Rule("Fréchet distance", "val/translation/frechet", higher_is_better=False),
     Rule("kernel distance", "val/translation/kernel", higher_is_better=False),
@@ -38,11 +43,11 @@ TRANSLATION = [
 
 
 def rules() -> list[Rule]:
-    """Every rule: the last epoch, the source's accuracy, the label-free validators, and, last, the oracle."""
+    """Every rule: the last epoch, the source's accuracy and risk, the label-free validators, and, last, those that see target labels."""
     from tlda.metrics import VALIDATORS  # which imports torch
 
     validators = [Rule(v.label, f"val/target/{name}", bool(v.higher_is_better)) for name, v in VALIDATORS.items()]
-    return [LAST, SOURCE, *validators, BEST]
+    return [LAST, SOURCE, SOURCE_RISK, *validators, FEW_SHOT, TARGET_RISK, BEST]
 
 
 def chosen(history: list[dict[str, float | None]], rule: Rule) -> int:
@@ -151,7 +156,7 @@ def _blocks(table: Table, results: Results, candidates: list[Rule], text: str, n
     methods = [m for m in table.methods if any(m == method for method, _, _ in results)]
     rows = [[table.label(m), *(str(_entry(table, results, m, rule)) for rule in found)] for m in methods]
     regrets = {rule: regret(results, rule) for rule in found}
-    best = min((rule for rule in found if rule is not BEST), key=lambda rule: regrets[rule].mean)
+    best = min((rule for rule in found if not rule.metric.startswith("oracle/")), key=lambda rule: regrets[rule].mean)
     footers = [["regret: oracle less this", *map(str, regrets.values())]]
     if name == "translation" and len(table.tasks) > 1:
         of_tasks = {task: {place: result for place, result in results.items() if place[1] == task} for task in table.tasks}

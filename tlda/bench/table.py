@@ -17,8 +17,8 @@ from tlda.errors import UserError, near
 METRIC = "test/target/accuracy"
 """The metric that a table shows by default."""
 
-ERRORS = ("rmse", "mae")
-"""The metrics that are errors in the unit of the labels: lower is better, and they are no percentages."""
+ERRORS = ("rmse", "mae", "risk", "few_shot_risk")
+"""The metrics that are errors in the unit of the labels, or in nats: lower is better, and they are no percentages."""
 
 METRICS = {
     "rmse": "RMSE",
@@ -35,6 +35,8 @@ METRICS = {
     "f1": "F1",
     "macro_f1": "macro-F1",
     "exact_match": "exact match",
+    "risk": "risk",
+    "few_shot_risk": "few-shot risk",
 }
 """The printed name of a metric."""
 

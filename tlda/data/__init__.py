@@ -23,6 +23,7 @@ from tlda.data.digits import Digits
 from tlda.data.episodes import Episodes
 from tlda.data.features import Features
 from tlda.data.folders import Folders
+from tlda.data.har import HAR
 from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, VisDA2017
 from tlda.data.omniglot import Omniglot
 from tlda.data.pair import Augment, DomainPair
@@ -39,6 +40,7 @@ from tlda.data.translated import Translated
 __all__ = [
     "CIFAR10",
     "FDA",
+    "HAR",
     "PACS",
     "Augment",
     "Buckets",

@@ -28,6 +28,7 @@ from tlda.losses.fishr import gradient_variance, variance_distance
 from tlda.losses.gan import gan_critic, gan_generator, semantic_consistency
 from tlda.losses.gradient_penalty import gradient_penalty
 from tlda.losses.group_dro import group_dro
+from tlda.losses.higher_order_moments import HigherOrderMoments, higher_order_moments
 from tlda.losses.inverse_gram_discrepancy import DAREGRAM, inverse_gram_discrepancy
 from tlda.losses.irm_penalty import irm_penalty
 from tlda.losses.joint_mmd import JointMMD, joint_mmd
@@ -80,6 +81,7 @@ __all__ = [
     "DeepJDOT",
     "DomainAdversarial",
     "DomainConfusion",
+    "HigherOrderMoments",
     "ImportanceAdversarial",
     "InformationMaximization",
     "JointMMD",
@@ -124,6 +126,7 @@ __all__ = [
     "gradient_penalty",
     "gradient_variance",
     "group_dro",
+    "higher_order_moments",
     "information_maximization",
     "inverse_gram_discrepancy",
     "irm_penalty",

@@ -40,6 +40,7 @@ from tlda.methods.fine_tune import FineTune
 from tlda.methods.fishr import Fishr
 from tlda.methods.fix_match import FixMatch
 from tlda.methods.group_dro import GroupDRO
+from tlda.methods.homm import HoMM
 from tlda.methods.information_maximization import IM
 from tlda.methods.irm import IRM
 from tlda.methods.iwan import IWAN
@@ -157,6 +158,7 @@ __all__ = [
     "Fishr",
     "FixMatch",
     "GroupDRO",
+    "HoMM",
     "MinEnt",
     "MultiTask",
     "NearestCentroid",

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score, MultilabelAveragePrecision
+from torchmetrics.utilities import dim_zero_cat
 
 from tlda.batch import Sample
 from tlda.inputs import places
@@ -27,6 +29,43 @@ class MacroF1(MulticlassF1Score):
     def update(self, logits: Tensor, batch: Sample) -> None:  # type: ignore[override]
         """Count the logits (n, classes) of a batch."""
         super().update(logits, batch.y)
+
+
+class Risk(Metric):
+    """The mean cross-entropy, in nats; with ``shots`` that of as many rows of each class, the first by their number.
+
+    Of the target it is the risk by which AdaTime selects as an oracle, and with 5 shots its few-shot risk (Ragab et al., TKDD 2023).
+
+    Args:
+        shots: the rows of each class that count; by default all.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+    risks: list[Tensor]
+    labels: list[Tensor]
+    rows: list[Tensor]
+
+    def __init__(self, shots: int | None = None) -> None:
+        super().__init__()
+        self.shots = shots
+        for state in ("risks", "labels", "rows"):
+            self.add_state(state, [], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, batch: Sample) -> None:
+        """Keep the cross-entropy of each row of logits (n, classes)."""
+        self.risks.append(cross_entropy(logits.detach().float(), batch.y, reduction="none"))
+        self.labels.append(batch.y)
+        self.rows.append(batch.row)
+
+    def compute(self) -> Tensor:
+        """The mean over the rows that count."""
+        risks, labels, rows = (dim_zero_cat(state) for state in (self.risks, self.labels, self.rows))
+        if self.shots is None:
+            return risks.mean()
+        order = rows.argsort()
+        return torch.cat([risks[order[labels[order] == label][: self.shots]] for label in labels.unique()]).mean()
 
 
 class AUC(MulticlassAUROC):

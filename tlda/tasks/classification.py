@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from tlda.batch import Inputs, Output, Sample
 from tlda.errors import UserError, near
-from tlda.metrics.scores import AUC, Accuracy, MacroF1, SpanF1
+from tlda.metrics.scores import AUC, Accuracy, MacroF1, Risk, SpanF1
 from tlda.tasks.base import Task
 from tlda.tasks.place import Place
 
@@ -20,6 +20,8 @@ SCORES: Mapping[str, Callable[[Sequence[str]], Metric]] = {
     "macro_f1": lambda classes: MacroF1(len(classes)),
     "f1": SpanF1,
     "auc": lambda classes: AUC(len(classes)),
+    "risk": lambda classes: Risk(),
+    "few_shot_risk": lambda classes: Risk(shots=5),
 }
 """The metrics that a classification may have beside its accuracy."""
 
@@ -30,7 +32,8 @@ class Classification(Task):
 
     Args:
         classes: the names of the classes, at least two.
-        scores: more metrics than accuracy: ``macro_f1``, ``auc``, or ``f1`` of whole entities, whose classes are BIO tags.
+        scores: more metrics than accuracy: ``macro_f1``, ``auc``, ``risk``, ``few_shot_risk`` of five rows of each class, or ``f1`` of
+            whole entities, whose classes are BIO tags.
 
     Raises:
         UserError: fewer than two classes; an unknown score.

@@ -2,6 +2,6 @@
 
 from tlda.data.tabular.encoding import Encoded, encode
 from tlda.data.tabular.sheets import Sheet, read_sheet, sheet_of_frame
-from tlda.data.tabular.table_pair import Tabular
+from tlda.data.tabular.table_pair import TableRows, Tabular
 
-__all__ = ["Encoded", "Sheet", "Tabular", "encode", "read_sheet", "sheet_of_frame"]
+__all__ = ["Encoded", "Sheet", "TableRows", "Tabular", "encode", "read_sheet", "sheet_of_frame"]

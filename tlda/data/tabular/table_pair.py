@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TableRows:
-    """Rows of numbers (n, d) in float32, and their labels (n,)."""
+    """Rows of numbers (n, d) in float32, or series (n, c, t), and their labels (n,)."""
 
     values: Tensor
     labels: Tensor
