@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +18,11 @@ from tlda.errors import UserError
 from tlda.methods import DANN
 
 
-def write_person(root: Path, name: str, seed: int = 0, **changed: np.ndarray) -> Path:
+def write_person(root: Path, name: str, seed: int = 0, **changed: Any) -> Path:
     """The file of a person of 12 + 6 windows of 2 channels and 8 samples, where ``changed`` takes the place of an array."""
     random, folder = np.random.default_rng(seed), root / "har"
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, n in (("train", 12), ("test", 6)):
         arrays[f"{split}_x"] = random.normal([[[3.0], [-1.0]]], [[[2.0], [0.5]]], (n, 2, 8)).astype(np.float16)
         arrays[f"{split}_y"] = (np.arange(n) % len(ACTIVITIES)).astype(np.int8)
@@ -88,7 +89,7 @@ def test_mistakes_are_one_sentence(people: Path) -> None:
         ({"test_x": np.full((6, 2, 8), np.nan)}, "not finite numbers"),
     ],
 )
-def test_a_damaged_file_is_one_sentence(people: Path, changed: dict[str, np.ndarray], says: str) -> None:
+def test_a_damaged_file_is_one_sentence(people: Path, changed: dict[str, Any], says: str) -> None:
     path = write_person(people, "12", **changed)
     with pytest.raises(UserError, match=says):
         HAR("2", "12", root=str(people)).load()

@@ -65,7 +65,7 @@ class Risk(Metric):
         if self.shots is None:
             return risks.mean()
         order = rows.argsort()
-        return torch.cat([risks[order[labels[order] == label][: self.shots]] for label in labels.unique()]).mean()
+        return torch.cat([risks[order[labels[order] == label][: self.shots]] for label in sorted(set(labels.tolist()))]).mean()
 
 
 class AUC(MulticlassAUROC):
