@@ -85,7 +85,8 @@ def described(cls: type, rows: list[Row]) -> Described:
 def options(cls: type, base: type = Method) -> Iterator[tuple[str, Any, str]]:
     """The options of ``cls`` and of the classes below ``base`` that it is made of: name, default and what it is."""
     for part in cls.__mro__[: cls.__mro__.index(base)]:
-        docs = [parse(inspect.getdoc(cls) or "").params for cls in (base, part)]  # a subclass may say nothing of what its base says
+        lineage = (base, *part.__mro__[-2::-1])  # a subclass may say nothing of what its base says
+        docs = [parse(inspect.getdoc(cls) or "").params for cls in lineage]
         said = {p.arg_name: plain(p.description or "") for params in docs for p in params}
         if "__init__" in vars(part):
             for name, parameter in inspect.signature(part).parameters.items():

@@ -11,7 +11,9 @@ from tlda.translation.cycle import Made, Translator
 
 
 class CycleGAN(ManualMethod):
-    """Source images in the look of the target, without pairs (Zhu et al., ICCV 2017), and a classifier that learns from them.
+    r"""Source images in the look of the target, without pairs (Zhu et al., ICCV 2017), and a classifier that learns from them.
+
+    .. math:: (D_t(G(x_s)) - 1)^2 + (D_s(F(x_t)) - 1)^2 + \lambda \big( |F(G(x_s)) - x_s| + |G(F(x_t)) - x_t| \big)
 
     Args:
         translator: generators, critics and their losses; :class:`Translator` where none is given.

@@ -13,7 +13,9 @@ from tlda.training.checkpoint import forget
 
 
 class MLM(Method):
-    """Masked-language modelling on the target's texts, and the source's: a start for any other method, by its ``init_from``.
+    r"""Masked-language modelling on the target's texts, and the source's: a start for any other method, by its ``init_from``.
+
+    .. math:: -\frac{1}{|M|} \sum_{i \in M} \log p(x_i \mid x_{\setminus M})
 
     A fraction of the tokens is masked, and the encoder learns to predict them (Devlin et al., NAACL 2019), on the target's texts before the
     task (Gururangan et al., ACL 2020). Neither head nor bottleneck is trained: a test measures chance, and other methods make their own.

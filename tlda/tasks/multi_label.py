@@ -21,6 +21,9 @@ from tlda.tasks.place import Place
 class MultiLabel(Task):
     """Any of ``names`` per row: labels (r, n) of 1 and 0, where -1 is unknown. As a row has no one class, losses of classes do not fit.
 
+    Args:
+        names: what the labels are called.
+
     Raises:
         UserError: no names.
     """

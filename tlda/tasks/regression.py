@@ -24,7 +24,8 @@ class Regression(Task):
     Head and loss work in units of ``scales`` around ``centres``; metrics and answers are in the unit of the labels.
 
     Args:
-        names: what the numbers are called; ``units`` has the unit of each, for print.
+        names: what the numbers are called.
+        units: the unit of each, for print; by default none.
         centres: the value of each that the head calls 0; by default 0.
         scales: the difference in each that the head calls 1; by default 1.
 

@@ -19,6 +19,9 @@ from tlda.tasks.place import Place
 class Several(Task):
     """Several tasks: by data set (which has no name where there is one), the task of each of its labels by name.
 
+    Args:
+        by_data: the tasks, by data set and label.
+
     Raises:
         UserError: two tasks have one name, or a name that no part of a network can have.
     """

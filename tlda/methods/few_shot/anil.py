@@ -6,7 +6,12 @@ from tlda.methods.few_shot.maml import MAML
 
 
 class ANIL(MAML):
-    """The steps on the examples change the head alone, and the features stay as they were learnt (Raghu et al., ICLR 2020)."""
+    r"""The steps on the examples change the head alone, and the features stay as they were learnt (Raghu et al., ICLR 2020).
+
+    .. math:: \phi' = \phi - \alpha \nabla_\phi L_{support}(\theta, \phi), \quad \min_{\theta, \phi} L_{query}(\theta, \phi')
+
+    The head has the weights :math:`\phi`, the rest of the network :math:`\theta`.
+    """
 
     inner = "head."
 

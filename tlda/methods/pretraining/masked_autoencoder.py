@@ -31,9 +31,11 @@ class Decoder(nn.Module):
 
 
 class MAE(Pretraining):
-    """A transformer sees a quarter of an image's patches, and a smaller one predicts the others from its tokens (He et al., CVPR 2022).
+    r"""A transformer sees a quarter of an image's patches, and a smaller one predicts the others from its tokens (He et al., CVPR 2022).
 
-    Its features are judged by fine-tuning, less by a probe. It takes the backbone ``SmallViT``.
+    .. math:: \frac{1}{|M|} \sum_{i \in M} \Big\| \hat{x}_i - \frac{x_i - \mu_i}{\sigma_i} \Big\|^2 / \dim x_i
+
+    It is over the covered patches, each less its own mean and divided by its own deviation. Its features are judged by fine-tuning, less by a probe. It takes the backbone ``SmallViT``.
 
     Args:
         ratio: the fraction of the patches that is covered.
