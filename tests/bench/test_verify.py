@@ -17,7 +17,7 @@ from tlda.bench.machine import UNRECORDED, build, commit, kind, model_of, this_m
 from tlda.bench.render import _on
 from tlda.bench.schema import fault
 from tlda.bench.table import Cell
-from tlda.bench.verify import compared
+from tlda.bench.verify import _tried, compared
 
 CELL = Cell("m", "t", 0, {}, {}, "key")
 MACHINE: dict[str, Any] = {"processor": "P", "instructions": "AVX2", "gpu": None}
@@ -101,6 +101,20 @@ def test_differences_are_by_metric() -> None:
     ]
     assert compared(before, before)[-1][-1] == "equal"
     assert compared(before, {**after, "confusion": [[8]]})[-1][-1] == "of other classes"
+
+
+def test_no_bfloat16_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Cell("first", "t", 0, {"trainer": {"precision": "bf16-mixed"}}, {}, "key")
+    cell = Cell("m", "t", 0, {"trainer": {"precision": "bf16-mixed", "max_epochs": 2}}, {}, "key", first)
+    exact = Cell("m", "t", 0, {"trainer": {"precision": "64-true"}}, {}, "key")
+    monkeypatch.setattr("tlda.nn.computes_in_bfloat16", lambda device: True)
+    assert _tried(cell) == cell
+    monkeypatch.setattr("tlda.nn.computes_in_bfloat16", lambda device: False)
+    tried = _tried(cell)
+    assert (tried.config["trainer"], tried.key) == ({"precision": "32-true", "max_epochs": 2}, "key")
+    assert tried.first is not None
+    assert tried.first.config["trainer"] == {"precision": "32-true"}
+    assert _tried(exact) == exact
 
 
 @pytest.mark.slow

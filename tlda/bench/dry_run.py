@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning import Callback, seed_everything
 
 from tlda.batch import read_by
-from tlda.bench.cell import prepare
+from tlda.bench.cell import affordable, prepare
 from tlda.bench.machine import kind, this_machine
 from tlda.bench.table import Cell, Table, merge
 from tlda.config.build import build
@@ -25,7 +25,6 @@ from tlda.data.pair import DomainPair
 from tlda.data.rows import Domain, Subset
 from tlda.documents.grid import Document, Grid
 from tlda.errors import UserError
-from tlda.nn import computes_in_bfloat16
 
 STEPS = 2
 """The training steps of each method that are timed, after one that is not; the faster one counts."""
@@ -192,7 +191,7 @@ def _measure(dry: Dry, cell: Cell, folder: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            method, data, trainer = _made(dry, cell, leader, **SHORT, **_precision(cell), callbacks=[timed])
+            method, data, trainer = _made(dry, cell, leader, **SHORT, **affordable(cell), callbacks=[timed])
             data.loaded = tuple(_few(domain, data) for domain in data.loaded)
             trainer.fit(method, data)
             if cell.leads:
@@ -206,13 +205,6 @@ def _measure(dry: Dry, cell: Cell, folder: Path) -> None:
     rows = sum(min(data.eval_batch_size, len(rows)) for rows in data.evaluation_rows)
     parameters = sum(parameter.numel() for parameter in method.parameters())
     dry.costs[cell.method] = Cost(parameters, _memory(), min(timed.steps[1:]), min(timed.reads[1:]), seconds / rows)
-
-
-def _precision(cell: Cell) -> dict[str, str]:
-    """Float32 in place of bfloat16 on a machine that would emulate it, ten times as slowly."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    emulated = str(cell.config.get("trainer", {}).get("precision")).startswith("bf16") and not computes_in_bfloat16(device)
-    return {"precision": "32-true"} if emulated else {}
 
 
 def _few(domain: Domain, data: DomainPair) -> Domain:

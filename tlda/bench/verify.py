@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tlda.bench.cell import affordable
 from tlda.bench.machine import kind, this_machine
 from tlda.bench.results import Results, read_results
-from tlda.bench.table import Cell, Table
+from tlda.bench.table import Cell, Table, merge
 from tlda.documents.grid import Document, Grid
 from tlda.errors import UserError
 
@@ -22,6 +24,8 @@ Run = Callable[[list[Cell], Path], dict[str, str]]
 def verify(table: Table, cells: Sequence[Cell], count: int, seed: int, run: Run) -> tuple[Document, dict[str, str]]:
     """Rerun ``count`` finished ones of ``cells``, drawn by ``seed``, in a temporary folder; return the differences, and the failures.
 
+    Where this machine would emulate their bfloat16 they run in float32, and the document says so.
+
     Raises:
         UserError: none of ``cells`` is finished.
     """
@@ -31,10 +35,17 @@ def verify(table: Table, cells: Sequence[Cell], count: int, seed: int, run: Run)
         raise UserError(f"no cell of {table.path} is finished, so that there is nothing to verify: run `tlda bench {table.path}` first")
     drawn = random.Random(seed).sample(done, min(count, len(done)))
     with TemporaryDirectory(prefix="tlda-verify-") as folder:
-        failed = run(drawn, Path(folder))
+        failed = run([_tried(cell) for cell in drawn], Path(folder))
         again = read_results(Path(folder), drawn)
         failed = {name: why.partition(f" ({folder}")[0] for name, why in failed.items()}  # the log there goes with the folder
-    return [f"{table.title}: {len(again)} of {len(done)} finished cells, run again", *_blocks(drawn, finished, again)], failed
+    said = [f"In {p}, since this machine would emulate bfloat16." for p in sorted({p for c in drawn for p in affordable(c).values()})]
+    return [f"{table.title}: {len(again)} of {len(done)} finished cells, run again", *said, *_blocks(drawn, finished, again)], failed
+
+
+def _tried(cell: Cell) -> Cell:
+    """``cell``, and those that it starts from, at the precision that this machine computes in; the key stays that of the file."""
+    first, translator = (part and _tried(part) for part in (cell.first, cell.translator))
+    return replace(cell, config=merge(cell.config, {"trainer": affordable(cell)}), first=first, translator=translator)
 
 
 def _place(cell: Cell) -> tuple[str, str, int]:
