@@ -108,8 +108,8 @@ class Method(Hooked):
 
     setting: ClassVar[str] = "unsupervised"
     """The setting that the method is made for: ``unsupervised``, ``partial``, ``open``, ``universal``, ``multi-source``,
-    ``generalisation``, ``semi-supervised``, ``source-free``, ``test-time``, ``few-shot`` or
-    ``pretraining``; ``tlda list`` and docs/methods.md group methods by it."""
+    ``generalisation``, ``semi-supervised``, ``source-free``, ``test-time``, ``few-shot``,
+    ``label-shift`` or ``pretraining``; ``tlda list`` and docs/methods.md group methods by it."""
 
     takes_no_loss: ClassVar[str] = ""
     """Why no loss can be added to the method; empty where one can."""

@@ -30,6 +30,7 @@ FAMILIES = {
     "Baselines": ("SourceOnly", "Oracle"),
     "Discrepancy": ("DDC", "DAN", "JAN", "DeepCORAL", "HoMM", "DeepJDOT", "WDGRL", "RSD", "DAREGRAM"),
     "Adversarial": ("DANN", "CDAN", "DomainConfusion", "ADDA", "MCD", "MDD", "SDAT", "VADA"),
+    "Weights of the source's rows": ("ImportanceWeighting",),
     "Translation": ("CycleGAN", "CyCADA"),
     "Norms and spectra": ("AFN", "BSP"),
     "Shape of the predictions": ("MinEnt", "IM", "MCC", "BNM"),
@@ -48,6 +49,7 @@ SETTINGS = {
     "source-free": "Source-free: no source",
     "test-time": "At test time",
     "few-shot": "A few examples of new classes",
+    "label-shift": "The classes are more or less frequent on the target",
     "pretraining": "Before the task: features without labels",
 }
 """The headings of the other settings."""

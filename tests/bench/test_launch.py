@@ -195,8 +195,9 @@ def test_the_process_is_told_to_stop_after_ray_as_before_it(monkeypatch: pytest.
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("here", "all_digits")
-def test_ray_gives_the_table_that_this_process_gives_though_a_worker_dies(tlda: Tlda) -> None:
+def test_ray_gives_the_table_that_this_process_gives_though_a_worker_dies(tlda: Tlda, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # by Ray's 15 they would wait for every other test
     narrow = ["--methods", "shaky", "--tasks", "fh", "--seeds", "0"]
     before = signal.getsignal(signal.SIGTERM)
     Path("shaky_bench.py").write_text(FAILING)

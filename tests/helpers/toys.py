@@ -141,6 +141,44 @@ class Mirrored(Plane):
         return images, images
 
 
+class Many(Plane):
+    """Two classes that lie on both sides of the first coordinate; more rows than other toys, for what is estimated from them."""
+
+    task = Classification(["left", "right"])
+    count = 8 * ROWS
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_size = self.count
+
+    def drawn(self, labels: Tensor, points: Tensor) -> tuple[Images, Images]:
+        """Images of points (n, 2)."""
+        pixels = torch.zeros(self.count, 16)
+        pixels[:, :2] = points
+        images = Images(0.5 + pixels.view(-1, 1, 4, 4) / 4, labels)
+        return images, images
+
+
+class Scarce(Many):
+    """Half of the source's rows are of the first class, and one in ten of the target's; the classes overlap, and look alike."""
+
+    def rows(self, is_target: bool, seed: int) -> tuple[Images, Images]:
+        numbers = torch.arange(self.count)
+        labels = (numbers % 10 > 0).long() if is_target else numbers % 2
+        noise = torch.randn(self.count, 2, generator=Generator().manual_seed(seed))
+        return self.drawn(labels, noise * torch.tensor([1.0, 0.0]) + torch.tensor([0.7, 0.0]) * (2.0 * labels - 1)[:, None])
+
+
+class Rare(Many):
+    """The second coordinate is high in few rows of the source, and in most of the target's: there the classes have changed sides."""
+
+    def rows(self, is_target: bool, seed: int) -> tuple[Images, Images]:
+        labels, generator = torch.arange(self.count) % 2, Generator().manual_seed(seed)
+        place = 2.0 * (torch.rand(self.count, generator=generator) < (0.9 if is_target else 0.03)) - 1
+        noise = torch.tensor([0.3, 0.4]) * torch.randn(self.count, 2, generator=generator)
+        return self.drawn(labels, noise + torch.stack((-(2.0 * labels - 1) * place, place), 1))
+
+
 class Two(Plane):
     """Two source domains of two classes, with points of their own each."""
 

@@ -112,7 +112,18 @@ def flags(method: Method) -> list[Any]:
 
 
 def test_every_file_is_a_method() -> None:
-    bases = {"__init__", "base", "several_sources", "penalised", "source_critics", "taught", "at_test", "source_free", "neighbours"}
+    bases = {
+        "__init__",
+        "base",
+        "several_sources",
+        "penalised",
+        "source_critics",
+        "taught",
+        "at_test",
+        "source_free",
+        "neighbours",
+        "weighted",
+    }
     files = {path.stem for path in Path(tlda.methods.__file__).parent.rglob("*.py")} - bases
     assert files == {cls.__module__.rsplit(".", 1)[1] for cls in METHODS.values()}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 from pytorch_lightning import Trainer, seed_everything
 from torch import Tensor
 
@@ -25,6 +26,8 @@ from tests.helpers.toys import (
     Noise,
     OpenArcs,
     Plane,
+    Rare,
+    Scarce,
     Shortcut,
     Spurious,
     TwoShortcuts,
@@ -35,6 +38,7 @@ from tlda.data.stream import Stream
 from tlda.errors import subclasses
 from tlda.losses import DomainAdversarial
 from tlda.method import Method
+from tlda.methods.weighted import Weighted
 from tlda.network import Head
 from tlda.optim import Adam, GanAdam
 from tlda.translation.cycle import Translator
@@ -157,6 +161,12 @@ FAMILIES = {
     "runs": Family(functools.partial(Arcs, turn=38.0, stream=Stream(order="class", batch_size=10)), {"LAME": {}}),
     # A view of an image is one of the source, of which the network is certain; of the image it is not.
     "mirrored": Family(Mirrored, {"MEMO": {"views": [Mirror()], "count": 8, "adapt_lr": 0.3}}),
+    # Classes that are more or less frequent on the target, and look alike.
+    "scarce": Family(Scarce, {"BBSE": {"start": 0.2}, "RLLS": {"start": 0.2}, "MLLS": {}}),
+    # Rows of the source that are like most of the target's are few.
+    "rare": Family(
+        Rare, {"ImportanceWeighting": {}, **{f"ImportanceWeighting {name}": {"estimator": name} for name in ("ulsif", "kliep")}}
+    ),
     # Several sources and a target: features that hide the domain cannot use the shortcut, of whichever length.
     "shortcuts": Family(
         TwoShortcuts,
@@ -230,7 +240,9 @@ def whole(method: Method) -> Method:
 
 
 def without_alignment(method: Method) -> Method:
-    """The method, broken: no term but the task's has a gradient, and it infers as it was trained."""
+    """The method, broken: no term but the task's has a gradient, all rows weigh alike, and it infers as it was trained."""
+    if isinstance(method, Weighted):
+        method.weights = lambda rows: torch.ones(len(rows.y))  # type: ignore[method-assign]
     total = method.total
 
     def task_alone(terms: dict[str, Tensor]) -> Tensor:

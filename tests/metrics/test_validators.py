@@ -12,14 +12,12 @@ import pytest
 import torch
 from scipy.special import softmax
 from scipy.stats import entropy as scipy_entropy
-from scipy.stats import multivariate_normal
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from tlda.batch import Output, Sample
 from tlda.losses import entropy
 from tlda.metrics import VALIDATORS, Validators
 from tlda.metrics import validators as v
+from tlda.metrics.density_ratio import density_ratio
 from tlda.tasks import Classification
 from tlda.tasks.measures import Measures
 
@@ -106,30 +104,6 @@ def test_the_nuclear_norm_does_not_depend_on_the_number_of_rows() -> None:
 # Of the risk
 
 
-@pytest.mark.parametrize(("n", "m", "d"), [(60, 50, 6), (30, 45, 2), (12, 9, 40)])
-def test_the_density_ratio_is_that_of_scikit_learns_classifier(n: int, m: int, d: int) -> None:
-    source, target = (rows.numpy() for rows in domains(n, m, d))
-    rows = StandardScaler().fit_transform(np.concatenate((source, target)))
-    classifier = LogisticRegression(C=10 / d, tol=1e-8, max_iter=1000).fit(rows, np.arange(n + m) >= n)
-    p = classifier.predict_proba(rows[:n])
-    np.testing.assert_allclose(v.density_ratio(*domains(n, m, d)), p[:, 1] / p[:, 0] * n / m, rtol=1e-3)
-
-
-def test_the_density_ratio_of_two_gaussians_is_near_the_true_one() -> None:
-    rng = np.random.default_rng(0)
-    means, covariance = ([0.0, 0.0], [1.0, 0.5]), [[1.0, 0.3], [0.3, 0.5]]
-    source, target = (torch.tensor(rng.multivariate_normal(mean, covariance, 2_000)) for mean in means)
-    log_source, log_target = (multivariate_normal(mean, covariance).logpdf(source.numpy()) for mean in means)
-    error = v.density_ratio(source, target).log().numpy() - (log_target - log_source)
-    assert np.sqrt(np.mean(error**2)) < 0.1 < 0.5 * np.std(log_target - log_source)
-
-
-def test_in_inference_mode_the_density_ratio_is_the_same() -> None:
-    expected = v.density_ratio(*domains())
-    with torch.inference_mode():
-        assert v.density_ratio(*(rows.clone() for rows in domains())).equal(expected)
-
-
 def test_weighted_risks_are_their_formulas() -> None:
     rng = np.random.default_rng(0)
     weights, risk = rng.gamma(2, 0.4, 30), rng.uniform(size=30)
@@ -154,7 +128,7 @@ def test_dev_of_equal_weights_is_iwcv() -> None:
 def test_between_identical_domains_the_weighted_risk_is_the_plain_one(name: str) -> None:
     source, _ = domains()
     risk = torch.linspace(0, 1, len(source), dtype=torch.float64)
-    weights = v.density_ratio(source, source)
+    weights = density_ratio(source, source)
     assert OF_RISK[name](weights, risk).item() == pytest.approx(risk.mean().item())
 
 
@@ -208,7 +182,7 @@ def validated(logits: Any, source: Any, target: Any, seed: int = 0) -> Any:
     """Every value that is a function of tensors, by name; the risk is that of seeded labels."""
     labels = torch.arange(len(source)) % 3
     risk = v.errors(logits_of(len(source), 3, seed), labels).to(source.dtype)
-    weights = v.density_ratio(source, target)
+    weights = density_ratio(source, target)
     return {n: f(logits).item() for n, f in OF_PREDICTIONS.items()} | {n: f(weights, risk).item() for n, f in OF_RISK.items()}
 
 
@@ -219,8 +193,8 @@ def test_the_order_of_rows_does_not_matter() -> None:
     for measure in OF_PREDICTIONS.values():
         assert measure(logits[shuffled]).item() == pytest.approx(measure(logits).item())
     for measure in OF_RISK.values():  # type: ignore[assignment]
-        expected = measure(v.density_ratio(source, target), risk).item()  # type: ignore[call-arg]
-        assert measure(v.density_ratio(source[order], target[other]), risk[order]).item() == pytest.approx(expected, rel=1e-3)  # type: ignore[call-arg]
+        expected = measure(density_ratio(source, target), risk).item()  # type: ignore[call-arg]
+        assert measure(density_ratio(source[order], target[other]), risk[order]).item() == pytest.approx(expected, rel=1e-3)  # type: ignore[call-arg]
 
 
 NEVER_PREDICTED = torch.tensor([[9.0, 0.0, -9.0], [0.0, 9.0, -9.0], [1.0, 0.0, -90.0]])
@@ -242,7 +216,7 @@ def test_values_are_finite_and_near_those_of_float64(logits: Any, dtype: torch.d
 
 @pytest.mark.parametrize("rows", [torch.ones(4, 3), torch.full((4, 3), 1e6 / 3), torch.zeros(1, 3)])
 def test_features_that_are_constant_weigh_all_rows_alike(rows: Any) -> None:
-    assert v.density_ratio(rows, rows[:2]).numpy() == pytest.approx(1.0, rel=1e-4)
+    assert density_ratio(rows, rows[:2]).numpy() == pytest.approx(1.0, rel=1e-4)
 
 
 def test_a_network_that_diverged_has_no_value_and_stops_nothing() -> None:
@@ -296,7 +270,7 @@ def made(name: str) -> Any:
 
 def test_all_together_are_the_functions_and_each_alone() -> None:
     source, target, labels = states()
-    logits, weights = target.logits, v.density_ratio(source.features[::3], target.features[::2])
+    logits, weights = target.logits, density_ratio(source.features[::3], target.features[::2])
     risk = v.errors(source.logits, labels)[::3]
     expected = {name: f(logits[::2] if name == "snd" else logits).item() for name, f in OF_PREDICTIONS.items()}
     expected |= {name: f(weights, risk).item() for name, f in OF_RISK.items()}
@@ -392,14 +366,14 @@ def shifted(distance: float, n: int = 1_000) -> Any:
 @pytest.mark.parametrize("name", OF_RISK)
 def test_the_network_that_errs_where_the_target_is_not_is_the_better_one(name: str) -> None:
     source, target = shifted(1.5)
-    weights = v.density_ratio(source, target)
+    weights = density_ratio(source, target)
     wrong_left, wrong_right = (source[:, 0] < -0.2).float(), (source[:, 0] > 0.4).float()
     assert wrong_left.mean() > wrong_right.mean()
     assert OF_RISK[name](weights, wrong_left) < OF_RISK[name](weights, wrong_right)
 
 
 def test_iwcv_is_blind_where_the_domains_are_told_apart_and_dev_less() -> None:
-    weights, risk = v.density_ratio(*shifted(8.0)), torch.full((1_000,), 0.5)
+    weights, risk = density_ratio(*shifted(8.0)), torch.full((1_000,), 0.5)
     assert v.importance_weighted_risk(weights, risk) < 0.05
     assert v.deep_embedded_risk(weights, risk).item() == pytest.approx(0.5, rel=1e-3)
 

@@ -251,7 +251,7 @@ def _document(dry: Dry, cells: list[Cell]) -> Document:
     return [
         f"Dry run of {table.title}",
         f"{len(cells)} cells were built. {STEPS} steps of each method ran on {kind(this_machine(gpu))}, with {torch.get_num_threads()} "
-        f"threads{', in float32, for it does not compute in bfloat16' if any(map(_precision, cells)) else ''}.",
+        f"threads{', in float32, for it does not compute in bfloat16' if any(map(affordable, cells)) else ''}.",
         Grid(["task", "rows of the source", "rows of the target", "steps of a cell", "rows evaluated by a cell"], sizes, name="sizes"),
         Grid(header, rows, name="costs"),
         f"Estimate: {total:.2f} hours, one cell at a time on this machine, for {len(known)} of {len(cells)} cells; at most "

@@ -170,16 +170,10 @@ class Table:
         """By task and method: every option of model and data spelled out, and the trainer's as declared."""
         from tlda.config.build import resolve
 
-        spelled: dict[str, Any] = {}
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for task, method in itertools.product(self.tasks, self.methods):
             config = self.config(method, task)
-            # Each part means the same beside whatever other parts, and to parse a configuration takes a tenth of a second.
-            keys = {part: digest({part: config.get(part)}) for part in ("model", "data", "trainer")}
-            if not spelled.keys() >= {*keys.values()}:
-                whole = {**resolve(config), "trainer": config.get("trainer", {})}
-                spelled |= {key: whole[part] for part, key in keys.items()}
-            found[task, method] = {part: spelled[key] for part, key in keys.items()}
+            found[task, method] = {**resolve(config), "trainer": config.get("trainer", {})}
         return found
 
     def measured_under(self, method: str) -> dict[str, Any]:

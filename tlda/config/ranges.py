@@ -66,7 +66,8 @@ BARE = {"Optim": "Adam", "Loss": "MMD", "Weighting": "PCGrad", "Backbone": "LeNe
 def require_ranges(parsed: Namespace) -> None:
     """Raise :class:`UserError` where an option of one of tlda's classes is out of its range, in the model or the data of ``parsed``."""
     for part in ("model", "data"):
-        _require_ranges(part, parsed[part].as_dict())
+        if part in parsed:
+            _require_ranges(part, parsed[part].as_dict())
 
 
 def _require_ranges(place: str, value: object) -> None:

@@ -6,6 +6,7 @@ from tlda.methods.adabn import AdaBN
 from tlda.methods.adda import ADDA
 from tlda.methods.afn import AFN
 from tlda.methods.atdoc import ATDOC
+from tlda.methods.bbse import BBSE
 from tlda.methods.bn_alpha import BNAlpha
 from tlda.methods.bn_ema import BNEMA
 from tlda.methods.bnm import BNM
@@ -41,6 +42,7 @@ from tlda.methods.fishr import Fishr
 from tlda.methods.fix_match import FixMatch
 from tlda.methods.group_dro import GroupDRO
 from tlda.methods.homm import HoMM
+from tlda.methods.importance_weighting import ImportanceWeighting
 from tlda.methods.information_maximization import IM
 from tlda.methods.irm import IRM
 from tlda.methods.iwan import IWAN
@@ -55,6 +57,7 @@ from tlda.methods.mdd import MDD
 from tlda.methods.memo import MEMO
 from tlda.methods.min_ent import MinEnt
 from tlda.methods.mldg import MLDG
+from tlda.methods.mlls import MLLS
 from tlda.methods.mme import MME
 from tlda.methods.multi_task import MultiTask
 from tlda.methods.nrc import NRC
@@ -71,6 +74,7 @@ from tlda.methods.pretraining.sim_siam import SimSiam
 from tlda.methods.pretraining.supervised_contrast import SupCon
 from tlda.methods.pretraining.vic_reg import VICReg
 from tlda.methods.pseudo_label import PseudoLabel
+from tlda.methods.rlls import RLLS
 from tlda.methods.rsc import RSC
 from tlda.methods.rsd import RSD
 from tlda.methods.sar import SAR
@@ -93,6 +97,7 @@ __all__ = [
     "AFN",
     "ANIL",
     "ATDOC",
+    "BBSE",
     "BNEMA",
     "BNM",
     "BSP",
@@ -124,11 +129,13 @@ __all__ = [
     "MDD",
     "MEMO",
     "MLDG",
+    "MLLS",
     "MLM",
     "MME",
     "NRC",
     "OSBP",
     "PADA",
+    "RLLS",
     "RSC",
     "RSD",
     "SAR",
@@ -159,6 +166,7 @@ __all__ = [
     "FixMatch",
     "GroupDRO",
     "HoMM",
+    "ImportanceWeighting",
     "MinEnt",
     "MultiTask",
     "NearestCentroid",

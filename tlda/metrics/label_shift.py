@@ -1,11 +1,16 @@
-"""How frequent the classes are on a target without labels."""
+"""How frequent the classes are on a target without labels, and what each weighs for it."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
+
+SMOOTH = 1e-16
+"""Under the root of a norm, so that it has a gradient at 0."""
 
 
 class LabelShift(NamedTuple):
@@ -42,3 +47,68 @@ def class_shares(classes: Tensor, num_classes: int) -> Tensor:
 def joint_shares(first: Tensor, second: Tensor, num_classes: int) -> Tensor:
     """How frequent each pair of classes is, (n,) and (n,) to (c, c)."""
     return class_shares(first * num_classes + second, num_classes**2).view(num_classes, num_classes)
+
+
+def class_weights(joint: Tensor, target: Tensor) -> Tensor:
+    """The weight of each class on the target over the source, (c,), by :func:`label_shift`'s equation; not below 0.
+
+    A class that no source row has keeps the weight 1.
+
+    Args:
+        joint: how frequent each predicted class is with each class on held-out source rows, (c, c), as :func:`joint_shares` counts them.
+        target: how frequent each class is predicted on the target, (c,).
+    """
+    solved = torch.linalg.lstsq(joint, target[:, None], driver="gelsd").solution[:, 0]
+    return torch.where(joint.sum(0) > 0, solved.clamp_min(0.0), 1.0)
+
+
+def regularized_class_weights(joint: Tensor, target: Tensor, rows: int, strength: float = 0.01, delta: float = 0.05) -> Tensor:
+    r"""The weight of each class, (c,), as a difference from 1 that is kept small (RLLS, Azizzadenesheli et al., ICLR 2019, sec. 3).
+
+    .. math:: 1 + \arg\min_{\theta \ge -1} \lVert C \theta - (\mu - C 1) \rVert_2 + \rho \lVert \theta \rVert_2, \quad
+        \rho = 3 a \Big( \frac{2 \log (2 c / \delta)}{3 n} + \sqrt{\frac{2 \log (2 c / \delta)}{n}} \Big)
+
+    Neither norm is squared: where the evidence is weak all weights are 1.
+
+    Args:
+        joint: as :func:`class_weights` takes it.
+        target: how frequent each class is predicted on the target, (c,).
+        rows: the number of held-out source rows, n.
+        strength: the factor a of the bound on the error of ``joint``.
+        delta: the probability that the bound does not hold.
+    """
+    bound = 2 * math.log(2 * len(joint) / delta) / rows
+    rho, c = 3 * strength * (bound / 3 + math.sqrt(bound)), joint.double().numpy()
+    b = target.double().numpy() - c.sum(1)
+
+    def objective(theta: Any) -> tuple[float, Any]:
+        left = c @ theta - b
+        norms = [float((part @ part + SMOOTH) ** 0.5) for part in (left, theta)]
+        return norms[0] + rho * norms[1], c.T @ left / norms[0] + rho * theta / norms[1]
+
+    found = minimize(objective, 0.0 * b, jac=True, bounds=[(-1.0, None)] * len(b), method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9})
+    return 1.0 + torch.from_numpy(found.x).to(joint)
+
+
+def maximum_likelihood_shares(probabilities: Tensor, source: Tensor, steps: int = 1000, tolerance: float = 1e-9) -> Tensor:
+    r"""The class shares of the target, (c,), under which its predictions are likeliest (Saerens et al., Neural Computation 2002, eq. 2.9).
+
+    .. math:: q \leftarrow \frac{1}{m} \sum_i \frac{p_i \odot q / s}{\langle p_i, q / s \rangle}
+
+    It trusts the predictions as probabilities of the source, so that a network that is too certain misleads it.
+
+    Args:
+        probabilities: the predictions for the target, (m, c), made under the source's shares.
+        source: the class shares of the source, (c,), each above 0.
+        steps: how often at most the shares are re-estimated.
+        tolerance: the change of the shares at which it ends.
+    """
+    p, source = probabilities.double(), source.double().to(probabilities.device)
+    shares = source
+    for _ in range(steps):
+        weighted = p * (shares / source)
+        found = (weighted / weighted.sum(1, keepdim=True)).mean(0)
+        change, shares = float((found - shares).abs().max()), found
+        if change < tolerance:
+            break
+    return shares

@@ -35,7 +35,9 @@ class MAE(Pretraining):
 
     .. math:: \frac{1}{|M|} \sum_{i \in M} \Big\| \hat{x}_i - \frac{x_i - \mu_i}{\sigma_i} \Big\|^2 / \dim x_i
 
-    It is over the covered patches, each less its own mean and divided by its own deviation. Its features are judged by fine-tuning, less by a probe. It takes the backbone ``SmallViT``.
+    It is over the covered patches, each less its own mean and divided by its own deviation.
+
+    Its features are judged by fine-tuning, less by a probe. It takes the backbone ``SmallViT``.
 
     Args:
         ratio: the fraction of the patches that is covered.

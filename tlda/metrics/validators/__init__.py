@@ -15,7 +15,6 @@ from tlda.metrics.validators.importance import (
     DEV,
     IWCV,
     deep_embedded_risk,
-    density_ratio,
     errors,
     importance_weighted_risk,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "Validator",
     "Validators",
     "deep_embedded_risk",
-    "density_ratio",
     "errors",
     "importance_weighted_risk",
     "information_maximization",

@@ -2,63 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.optim import LBFGS
 from torchmetrics.utilities import dim_zero_cat
 
+from tlda.metrics.density_ratio import density_ratio
 from tlda.metrics.validators.base import Validator, thin
-from tlda.nn.numerics import feature_pair
-
-PENALTY = 0.1
-"""The inverse of the log ratio's variance under the prior: of 0.003 to 3, what came nearest to the known ratios of Gaussians."""
-
-
-def density_ratio(source: Tensor, target: Tensor, penalty: float = PENALTY) -> Tensor:
-    """The density of the target over that of the source at each source row, (n,) (Bickel et al., JMLR 2009).
-
-    ``n / m * P(target | x) / P(source | x)`` of an L2-regularised logistic regression on all rows, each feature at mean 0 and
-    variance 1. The penalty is ``penalty * d / 2 * |w|^2`` beside the summed loss: the prior variance of the log ratio is
-    ``1 / penalty``, however wide the features. The rows that are weighed are those that were fitted: rows that were not get
-    weights that explode where d is near n.
-
-    Args:
-        source: features (n, d).
-        target: features (m, d).
-        penalty: the inverse of the prior variance of the log ratio.
-    """
-    source, target = feature_pair("density_ratio", source, target)
-    rows = torch.cat((source, target))
-    if not bool(rows.isfinite().all()):
-        return source.new_full((len(source),), math.nan)  # no regression fits them, and whoever trains says why
-    deviation, mean = torch.std_mean(rows, 0, correction=0)
-    # A constant feature has a deviation of rounding errors, which must not be scaled up.
-    constant = deviation <= torch.finfo(rows.dtype).eps * mean.abs()
-    rows = (rows - mean) / deviation.masked_fill(constant, math.inf)
-    is_target = (torch.arange(len(rows), device=rows.device) >= len(source)).to(rows)
-    log_odds = _logistic_regression(rows, is_target, penalty * rows.shape[1] / len(rows))[: len(source)]
-    return (log_odds + math.log(len(source) / len(target))).exp()
-
-
-def _logistic_regression(x: Tensor, y: Tensor, penalty: float) -> Tensor:
-    """The fitted log odds (n,) of ``y`` = 1: of the mean loss and ``penalty / 2 * |w|^2`` without the intercept."""
-    x = torch.cat((x, torch.ones_like(x[:, :1])), 1)
-    ridge = torch.full_like(x[0], penalty)
-    ridge[-1] = 0.0
-    w = torch.zeros_like(x[0])
-    optimizer = LBFGS([w], max_iter=200, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        log_odds = x @ w
-        # By hand: a trainer validates in inference mode, where nothing records a gradient.
-        w.grad = (log_odds.sigmoid() - y) @ x / len(x) + ridge * w
-        return binary_cross_entropy_with_logits(log_odds, y) + 0.5 * (ridge * w * w).sum()
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return x @ w
 
 
 def importance_weighted_risk(weights: Tensor, risk: Tensor) -> Tensor:

@@ -1,0 +1,29 @@
+"""The base class of methods that weigh the source's rows in the task's loss."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor
+
+from tlda.batch import Output, Pair, Sample
+from tlda.method import Method
+
+
+class Weighted(Method, ABC):
+    """The base of methods in which a source row counts as often as the target has its like: the task's loss is a weighted mean."""
+
+    @property
+    def batch_type(self) -> type:
+        return Pair
+
+    @abstractmethod
+    def weights(self, rows: Sample) -> Tensor:
+        """The weight of each of the source's ``rows``, (n,)."""
+
+    def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
+        """The mean of the weighted losses of the rows that have a label, and every added loss."""
+        rows = batch.source
+        losses = self.weights(rows) * self.task.risk(source.logits, rows.y)
+        return {"task": losses.sum() / self.task.known(rows.y).sum().clamp_min(1), **self.added(batch, source, target)}
