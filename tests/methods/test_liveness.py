@@ -16,8 +16,8 @@ from tlda.method import Method
 
 STEPS = 10
 """Enough that each stage of each method comes: what a target moves, it moves in a few steps."""
-WAITING = {"FixMatch": 50, "PseudoLabel": 50}
-"""The steps of methods that learn from a target row as soon as the network is sure of it."""
+WAITING = {"FixMatch": 50, "PseudoLabel": 50, "BBSE": 30, "RLLS": 30}
+"""The steps of methods that learn from a target row as soon as the network is sure of it, or tells classes apart at all."""
 ALONE = {"MEMO"}
 """They adapt to each row by itself, so that its company must not move its answer."""
 CHASES = {"ADDA": 4, "DomainConfusion": 4}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -71,7 +71,7 @@ def test_every_ratio_rises_towards_the_target(ratio: Callable[[Tensor, Tensor], 
     source, target = domains(300, 300, 1, shift=1.0)
     found = ratio(source, target)
     true = torch.tensor(multivariate_normal(2, 4).pdf(source.numpy()) / multivariate_normal(1, 4).pdf(source.numpy()))
-    assert np.corrcoef(found.double(), true)[0, 1] > 0.9
+    assert spearmanr(found, true).statistic > 0.85
     assert found.mean().item() == pytest.approx(1.0, abs=0.25)
     constant = torch.cat((source, torch.ones(300, 1)), 1), torch.cat((target, torch.ones(300, 1)), 1)
     torch.testing.assert_close(ratio(*constant), found, rtol=0.2, atol=0.05)

@@ -36,8 +36,7 @@ class CycleGAN(ManualMethod):
     def optimizer_list(self) -> list[optim.Optimizer]:
         return [self.optimizer(self.parameter_groups()), *(self.gan([group]) for group in self.translator.groups())]
 
-    def step_batch(self, batch: Pair) -> None:
-        """Step the generators and their critics, once the pretraining is over, then the classifier."""
+    def step_batch(self, batch: Pair) -> None:  # the generators and their critics, once the pretraining is over, then the classifier
         self.translator.prepare(self, batch)
         classifier, generators, *critics = self.made_optimizers()
         if self.progress >= self.pretrain:
@@ -46,8 +45,7 @@ class CycleGAN(ManualMethod):
             self.step(self.translator.critic_terms(made), *critics)
         self.step(self.objective(batch, *self.forward_pair(batch)), classifier)
 
-    def translation_terms(self, made: Made) -> dict[str, Tensor]:
-        """The loss of the generators."""
+    def translation_terms(self, made: Made) -> dict[str, Tensor]:  # CyCADA adds its own
         return self.translator.generator_terms(made)
 
     def forward_pair(self, batch: Pair | SourceBatch) -> tuple[Output, Output]:

@@ -2,8 +2,7 @@
 
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from tlda.batch import PAD, Pair, Sample, Takes, TargetBatch
 from tlda.inputs import joined
@@ -17,8 +16,8 @@ class MLM(Method):
 
     .. math:: -\frac{1}{|M|} \sum_{i \in M} \log p(x_i \mid x_{\setminus M})
 
-    A fraction of the tokens is masked, and the encoder learns to predict them (Devlin et al., NAACL 2019), on the target's texts before the
-    task (Gururangan et al., ACL 2020). Neither head nor bottleneck is trained: a test measures chance, and other methods make their own.
+    Masked tokens are predicted (Devlin et al., NAACL 2019), on the target's texts before the task (Gururangan et al., ACL 2020). Neither
+    head nor bottleneck is trained: a test measures chance, and other methods make their own.
 
     Args:
         share: the fraction of the tokens to predict.
@@ -44,13 +43,12 @@ class MLM(Method):
     def training_step(self, batch: Pair | TargetBatch, batch_idx: int) -> Tensor:
         return self.total({"masked": self.loss(joined([domain.x for domain in batch]))})
 
-    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def loss(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """The mean cross-entropy of the masked tokens of ``x``, (n, l) or (n, l, k), in nats."""
-        ids = x if x.ndim == 2 else x[..., 0]
-        return self.vocabulary.loss(ids, *self.masking(ids, generator))
+        return self.vocabulary.loss(ids := x if x.ndim == 2 else x[..., 0], *self.masking(ids, generator))
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        loss = self.loss(batch.x, torch.Generator().manual_seed(batch_idx))  # always the same tokens, so that epochs compare
+        loss = self.loss(batch.x, Generator().manual_seed(batch_idx))  # always the same tokens, so that epochs compare
         tokens = int((batch.x != PAD).sum())
         self.log(f"val/{('source', 'target')[dataloader_idx]}/masked", loss, add_dataloader_idx=False, batch_size=tokens, sync_dist=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 from torch import Tensor
 
@@ -22,8 +21,13 @@ class Weighted(Method, ABC):
     def weights(self, rows: Sample) -> Tensor:
         """The weight of each of the source's ``rows``, (n,)."""
 
-    def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
+    def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
         """The mean of the weighted losses of the rows that have a label, and every added loss."""
         rows = batch.source
         losses = self.weights(rows) * self.task.risk(source.logits, rows.y)
         return {"task": losses.sum() / self.task.known(rows.y).sum().clamp_min(1), **self.added(batch, source, target)}
+
+
+def scattered(numbers: Tensor) -> Tensor:
+    """Numbers (n,) that follow from ``numbers`` and from no order among them (Knuth, TAOCP 6.4): rows are often stored class by class."""
+    return numbers * 2654435761 % 2**32 >> 16

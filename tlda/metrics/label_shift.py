@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
+
+Vector = NDArray[np.float64]
 
 SMOOTH = 1e-16
 """Under the root of a norm, so that it has a gradient at 0."""
@@ -81,7 +85,7 @@ def regularized_class_weights(joint: Tensor, target: Tensor, rows: int, strength
     rho, c = 3 * strength * (bound / 3 + math.sqrt(bound)), joint.double().numpy()
     b = target.double().numpy() - c.sum(1)
 
-    def objective(theta: Any) -> tuple[float, Any]:
+    def objective(theta: Vector) -> tuple[float, Vector]:
         left = c @ theta - b
         norms = [float((part @ part + SMOOTH) ** 0.5) for part in (left, theta)]
         return norms[0] + rho * norms[1], c.T @ left / norms[0] + rho * theta / norms[1]

@@ -82,10 +82,9 @@ class Regression(Task):
         return logits.float() * scale + centre
 
     def metrics(self, place: Place) -> dict[str, Metric]:
-        whole: dict[str, Metric] = {"rmse": RMSE(self.values), "mae": MAE(self.values), "r2": R2(self.values)}
-        if len(self.names) > 1:
-            whole |= {f"rmse_{name}": RMSE(self.values, column) for column, name in enumerate(self.names)}
-        return whole
+        each = enumerate(self.names if len(self.names) > 1 else ())
+        columns = {f"rmse_{name}": RMSE(self.values, column) for column, name in each}
+        return {"rmse": RMSE(self.values), "mae": MAE(self.values), "r2": R2(self.values), **columns}
 
     def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
         return dict(zip(self.names, self.values(output.logits).T.tolist(), strict=True))

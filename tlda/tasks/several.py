@@ -81,8 +81,7 @@ class Several(Task):
     def views(self, head: nn.Module, output: Output, batch: Sample, place: Place) -> Iterator[tuple[str, Output, Sample]]:
         if not isinstance(head, TaskHeads):
             raise UserError("the tasks of several data sets are learnt together by --model MultiTask")
-        for name, (own, sample) in head.answers(place.part, output.features, batch).items():
-            yield name, own, sample
+        yield from ((name, *found) for name, found in head.answers(place.part, output.features, batch).items())
 
 
 def require_distinct_tasks(names: Sequence[str]) -> None:
