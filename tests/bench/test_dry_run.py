@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import REPO
-from tlda.bench.dry_run import _precision, dry_run
+from tlda.bench.dry_run import dry_run
 from tlda.bench.table import Table, load_table, merge
 from tlda.commands.bench import bench
 from tlda.documents.grid import Grid
@@ -78,8 +78,8 @@ def test_a_dry_run_says_what_a_table_needs(images: Path, monkeypatch: pytest.Mon
 def test_a_machine_that_emulates_bfloat16_runs_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = load_table(REPO / "benchmarks/tables/office31.yaml").cells()[0]
     for computes, taken in ((False, {"precision": "32-true"}), (True, {})):
-        monkeypatch.setattr("tlda.bench.dry_run.computes_in_bfloat16", lambda device, computes=computes: computes)
-        assert _precision(cell) == taken
+        monkeypatch.setattr("tlda.nn.computes_in_bfloat16", lambda device, computes=computes: computes)
+        assert affordable(cell) == taken
 
 
 @pytest.mark.slow

@@ -62,6 +62,18 @@ def test_what_is_shown(tmp_path: Path, metric: dict[str, Any], values: tuple[flo
     assert f"| {values[0]:.1f} | {values[1]:.1f} |" in text
 
 
+def test_further_metrics_of_the_same_runs_are_averaged(tmp_path: Path) -> None:
+    table = declared(tmp_path, also=["test/target/f1", "test/source/ece"])
+    table.results.mkdir(parents=True)
+    for value, cell in zip((0.2, 0.4), table.cells(), strict=True):
+        write_result(table.results, cell, result_of(cell, metrics={**METRICS, "test/target/f1": value, "test/source/ece": 0.125}))
+    text = markdown(document(table, read_results(table.results, table.cells())))
+    assert "| method | F1 | ECE on the source (lower is better) |" in text
+    assert "| base | 30.0 | 12.5 |" in text
+    with pytest.raises(UserError, match="'also' must be a list of metrics"):
+        declared(tmp_path, also="test/target/f1")
+
+
 def test_a_metric_of_several_tasks_is_named_once(tmp_path: Path) -> None:
     metric = {"a": "test/target/f1", "b": "test/target/accuracy", "c": "test/target/f1"}
     assert declared(tmp_path, tasks=dict.fromkeys("abc", TASK), metric=metric).metric_name == "F1 (a, c), accuracy (b)"

@@ -305,3 +305,4 @@ def test_frames_train_by_any_method_from_python() -> None:
         logits = method.eval()(torch.from_numpy(data.encoded.target)).logits.numpy()
     expected = roc_auc_score(frames[1]["label"], logits[:, 1] - logits[:, 0])
     assert measured["test/target/auc"] == pytest.approx(expected)
+    assert {"balanced_accuracy", "ece", "brier", "sensitivity"} <= {name.rpartition("/")[2] for name in measured}

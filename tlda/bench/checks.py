@@ -62,6 +62,9 @@ def require_entries(path: Path, declared: dict[str, Any]) -> None:
             raise UserError(f"{path}: '{key}' must be {'a text' if kinds[key] is str else 'a mapping'}, and is {value!r}")
     if not isinstance(declared.get("leave_one_out", False), bool):
         raise UserError(f"{path}: 'leave_one_out' must be true or false, and is {declared['leave_one_out']!r}")
+    also = declared.get("also", [])
+    if not isinstance(also, list) or not all(isinstance(metric, str) for metric in also):
+        raise UserError(f"{path}: 'also' must be a list of metrics, such as [test/target/auc], and is {also!r}")
     require_seeds(path, declared["seeds"])
     methods, tasks = list(declared["methods"]), list(declared["tasks"])
     if (baseline := declared.get("baseline")) and baseline not in methods:

@@ -12,8 +12,8 @@ from pathlib import Path
 from tlda.bench import domain_bed, edges, selection
 from tlda.bench.machine import kind
 from tlda.bench.results import Results
-from tlda.bench.summary import FEW_TASKS, Entry, Row, summarize
-from tlda.bench.table import Table
+from tlda.bench.summary import FEW_TASKS, Entry, Row, averages, summarize
+from tlda.bench.table import METRICS, Table, is_error, scale_of
 from tlda.config.protocol import class_sets, digest
 from tlda.documents.grid import Document, Grid
 from tlda.errors import UserError
@@ -22,7 +22,8 @@ from tlda.writing import write_text
 
 def document(table: Table, results: Results) -> Document:
     """The table for people: what :func:`brief` shows, then what each rule of selection gives, and the published numbers."""
-    return [*brief(table, results), *selection.blocks(table, results), *domain_bed.blocks(table, results), *_published(table)]
+    blocks = selection.blocks(table, results), domain_bed.blocks(table, results)
+    return [*brief(table, results), *_also(table, results), *(block for found in blocks for block in found), *_published(table)]
 
 
 def brief(table: Table, results: Results) -> Document:
@@ -47,6 +48,21 @@ def _main(table: Table, rows: list[Row]) -> Grid:
             line += [f"{row.test.low:+.1f} to {row.test.high:+.1f}" if row.test else "–"]
             line += ["–" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001"]
     return Grid(header, text, {(rows.index(row), 1 + j) for j, row in enumerate(best) if row}, "table")
+
+
+def _also(table: Table, results: Results) -> Iterator[str | Grid]:
+    """The averages of further metrics of the same runs."""
+    if table.also:
+        names = [_metric(metric) + " (lower is better)" * is_error(metric) for metric in table.also]
+        found = [averages(table, results, metric) for metric in table.also]
+        yield "Of the same runs, the average over the transfer tasks, mean ± standard deviation over seeds."
+        yield Grid(["method", *names], [[table.label(m), *(str(entries[m]) for entries in found)] for m in table.methods], name="also")
+
+
+def _metric(metric: str) -> str:
+    """The printed name of a metric, with its place where that is not the target."""
+    _, place, name = metric.split("/")
+    return METRICS.get(name, name.replace("_", " ")) + f" on the {place}" * (place != "target")
 
 
 def _name(table: Table, row: Row) -> str:
@@ -99,7 +115,8 @@ def _class_sets(table: Table) -> str:
 
 
 def _unit(table: Table) -> str:
-    return " (lower is better; a gain is what it falls by)" if table.is_error else " in percent"
+    percent = "" if table.is_error and scale_of(table.shows(next(iter(table.tasks)))) == 1 else " in percent"
+    return f"{percent} (lower is better; a gain is what it falls by)" if table.is_error else percent
 
 
 def _on(results: Results) -> str:

@@ -175,6 +175,11 @@ def average_over_tasks(table: Table, entries: dict[str, Entry]) -> Entry:
     return Entry({s: statistics.fmean(entry.values[s] for entry in entries.values()) for s in seeds}, len(table.seeds))
 
 
+def averages(table: Table, results: Results, metric: str) -> dict[str, Entry]:
+    """By method: the average over tasks of a further ``metric`` of its runs."""
+    return {m: average_over_tasks(table, {t: _entry(table, results, m, t, metric) for t in table.tasks}) for m in table.methods}
+
+
 def _is_oracle(table: Table, method: str, results: Results) -> bool:
     """Whether ``method``, or a method that it depends on, saw target labels."""
     if any("oracle" in result["sees"] for (name, _, _), result in results.items() if name == method):

@@ -17,8 +17,11 @@ from tlda.errors import UserError, near
 METRIC = "test/target/accuracy"
 """The metric that a table shows by default."""
 
-ERRORS = ("rmse", "mae", "risk", "few_shot_risk")
-"""The metrics that are errors in the unit of the labels, or in nats: lower is better, and they are no percentages."""
+IN_UNITS = ("rmse", "mae", "risk", "few_shot_risk")
+"""The metrics that are errors in the unit of the labels, or in nats, and no percentages."""
+
+ERRORS = (*IN_UNITS, "ece", "brier")
+"""The metrics of which lower is better."""
 
 METRICS = {
     "rmse": "RMSE",
@@ -32,6 +35,10 @@ METRICS = {
     "os": "OS",
     "unknown_auroc": "AUROC of the unknown score",
     "auc": "AUC",
+    "balanced_accuracy": "balanced accuracy",
+    "ece": "ECE",
+    "brier": "Brier score",
+    "sensitivity": "sensitivity at 90 % specificity",
     "f1": "F1",
     "macro_f1": "macro-F1",
     "exact_match": "exact match",
@@ -48,7 +55,7 @@ def is_error(metric: str) -> bool:
 
 def scale_of(metric: str) -> float:
     """The factor of the printed value of a metric: 100 for a fraction, 1 for a number with a unit."""
-    return 1.0 if is_error(metric) or metric.endswith("/r2") else 100.0
+    return 1.0 if metric.rsplit("/", 1)[-1].startswith((*IN_UNITS, "r2")) else 100.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,7 @@ class Table:
     published: dict[str, Any] = field(default_factory=dict)
     plot: dict[str, str] = field(default_factory=dict)
     leave_one_out: bool = False
+    also: list[str] = field(default_factory=list)
     folder: Path | None = None
 
     def label(self, name: str) -> str:
@@ -290,6 +298,7 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
         metric=declared.get("metric", METRIC),
         published=require_published(path.parent / published, read_yaml(path.parent / published)) if published else {},
         leave_one_out=declared.get("leave_one_out", False),
+        also=declared.get("also", []),
         folder=results,
         **{name: declared.get(name, {}) for name in MAPPINGS},
         **overlays,

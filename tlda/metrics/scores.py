@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score, MultilabelAveragePrecision
+from torchmetrics.functional.classification import binary_sensitivity_at_specificity
 from torchmetrics.utilities import dim_zero_cat
 
 from tlda.batch import Sample
 from tlda.inputs import places
+from tlda.metrics.calibration import calibration_error
+
+SPECIFICITY = 0.9
+"""The share of the first of two classes that is to be right where a sensitivity is measured."""
 
 
 class Accuracy(MulticlassAccuracy):
@@ -79,6 +84,61 @@ class AUC(MulticlassAUROC):
         super().update(logits.double().softmax(1), batch.y)
 
 
+def brier(p: Tensor, labels: Tensor) -> Tensor:
+    """The mean squared distance of a row's probabilities (n, c) from 1 at its class and 0 elsewhere, 0 to 2 (Brier, 1950)."""
+    return (p - one_hot(labels, p.shape[1])).square().sum(1).mean()
+
+
+def balanced_accuracy(p: Tensor, labels: Tensor) -> Tensor:
+    """The mean over classes that have rows of the share of their rows that are right, so that base rates do not matter."""
+    right = (p.argmax(1) == labels).double()
+    return torch.stack([right[labels == c].mean() for c in labels.unique()]).mean()
+
+
+def calibration(p: Tensor, labels: Tensor) -> Tensor:
+    """The expected calibration error over 15 bins of equal width (Naeini et al., AAAI 2015)."""
+    return torch.tensor(calibration_error(p.log(), labels))
+
+
+def sensitivity(p: Tensor, labels: Tensor) -> Tensor:
+    """The share of the second of two classes that is found by the threshold at which 90 % of the first are right."""
+    found: Tensor = binary_sensitivity_at_specificity(p[:, 1], labels, SPECIFICITY)[0]
+    return found
+
+
+class Score(Metric):
+    """A number of all rows at once, of which higher is better.
+
+    Args:
+        score: of probabilities (n, c) and labels (n,).
+    """
+
+    is_differentiable, higher_is_better, full_state_update = False, True, False
+    probabilities: list[Tensor]
+    labels: list[Tensor]
+
+    def __init__(self, score: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.score = score
+        self.add_state("probabilities", [], dist_reduce_fx="cat")
+        self.add_state("labels", [], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, batch: Sample) -> None:
+        """Keep the predictions of the logits (n, c) of a batch."""
+        self.probabilities.append(logits.double().softmax(1))
+        self.labels.append(batch.y)
+
+    def compute(self) -> Tensor:
+        """The number, over all batches."""
+        return self.score(dim_zero_cat(self.probabilities), dim_zero_cat(self.labels))
+
+
+class Fault(Score):
+    """A number of all rows at once, of which lower is better."""
+
+    higher_is_better = False
+
+
 class MeanAveragePrecision(MultilabelAveragePrecision):
     """The mean over labels of the average precision of each; rows whose label is unknown (-1) do not count in it."""
 
@@ -137,3 +197,17 @@ class SpanF1(Metric):
         right, found, gold = self.counts
         f1: Tensor = 2.0 * right / (found + gold).clamp_min(1)
         return f1
+
+
+SCORES: Mapping[str, Callable[[Sequence[str]], Metric]] = {
+    "macro_f1": lambda classes: MacroF1(len(classes)),
+    "f1": SpanF1,
+    "auc": lambda classes: AUC(len(classes)),
+    "risk": lambda _: Risk(),
+    "few_shot_risk": lambda _: Risk(shots=5),
+    "balanced_accuracy": lambda _: Score(balanced_accuracy),
+    "sensitivity": lambda _: Score(sensitivity),
+    "ece": lambda _: Fault(calibration),
+    "brier": lambda _: Fault(brier),
+}
+"""The metrics that a classification may have beside its accuracy, by name, of the names of the classes."""

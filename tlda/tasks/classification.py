@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,18 +12,9 @@ from torchmetrics import Metric
 
 from tlda.batch import Inputs, Output, Sample
 from tlda.errors import UserError, near
-from tlda.metrics.scores import AUC, Accuracy, MacroF1, Risk, SpanF1
+from tlda.metrics.scores import SCORES, Accuracy
 from tlda.tasks.base import Task
 from tlda.tasks.place import Place
-
-SCORES: Mapping[str, Callable[[Sequence[str]], Metric]] = {
-    "macro_f1": lambda classes: MacroF1(len(classes)),
-    "f1": SpanF1,
-    "auc": lambda classes: AUC(len(classes)),
-    "risk": lambda classes: Risk(),
-    "few_shot_risk": lambda classes: Risk(shots=5),
-}
-"""The metrics that a classification may have beside its accuracy."""
 
 
 @dataclass
@@ -32,8 +23,8 @@ class Classification(Task):
 
     Args:
         classes: the names of the classes, at least two.
-        scores: more metrics than accuracy: ``macro_f1``, ``auc``, ``risk``, ``few_shot_risk`` of five rows of each class, or ``f1`` of
-            whole entities, whose classes are BIO tags.
+        scores: more metrics than accuracy, of :data:`tlda.metrics.scores.SCORES`; ``f1`` is of whole entities, whose classes are BIO
+            tags, and ``few_shot_risk`` of five rows of each class.
 
     Raises:
         UserError: fewer than two classes; an unknown score.

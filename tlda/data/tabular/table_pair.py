@@ -70,6 +70,10 @@ class TableRows:
         return self.digest
 
 
+SCORES = ("auc", "balanced_accuracy", "ece", "brier", "sensitivity")
+"""What is measured of two classes beside their accuracy."""
+
+
 class Tabular(DomainPair):
     """Rows of numbers and categories with a class or a number each, from CSV, Parquet, or DataFrames (:meth:`of_frames`).
 
@@ -215,7 +219,7 @@ class Tabular(DomainPair):
         if self.label_type == "number":
             known = self.numbers[0][~self.numbers[0].isnan()]
             return Regression([self.label], [self.unit], [float(known.mean())], [float(known.std(correction=0)) or 1.0])
-        return self.classification(self.class_names, ["auc"] if len(self.class_names) == 2 and not self.has_private_classes else [])
+        return self.classification(self.class_names, SCORES if len(self.class_names) == 2 and not self.has_private_classes else [])
 
     @property
     def class_names(self) -> list[str]:
