@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import REPO
+from tlda.bench.cell import affordable
 from tlda.bench.dry_run import dry_run
 from tlda.bench.table import Table, load_table, merge
 from tlda.commands.bench import bench
