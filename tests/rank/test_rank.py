@@ -333,8 +333,8 @@ def test_parts_of_the_results_that_are_damaged_hide_nothing(tasks: Any, tlda: Tl
 
 
 def test_features_that_are_not_finite_are_one_sentence() -> None:
+    from tlda.metrics.density_ratio import density_ratio
     from tlda.metrics.distances import proxy_a_distance
-    from tlda.metrics.validators.importance import density_ratio
 
     rows, bad = torch.rand(8, 2), torch.full((8, 2), math.nan)
     for pair in ((rows, bad), (bad, rows), (rows, bad.fill_(math.inf))):

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from tlda.batch import Pair, Sample
+from tlda.batch import Sample
 from tlda.errors import UserError
 from tlda.methods.weighted import Weighted, scattered
 from tlda.metrics.label_shift import class_shares, class_weights, joint_shares
@@ -35,7 +35,7 @@ class BBSE(Weighted):
         self.start, self.folds = start, folds
         self.register_buffer("class_weights", torch.zeros(len(self.task.classes)))  # all 0 until they are estimated
 
-    def on_train_batch_start(self, batch: Pair, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         super().on_train_batch_start(batch, batch_idx)
         if self.progress >= self.start and not self.class_weights.any():
             self.class_weights.copy_(self.trainer.strategy.broadcast(self.estimate().to(self.class_weights)))

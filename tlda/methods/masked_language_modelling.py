@@ -45,15 +45,15 @@ class MLM(Method):
 
     def loss(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """The mean cross-entropy of the masked tokens of ``x``, (n, l) or (n, l, k), in nats."""
-        return self.vocabulary.loss(ids := x if x.ndim == 2 else x[..., 0], *self.masking(ids, generator))
+        ids = x if x.ndim == 2 else x[..., 0]
+        return self.vocabulary.loss(ids, *self.masking(ids, generator))
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
         loss = self.loss(batch.x, Generator().manual_seed(batch_idx))  # always the same tokens, so that epochs compare
-        tokens = int((batch.x != PAD).sum())
-        self.log(f"val/{('source', 'target')[dataloader_idx]}/masked", loss, add_dataloader_idx=False, batch_size=tokens, sync_dist=True)
+        name, tokens = f"val/{('source', 'target')[dataloader_idx]}/masked", int((batch.x != PAD).sum())
+        self.log(name, loss, add_dataloader_idx=False, batch_size=tokens, sync_dist=True)
 
-    def on_validation_epoch_end(self) -> None:
-        """Nothing else is measured: the head is not trained."""
+    def on_validation_epoch_end(self) -> None: ...  # nothing else is measured: the head is not trained
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

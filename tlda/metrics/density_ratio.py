@@ -91,7 +91,8 @@ def ulsif_weights(source: Tensor, target: Tensor, ridge: float) -> Tensor:
         ridge: the penalty of the squared weights.
     """
     h = source.T @ source / len(source)
-    return torch.linalg.solve(h + ridge * torch.eye(len(h)).to(h), target.mean(0)).clamp_min(0.0)
+    found: Tensor = torch.linalg.solve(h + ridge * torch.eye(len(h)).to(h), target.mean(0)).clamp_min(0.0)
+    return found
 
 
 def kliep_weights(source: Tensor, target: Tensor, steps: int = 500) -> Tensor:
@@ -127,9 +128,10 @@ def kernel_ratio(source: Tensor, target: Tensor, settings: Sequence[tuple[float,
     unit = float(torch.pdist(centres).median()) if len(centres) > 1 else 1.0
 
     def judged(width: float, ridge: float) -> float:
-        parts = [kernels(rows, centres, (unit or 1.0) * width) for rows in (source, target)]
-        folds = [[part[k::2] for part in parts] for k in range(2)]
-        return sum(float(loss(*(held @ solve(*fitted, ridge) for held in other))) for fitted, other in (folds, folds[::-1]))
+        near, far = (kernels(rows, centres, (unit or 1.0) * width) for rows in (source, target))
+        folds = [(near[k::2], far[k::2]) for k in range(2)]
+        found = [solve(*fitted, ridge) for fitted in folds]
+        return sum(float(loss(a @ weights, b @ weights)) for (a, b), weights in zip(folds[::-1], found, strict=True))
 
     width, ridge = min(settings, key=lambda setting: judged(*setting))
     near, far = (kernels(rows, centres, (unit or 1.0) * width) for rows in (source, target))

@@ -92,7 +92,7 @@ def brier(p: Tensor, labels: Tensor) -> Tensor:
 def balanced_accuracy(p: Tensor, labels: Tensor) -> Tensor:
     """The mean over classes that have rows of the share of their rows that are right, so that base rates do not matter."""
     right = (p.argmax(1) == labels).double()
-    return torch.stack([right[labels == c].mean() for c in labels.unique()]).mean()
+    return torch.stack([right[labels == c].mean() for c in set(labels.tolist())]).mean()
 
 
 def calibration(p: Tensor, labels: Tensor) -> Tensor:
