@@ -14,15 +14,20 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from tlda.backbones import CLIP, Backbone
-from tlda.backbones.clip import PROMPTS, class_directions
+from tlda.backbones.clip import text_tower
+from tlda.backbones.prompt_head import PromptHead
+from tlda.backbones.text_tower import PROMPTS, tower_of
 from tlda.batch import Inputs, Output
 from tlda.errors import UserError
-from tlda.nn import train_depthwise_in_float32
-from tlda.nn.cosine_head import CosineHead
+from tlda.nn import evaluating, train_depthwise_in_float32
+from tlda.nn.cosine_head import CosineHead, TextHead
 from tlda.tasks import Task
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "none": nn.Identity}
 
+
+OWN = "backbone"
+"""The head's text where it is the backbone's own tower of texts that writes it."""
 
 CROPS = 5
 """The dimensions of images of which there are several crops each, (n, crops, c, h, w)."""
@@ -80,9 +85,10 @@ class Head:
             sec. 3.4).
         temperature: makes the last layer cosines with a weight per class, over it, as :class:`tlda.nn.cosine_head.CosineHead`; it is
             0.05 with a few labels of the target (Saito et al., ICCV 2019, sec. 3.1).
-        text: a CLIP whose text tower writes the last layer, as :class:`tlda.backbones.CLIP` takes it: cosines with the directions of
-            the classes' names, at the temperature of its training. The network answers without an example, and trains from there; the
-            features are those of the CLIP's images, from the backbone of that name or computed before.
+        text: whose text tower writes the last layer: ``backbone`` for that of a :class:`tlda.backbones.Towers` or
+            :class:`tlda.backbones.CLIP`, or the name of a CLIP. It is cosines with the directions of the classes' names, at the temperature
+            of that model's training. The network answers without an example, and trains from there; the features are those of the same
+            model's images, from the backbone or computed before.
         prompts: the sentences that a name is put into, with ``{}`` each; their directions are averaged. By default ``a photo of a {}.``
 
     Raises:
@@ -116,13 +122,13 @@ class Head:
         if self.prompts is not None and (not self.text or not self.prompts or any("{}" not in prompt for prompt in self.prompts)):
             raise UserError(f"--model.head.prompts is {list(self.prompts)}: give sentences with {{}} each, and --model.head.text")
 
-    def build(self, num_features: int, task: Task) -> nn.Module:
-        """Make the layers, for features of width ``num_features`` and the answers of ``task``."""
+    def build(self, num_features: int, task: Task, backbone: Backbone | None = None) -> nn.Module:
+        """Make the layers, for features of width ``num_features`` of ``backbone`` and the answers of ``task``."""
         last: nn.Module = task.head(self.hidden or num_features)
         if not isinstance(last, nn.Linear):
             raise UserError(f"--model.head changes a linear layer, and {type(task).__name__} has another head: leave it out")
         if self.text:
-            return zero_shot(self.text, task.classes, self.prompts or PROMPTS, last)
+            return self.written(TextHead(last.in_features, last.out_features), task, backbone)
         if self.temperature is not None:
             last = CosineHead(last.in_features, last.out_features, self.temperature)
         last = weight_norm(last) if self.weight_norm else last
@@ -132,29 +138,32 @@ class Head:
         hidden = [layer for before, after in widths for layer in (nn.Linear(before, after), nn.ReLU())]
         return nn.Sequential(*hidden, nn.Dropout(self.dropout), last)
 
+    def written(self, head: TextHead, task: Task, backbone: Backbone | None) -> TextHead:
+        """Write the names of the classes of ``task`` into ``head``, as the tower of texts has them now.
 
-def zero_shot(text: str, classes: Sequence[str], prompts: Sequence[str], like: nn.Linear) -> CosineHead:
-    """The head that the text tower of the CLIP ``text`` writes of the names of ``classes``, in the place of a head ``like`` this.
-
-    Raises:
-        UserError: the head is not of these classes alone, or the features are not those of this CLIP.
-    """
-    if like.out_features != len(classes):
-        raise UserError(f"--model.head.text names {len(classes)} classes, and the task has {like.out_features} answers: leave it out")
-    directions, temperature = class_directions(text, classes, prompts)
-    if directions.shape[1] != like.in_features:
-        raise UserError(
-            f"--model.head.text {text} writes directions of {directions.shape[1]} numbers, and the features have {like.in_features}: "
-            "take the features of the same CLIP, and no bottleneck"
-        )
-    head = CosineHead(like.in_features, len(classes), temperature)
-    head.weight.data.copy_(directions)
-    return head
+        Raises:
+            UserError: the head is not of these classes alone, or the features are not those of this tower's images.
+        """
+        tower = tower_of(backbone) if self.text == OWN else text_tower(str(self.text))
+        classes, (answers, width) = task.classes, head.weight.shape
+        if answers != len(classes):
+            raise UserError(f"--model.head.text names {len(classes)} classes, and the task has {answers} answers: leave it out")
+        with torch.no_grad(), evaluating(tower):
+            directions = tower.directions(classes, self.prompts or PROMPTS)
+        if directions.shape[1] != width:
+            raise UserError(
+                f"--model.head.text {self.text} writes directions of {directions.shape[1]} numbers, and the features have {width}: "
+                "take the features of the same CLIP, and no bottleneck"
+            )
+        head.write(directions, tower.temperature)
+        return head
 
 
 def require_its_images(head: Head, backbone: Backbone, bottleneck: object) -> None:
     """Raise :class:`UserError` where the head's text is not of the model of the ``backbone``, or a ``bottleneck`` is between."""
-    if head.text and (bottleneck or (isinstance(backbone, CLIP) and backbone.name != head.text)):
+    if not head.text:
+        return
+    if bottleneck or (head.text != OWN and isinstance(backbone, CLIP) and backbone.name != head.text):
         of = f"a bottleneck of the features of {type(backbone).__name__}" if bottleneck else f"the CLIP '{backbone.name}'"
         raise UserError(f"--model.head.text is '{head.text}', and the features are those of {of}: take those of the same CLIP alone")
 
@@ -178,7 +187,7 @@ class Network(nn.Module):
         self.bottleneck = layer.build(backbone.num_features) if isinstance(layer, Bottleneck) else nn.Identity()
         if head:
             require_its_images(head, backbone, layer)
-        self.asked, self.head = head, head.build(self.num_features, task) if head else task.head(self.num_features)
+        self.asked, self.head = head, head.build(self.num_features, task, backbone) if head else task.head(self.num_features)
 
     def replace_head(self, head: nn.Module) -> None:
         """Take ``head``, which a method makes itself, for the last layers.
@@ -189,6 +198,13 @@ class Network(nn.Module):
         if self.asked:
             raise UserError("--model.head makes the last layers, and this method makes its own: leave it out")
         self.head = head
+
+    def write_head(self) -> None:
+        """Write a head of texts again: the backbone's own tower of texts has other weights than it was made with."""
+        if self.asked and self.asked.text == OWN and isinstance(self.head, TextHead):
+            self.asked.written(self.head, self.task, self.backbone)
+        elif isinstance(self.head, PromptHead):
+            self.head.start()
 
     def features(self, x: Inputs) -> Tensor:
         """The features (r, d) that the head sees of inputs."""

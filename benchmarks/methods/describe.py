@@ -36,6 +36,7 @@ FAMILIES = {
     "Shape of the predictions": ("MinEnt", "IM", "MCC", "BNM"),
     "Self-training": ("PseudoLabel", "FixMatch", "CST", "ATDOC"),
     "Several tasks, and before a task": ("MultiTask", "MLM"),
+    "By the names of the classes": ("CoOp",),
 }
 """The methods of unsupervised adaptation, by idea."""
 

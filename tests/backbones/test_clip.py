@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from tests.helpers.tiny_clip import SIZE, tiny_clip
 from tests.helpers.tiny_text import tiny_model
 from tlda.backbones import CLIP, MLP
-from tlda.backbones.clip import MEAN, STD, class_directions
+from tlda.backbones.clip import MEAN, STD, text_tower
 from tlda.errors import UserError
 from tlda.network import Bottleneck, Head, Network
 from tlda.nn.cosine_head import CosineHead
@@ -55,12 +55,15 @@ def test_zero_shot_logits_are_those_of_transformers() -> None:
 @torch.no_grad()
 def test_prompts_are_averaged_as_directions() -> None:
     prompts = ["a photo of a {}.", "the drawing of the first {} right"]
-    logits, temperature = network(prompts=prompts)(X).logits, class_directions(tiny_clip(), CLASSES)[1]
+    logits, temperature = network(prompts=prompts)(X).logits, float(text_tower(tiny_clip()).temperature)
     _, texts, scale = own_logits(X, [prompt.replace("{}", name) for name in SPOKEN for prompt in prompts])
     assert temperature == pytest.approx(1 / scale)
     ensemble = normalize(texts.view(3, 2, -1).mean(1), dim=1)
     torch.testing.assert_close(logits, scale * normalize(network().features(X), dim=1) @ ensemble.T)
     assert not torch.allclose(logits, network()(X).logits)
+    assert torch.equal(
+        Network(CLIP(tiny_clip()), Classification(CLASSES), head=Head(text="backbone")).eval()(X).logits, network()(X).logits
+    )
 
 
 def test_the_head_trains_from_the_text_and_the_text_tower_is_no_part_of_the_network() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from tests.conftest import REPO
 from tests.helpers.tiny_files import needs
-from tlda.data import PACS, DomainNet, Folders, Office31, OfficeCaltech10, OfficeCaltech10SURF, OfficeHome, VisDA2017
+from tlda.data import PACS, DomainNet, Folders, Office31, OfficeCaltech10, OfficeCaltech10SURF, OfficeHome, TinyImageNet, VisDA2017
 from tlda.data import objects as published
 from tlda.data.holding import shots
 from tlda.errors import UserError
@@ -28,7 +29,7 @@ def write(path: Path, value: int = 0) -> None:
     Image.new("RGB", (8, 8), (value, 0, 0)).save(path)
 
 
-def fill(root: Path, *folders: str, classes: str = "ab", count: int = 2) -> None:
+def fill(root: Path, *folders: str, classes: Iterable[str] = "ab", count: int = 2) -> None:
     for folder in folders:
         for name in classes:
             for i in range(count):
@@ -330,3 +331,20 @@ def test_the_real_surf_gives_the_published_nearest_neighbour(monkeypatch: pytest
     # The rows of the features are those of the images, class by class.
     counts = {name: len(files) for name, files in images.found["dslr"].train.items()}
     assert torch.bincount(xt.y).tolist() == list(counts.values())
+
+
+def test_tiny_imagenet_has_the_names_of_its_numbers(tmp_path: Path) -> None:
+    fill(tmp_path, "tiny-imagenet-200/train", "tiny-imagenet-200/val", classes=("n2", "n1"))
+    words = tmp_path / "tiny-imagenet-200/words.txt"
+    words.write_text("n1\tzebra, Equus\nn2\tEgyptian cat\nn3\tapple\n")
+    data = loaded(TinyImageNet, tmp_path)
+    assert list(data.task.classes) == ["Egyptian cat", "zebra"]
+    rows = data.loaded[0].train
+    assert [rows.paths[row].parent.name for row in range(4)] == ["n2", "n2", "n1", "n1"]  # type: ignore[attr-defined]
+    assert rows.labels.tolist() == [0, 0, 1, 1]
+    words.write_text("n1\tzebra\n")
+    with pytest.raises(UserError, match=r"words\.txt does not name the class 'n2'"):
+        _ = TinyImageNet(str(tmp_path)).task
+    words.write_text("n1\tcrane\nn2\tcrane, bird\n")
+    with pytest.raises(UserError, match="gives two classes of TinyImageNet one name"):
+        _ = TinyImageNet(str(tmp_path)).task

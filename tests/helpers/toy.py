@@ -12,11 +12,11 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from tests.helpers.tiny_text import tiny_model
-from tlda.backbones import Backbone, SmallViT, Text
+from tlda.backbones import Backbone, SmallViT, Text, Towers
 from tlda.data import Domain, DomainPair, Images
 from tlda.data.rows import Pooled
 from tlda.data.text.tokens import Texts
-from tlda.methods import MAE, MLM
+from tlda.methods import MAE, MLM, CoOp, ImageText
 from tlda.tasks import Classification, Task
 
 CLASSES = 3
@@ -114,6 +114,8 @@ def backbone_of(method: type) -> Backbone:
     """A tiny network for that toy."""
     if method is MAE:
         return SmallViT(channels=1, size=4, patch=2, width=8, depth=1, heads=2)
+    if issubclass(method, (CoOp, ImageText)):
+        return Towers(Tiny(), Text(tiny_model()))
     return Text(tiny_model()) if method is MLM else Tiny()
 
 

@@ -21,7 +21,7 @@ from tlda.finetuning import LinearProbe
 from tlda.method import Method
 from tlda.methods import SourceOnly, TipAdapter
 from tlda.network import Head
-from tlda.nn.affinity import affinity
+from tlda.nn.affinity import affinity, chosen_constants
 
 
 def test_the_affinity_is_that_of_the_paper() -> None:
@@ -100,3 +100,27 @@ def test_a_probe_starts_from_zero_shot_and_the_average_ends_there() -> None:
     assert moved == {"head.weight"}
     method, start = run(SourceOnly, average=0.0)
     assert torch.equal(method(X).logits, start(X).logits)
+
+
+def test_constants_are_those_that_are_best_on_other_rows() -> None:
+    # The network is wrong, and near rows are right: only a large weight mends it, on the scale of the logits.
+    keys, values = torch.eye(2), torch.eye(2)
+    logits = 10 * torch.tensor([[0.0, 0.05], [0.05, 0.0]])
+    weight, sharpness = chosen_constants(torch.eye(2), logits, torch.tensor([0, 1]), keys, values, 10.0)
+    assert (weight, sharpness) == (1.0, 5.5)
+    # The network is right, and near rows are wrong: none is kept.
+    weight, _ = chosen_constants(torch.eye(2), logits, torch.tensor([1, 0]), keys, values.flip(0), 10.0)
+    assert weight == 0.1  # the first that is tried, which is as good
+
+
+@torch.no_grad()
+def test_constants_are_found_without_the_target() -> None:
+    method, start = run(TipAdapter, search=True)
+    method.answer(X, "target")
+    data = method.trainer.datamodule
+    held = data.evaluation_rows[0][torch.arange(len(data.evaluation_rows[0]))]
+    kept, labels = method.adapted[1:]
+    features, logits = start(held.x.float() / 255)
+    scale = 1 / float(start.head.temperature)
+    found = chosen_constants(features, logits, held.y, kept, labels, scale)
+    assert (method.alpha, method.sharpness) == found

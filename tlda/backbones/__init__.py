@@ -12,6 +12,7 @@ from tlda.backbones.series_cnn import SeriesCNN
 from tlda.backbones.small_resnet import SmallResNet
 from tlda.backbones.small_vit import SmallViT
 from tlda.backbones.text import Text
+from tlda.backbones.towers import Towers
 
 __all__ = [
     "CLIP",
@@ -30,4 +31,5 @@ __all__ = [
     "Text",
     "Timm",
     "Torchvision",
+    "Towers",
 ]

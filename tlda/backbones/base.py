@@ -27,6 +27,9 @@ class Backbone(Recorded, nn.Module):
     size: int = 224
     """The channels, and the height and width, of the images that the network is made for. Generators of images read them."""
 
+    kept: tuple[str, ...] = ()
+    """How the names of those weights begin that the network has anyway, so that a checkpoint to start from may be without any of them."""
+
     def __init__(self, num_features: int, mean: Sequence[float] = (0.5,), std: Sequence[float] = (0.5,)) -> None:
         super().__init__()
         self.num_features = num_features

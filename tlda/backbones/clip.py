@@ -1,29 +1,26 @@
-"""Two towers, of images and of texts, into one space."""
+"""A model of images and texts that transformers holds: two towers into one space."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn.functional import normalize
+from torch import Tensor, nn
 
 from tlda.backbones.base import Backbone, require_shape
-from tlda.backbones.text import load_model, load_tokenizer
+from tlda.backbones.blocks import cut
+from tlda.backbones.text import load_model
+from tlda.backbones.text_tower import TextTower
 from tlda.errors import UserError
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the images that CLIP's weights were trained with, per channel (its authors' ``clip.py``)."""
 
-PROMPTS = ("a photo of a {}.",)
-"""The sentences that a class's name is put into (Radford et al., ICML 2021, sec. 3.1.4)."""
-
 
 class CLIP(Backbone):
     """The image tower of a CLIP of transformers: images (n, 3, h, w) to features (n, d) in the space of its texts.
 
-    The text tower is loaded only to write a head of it, ``--model.head.text`` with the same name, and is no part of the network.
+    The text tower is loaded only to write a head of it, ``--model.head.text``, and is no part of the network, unless a method learns
+    prompts for it.
 
     Args:
         name: the path of the model's folder, ``package:NAME`` of an installed package that holds it, or its name on the hub.
@@ -47,28 +44,38 @@ class CLIP(Backbone):
         require_shape(x, self, self.channels, self.size)
         return super().forward(x)
 
+    def text_tower(self) -> TextTower:
+        """The model's tower of texts, loaded anew."""
+        return text_tower(self.name)
 
-def class_directions(name: str, classes: Sequence[str], prompts: Sequence[str] = PROMPTS) -> tuple[Tensor, float]:
-    """Write a zero-shot classifier: a direction (classes, d) of length 1 per class, and the temperature of the cosines with it.
+    def blocks(self) -> list[nn.Module]:
+        """Those of the images' tower, and the projection."""
+        return [*cut(self.model), self.projection]
 
-    A direction is the mean over ``prompts`` of the directions of the sentences with the class's name in place of ``{}``, in which an
-    underscore is a space (Radford et al., ICML 2021, sec. 3.1.4).
 
-    Args:
-        name: the CLIP of which this is the text tower, as :class:`CLIP` takes it.
-        classes: the names of the classes.
-        prompts: the sentences, with ``{}`` each.
+class _Pooled(nn.Module):
+    """The text model of a CLIP: token ids (n, l) to the features (n, w) of each text."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor) -> Tensor:
+        pooled: Tensor = self.model(input_ids=ids.clamp_min(0), attention_mask=(ids >= 0).long()).pooler_output
+        return pooled
+
+
+def text_tower(name: str) -> TextTower:
+    """The text tower of the CLIP ``name``, frozen and in evaluation.
 
     Raises:
-        UserError: there is no such model, it is not a CLIP, or a sentence is too long for it.
+        UserError: there is no such model, or it is not a CLIP.
     """
-    model = _towers(name).eval()
-    sentences = [prompt.replace("{}", each.replace("_", " ")) for each in classes for prompt in prompts]
-    ids = _tokens(name, sentences, model.config.text_config.max_position_embeddings)
-    with torch.no_grad():
-        pooled = model.text_model(input_ids=ids.clamp_min(0), attention_mask=(ids >= 0).long()).pooler_output
-        directions = normalize(model.text_projection(pooled), dim=1).view(len(classes), len(prompts), -1).mean(1)
-    return normalize(directions, dim=1), 1 / float(model.logit_scale.detach().exp())
+    model = _towers(name)
+    limit = model.config.text_config.max_position_embeddings
+    embedding = next(module for key, module in model.text_model.named_modules() if key.endswith("token_embedding"))
+    tower = TextTower(name, _Pooled(model.text_model), model.text_projection, embedding, limit, float(model.logit_scale.detach()))
+    return tower.eval().requires_grad_(False)
 
 
 def _towers(name: str) -> Any:
@@ -76,13 +83,3 @@ def _towers(name: str) -> Any:
     if not hasattr(model, "visual_projection"):
         raise UserError(f"'{name}' is a {type(model).__name__}, not a CLIP of two towers: name one that CLIPModel.save_pretrained wrote")
     return model
-
-
-def _tokens(name: str, sentences: Sequence[str], limit: int) -> Tensor:
-    """The token ids (n, l) of ``sentences``, -1 after the end of each."""
-    tokenizer = load_tokenizer(name)
-    ids = [tokenizer.encode(sentence).ids for sentence in sentences]
-    for sentence, found in zip(sentences, ids, strict=True):
-        if len(found) > limit:
-            raise UserError(f"'{name}' takes at most {limit} tokens, and '{sentence}' has {len(found)}: shorten the prompt")
-    return torch.nn.utils.rnn.pad_sequence([torch.tensor(found) for found in ids], batch_first=True, padding_value=-1)

@@ -204,7 +204,9 @@ def _measure(dry: Dry, cell: Cell, folder: Path) -> None:
         return
     rows = sum(min(data.eval_batch_size, len(rows)) for rows in data.evaluation_rows)
     parameters = sum(parameter.numel() for parameter in method.parameters())
-    dry.costs[cell.method] = Cost(parameters, _memory(), min(timed.steps[1:]), min(timed.reads[1:]), seconds / rows)
+    dry.costs[cell.method] = Cost(
+        parameters, _memory(), min(timed.steps[1:], default=0.0), min(timed.reads[1:], default=0.0), seconds / rows
+    )
 
 
 def _few(domain: Domain, data: DomainPair) -> Domain:

@@ -83,8 +83,12 @@ class Cell:
         return f"{self.method}-{self.task}-{self.seed}"
 
     def checkpoint(self, folder: Path) -> Path:
-        """The path, below the folder of the results, of the checkpoint that a cell that ``leads`` writes for others."""
-        return folder / "checkpoints" / f"{self.name}-{self.key}.ckpt"
+        """The path, below the folder of the results, of the checkpoint that a cell that ``leads`` writes for others.
+
+        Tasks whose data the method replaces by its own have one in common. The key does not say where the data lie: their options do.
+        """
+        data = digest(without_nulls({"data": self.resolved["data"]}))
+        return folder / "checkpoints" / f"{self.method}-{data}-{self.key}.ckpt"
 
     def translation(self, folder: Path) -> Path:
         """The path, below the folder of the results, of the source that a cell that ``leads`` translated for others."""

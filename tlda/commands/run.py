@@ -39,6 +39,7 @@ from tlda.config.sentences import explained
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
+from tlda.network import OWN
 from tlda.tasks import Task
 from tlda.training.lightning import Unprofiled, print_whole_names, transfer_of
 from tlda.training.predictions import Predictions
@@ -292,9 +293,15 @@ class Run(LightningCLI):
         return [option for option in ("output", "features") if self.options[option]]
 
 
+def _answers_by_names(options: Namespace) -> bool:
+    """Whether a network with these ``options`` answers without training: a head of texts, and towers that come trained."""
+    text = (options.get("head") or {}).get("text")
+    return bool(text) and not (text == OWN and options.backbone.class_path.endswith("Towers"))
+
+
 def require_trained(args: list[str], model: Namespace) -> None:
     """Raise :class:`UserError` where the command of ``args`` would measure a ``model`` whose weights are random."""
-    if model.init_args.get("init_from"):
+    if model.init_args.get("init_from") or _answers_by_names(model.init_args):
         return
     beside = [path.parent / "checkpoints" / "last.ckpt" for path in map(Path, values(args, "c", "config"))]
     known = next((path.parent.parent for path in beside if path.is_file()), "RUN")

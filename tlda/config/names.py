@@ -18,6 +18,8 @@ BASES = {
     "model": "Method",
     "data": "DomainPair",
     "backbone": "Backbone",
+    "images": "Backbone",
+    "texts": "Backbone",
     "plus": "Loss",
     "optimizer": "Optim",
     "schedule": "Schedule",

@@ -24,7 +24,7 @@ from tlda.data.episodes import Episodes
 from tlda.data.features import Features
 from tlda.data.folders import Folders
 from tlda.data.har import HAR
-from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, VisDA2017
+from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, TinyImageNet, VisDA2017
 from tlda.data.omniglot import Omniglot
 from tlda.data.pair import Augment, DomainPair
 from tlda.data.rotated_mnist import RotatedMNIST
@@ -83,6 +83,7 @@ __all__ = [
     "Tabular",
     "Tagging",
     "Tasks",
+    "TinyImageNet",
     "Translated",
     "VisDA2017",
 ]

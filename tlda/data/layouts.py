@@ -14,6 +14,9 @@ from tlda.errors import UserError, near, warn
 Classes = dict[str, list[Path]]
 """The images of each class."""
 
+WORDS = "words.txt"
+"""The file of the names of classes whose folders are numbered."""
+
 
 class Found(NamedTuple):
     """The images of a domain: those that train, those that its distributor keeps apart, and those that a list has and the disk lacks."""
@@ -152,6 +155,24 @@ class Layout:
 
     def _share(self, domain: str, counts: Mapping[str, int], published: int) -> str:
         return f"{self.name}'s {domain} has {sum(counts.values())} of the {published} images that were published"
+
+
+@dataclass(frozen=True)
+class Synsets(Layout):
+    """Class folders by the numbers of WordNet, whose names are in the file ``words.txt`` beside the domains."""
+
+    def find(self, home: Path, domain: str) -> Found:
+        found = super().find(home, domain)
+        path = home / WORDS
+        with reading(path, "its lines are NUMBER<TAB>NAME, NAME …"):
+            lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            names = {number: words.split(",")[0].strip() for number, words in lines}
+        if unknown := [number for number in found.train if number not in names]:
+            raise UserError(f"{path} does not name the class '{unknown[0]}' of {self.name}: get the file again")
+        named = {names[number]: files for number, files in found.train.items()}
+        if len(named) < len(found.train):
+            raise UserError(f"{path} gives two classes of {self.name} one name: say it in other words")
+        return found._replace(train=dict(sorted(named.items())))
 
 
 def subfolders(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tlda.data.folders import Folders
-from tlda.data.layouts import Layout
+from tlda.data.layouts import Layout, Synsets
 
 
 def _table(domains: str, rows: str) -> dict[str, dict[str, int]]:
@@ -194,4 +194,21 @@ class PACS(Folders):
         _alike("photo", "art_painting", "cartoon", "sketch"),
         PACS_COUNTS,
         places=("{}", "images/{}", "kfold/{}"),
+    )
+
+
+class TinyImageNet(Folders):
+    """Tiny-ImageNet: 200 of ImageNet's classes at 64 x 64, by the first name that ``words.txt`` gives each.
+
+    The domains are ``train`` (100,000 images) and ``val`` (10,000, sorted into a folder per class). Networks with ImageNet weights
+    have seen all of the classes.
+    """
+
+    layout: ClassVar[Layout] = Synsets(
+        "TinyImageNet",
+        ("tiny_imagenet", "tiny-imagenet-200", "tiny-imagenet"),
+        _alike("train", "val"),
+        {"train": 100_000, "val": 10_000},
+        places=("{}",),
+        usual=("train", "val"),
     )

@@ -10,7 +10,7 @@ from tlda.errors import UserError
 from tlda.nn.numerics import feature_pair, without_autocast
 
 
-def _rows(loss: str, first: Tensor, second: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _rows(loss: str, first: Tensor, second: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
     """Both views (n, d) at full precision, each row of length 1."""
     if not temperature > 0:
         raise UserError(f"{loss}: the temperature is {temperature}, and it must be above 0")
@@ -86,7 +86,7 @@ def sup_con(z1: Tensor, z2: Tensor, labels: Tensor, temperature: float) -> Tenso
 
 
 @without_autocast
-def clip(image: Tensor, text: Tensor, temperature: float) -> Tensor:
+def clip(image: Tensor, text: Tensor, temperature: float | Tensor) -> Tensor:
     r"""The cross-entropy of finding an image's text among those of the batch, and a text's image (CLIP; Radford et al., ICML 2021, fig. 3).
 
     .. math::
@@ -96,7 +96,7 @@ def clip(image: Tensor, text: Tensor, temperature: float) -> Tensor:
     Args:
         image: the features of images, (n, d).
         text: those of the text of each, (n, d).
-        temperature: divides the cosines; CLIP starts at 0.07.
+        temperature: divides the cosines; CLIP starts at 0.07, and learns it: a scalar with a gradient.
 
     Returns:
         The mean of both directions, in nats.

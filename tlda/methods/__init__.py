@@ -13,6 +13,7 @@ from tlda.methods.bnm import BNM
 from tlda.methods.bsp import BSP
 from tlda.methods.cdac import CDAC
 from tlda.methods.cdan import CDAN
+from tlda.methods.co_op import CoOp
 from tlda.methods.cotta import CoTTA
 from tlda.methods.cst import CST
 from tlda.methods.cycada import CyCADA
@@ -42,6 +43,7 @@ from tlda.methods.fishr import Fishr
 from tlda.methods.fix_match import FixMatch
 from tlda.methods.group_dro import GroupDRO
 from tlda.methods.homm import HoMM
+from tlda.methods.image_text import ImageText
 from tlda.methods.importance_weighting import ImportanceWeighting
 from tlda.methods.information_maximization import IM
 from tlda.methods.irm import IRM
@@ -152,6 +154,7 @@ __all__ = [
     "AdaBN",
     "BNAlpha",
     "BarlowTwins",
+    "CoOp",
     "CoTTA",
     "CosineClassifier",
     "CyCADA",
@@ -166,6 +169,7 @@ __all__ = [
     "FixMatch",
     "GroupDRO",
     "HoMM",
+    "ImageText",
     "ImportanceWeighting",
     "MinEnt",
     "MultiTask",

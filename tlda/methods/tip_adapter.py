@@ -3,15 +3,16 @@
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
+from torch import Tensor, nn
 
 from tlda.batch import LabelledBatch, Output
 from tlda.errors import UserError
 from tlda.methods.at_test import AtTest
-from tlda.nn.affinity import affinity
+from tlda.nn.affinity import affinity, chosen_constants
 from tlda.training.lightning import data_of
-from tlda.training.target import training_batches
+from tlda.training.target import held_out_batches, outputs_of, training_batches
+
+Rows = Literal["source", "labelled"]
 
 
 class TipAdapter(AtTest):
@@ -19,21 +20,20 @@ class TipAdapter(AtTest):
 
     .. math:: z + \alpha \sum_i \exp \left( -\beta \, (1 - \cos(f, f_i)) \right) y_i
 
-    Made for a head of texts, ``--model.head.text``, and logits of 100 times a cosine: another temperature needs another ``alpha``.
-
     Args:
-        alpha: the weight of the labelled rows; 0 is the network as it is: with a head of texts, zero-shot.
+        alpha: the weight of the labelled rows beside logits of 100 cosines; 0 is the network as it is: with a head of texts, zero-shot.
         sharpness: the paper's beta: how fast a row's weight falls with its distance.
         rows: the labelled rows: those of the ``source``, or a few of the target, ``labelled`` (``--data.shots``, ``--data.labelled``).
+        search: choose ``alpha`` and ``sharpness`` by the accuracy on held-out rows of the source, so without a label of the target.
     """
 
     reads_classes: ClassVar[bool] = True
 
     def __init__(
-        self, *, alpha: float = 1.0, sharpness: float = 5.5, rows: Literal["source", "labelled"] = "source", **kwargs: Any
+        self, *, alpha: float = 1.0, sharpness: float = 5.5, rows: Rows = "source", search: bool | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha, self.sharpness, self.rows = alpha, sharpness, rows
+        self.alpha, self.sharpness, self.rows, self.search = alpha, sharpness, rows, search
 
     @property
     def batch_type(self) -> type:
@@ -46,9 +46,12 @@ class TipAdapter(AtTest):
             return (copied,)
         if self.rows == "labelled" and not (getattr(data, "shots", None) or getattr(data, "labelled", None)):
             raise UserError("--model.rows labelled keeps a few labelled rows of the target: give --data.shots or --data.labelled")
-        known = [(copied.features(b.x[b.y >= 0]), b.y[b.y >= 0]) for b in training_batches(self, self.rows)]
-        keys, labels = (torch.cat(part) for part in zip(*known, strict=True))
-        return copied, keys.float(), one_hot(labels, len(self.task.outputs)).float()
+        keys, _, labels = outputs_of(copied, training_batches(self, self.rows))
+        kept = keys, nn.functional.one_hot(labels, len(self.task.outputs)).float()
+        if self.search:
+            scale = 1 / float(getattr(copied.head, "temperature", 1.0))
+            self.alpha, self.sharpness = chosen_constants(*outputs_of(copied, held_out_batches(self)), *kept, scale)
+        return copied, *kept
 
     @torch.no_grad()
     def adapt(self, x: Tensor) -> Output:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
@@ -11,7 +12,23 @@ class CosineHead(nn.Module):
 
     def __init__(self, num_features: int, classes: int, temperature: float = 0.05) -> None:
         super().__init__()
-        self.weight, self.temperature = nn.Linear(num_features, classes).weight, temperature
+        self.weight = nn.Linear(num_features, classes).weight
+        self.temperature: float | Tensor = temperature
 
     def forward(self, features: Tensor) -> Tensor:
         return linear(normalize(features, dim=1), normalize(self.weight, dim=1)) / self.temperature
+
+
+class TextHead(CosineHead):
+    """A :class:`CosineHead` whose weights a tower of texts wrote; the temperature, which that tower learnt, is in the checkpoint."""
+
+    def __init__(self, num_features: int, classes: int) -> None:
+        super().__init__(num_features, classes)
+        del self.temperature
+        self.register_buffer("temperature", torch.tensor(1.0))
+
+    @torch.no_grad()
+    def write(self, directions: Tensor, temperature: Tensor) -> None:
+        """Take ``directions`` (classes, d) for the weights."""
+        self.weight.copy_(directions)
+        self.register_buffer("temperature", temperature.detach().clone())

@@ -204,6 +204,8 @@ def load_weights(method: Trained, path: str) -> set[str]:
     names = {key: key if key in found else method.tuning.plain_key(key) for key in network.state_dict()}
     shapes = {key: value.shape for key, value in network.state_dict().items()}
     weights = {key: found[name] for key, name in names.items() if name in found}
+    has_anyway = tuple(f"backbone.{name}" for name in network.backbone.kept if not any(key.startswith(f"backbone.{name}") for key in found))
+    names = {key: name for key, name in names.items() if not key.startswith(has_anyway)}
     unfit = {key for key, name in names.items() if name is not None and (name not in found or found[name].shape != shapes[key])}
     anew = sorted({key.split(".")[0] for key in unfit} - {"backbone"})
     for key in sorted(found):

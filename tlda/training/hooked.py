@@ -32,7 +32,10 @@ class Hooked(Measured):
             tracker.directions = self.measures.directions()
         expect_unused_parameters(self)
         if self.init_from:
-            self.averaging.parts |= load_weights(self, self.init_from)
+            loaded = load_weights(self, self.init_from)
+            self.averaging.parts |= loaded
+            if "head" not in loaded:
+                self.network.write_head()
             self.init_from = None  # a test after a fit must not start over
 
     def on_fit_start(self) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot, pad
 
-from tlda.batch import Learner, Unlabelled
+from tlda.batch import Learner, Sample, Unlabelled
+from tlda.data.pair import DomainPair
 from tlda.data.rows import Subset, WithoutLabels
 from tlda.data.samplers import Once
 from tlda.errors import UserError
@@ -37,9 +38,31 @@ def training_batches(method: Learner, field: str) -> Iterator[Any]:
     data = data_of(method.trainer)
     if data is None:
         raise UserError(f"{type(method).__name__} reads all training rows of the {field}: give the trainer a DomainPair, not loaders")
-    rows = data.training_rows()[field]
+    yield from _batches_of(method, data, data.training_rows()[field])
+
+
+def held_out_batches(method: Learner) -> Iterator[Sample]:
+    """The rows of the source that are kept for validation, in batches, as evaluation sees them.
+
+    Raises:
+        UserError: the trainer was given loaders instead of a datamodule.
+    """
+    data = data_of(method.trainer)
+    if data is None:
+        raise UserError(f"{type(method).__name__} reads the held-out rows of the source: give the trainer a DomainPair, not loaders")
+    yield from _batches_of(method, data, data.evaluation_rows[0])
+
+
+def _batches_of(method: Learner, data: DomainPair, rows: Any) -> Iterator[Any]:
     for batch in data.loader(rows, Once(len(rows), data.eval_batch_size)):
         yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, method.device, 0), 0)
+
+
+def outputs_of(network: nn.Module, batches: Iterable[Sample]) -> tuple[Tensor, Tensor, Tensor]:
+    """The features (n, d) and logits (n, c) that ``network`` gives of the labelled rows of ``batches``, and their labels (n,)."""
+    parts = [(*(part[b.y >= 0].float() for part in network(b.x)), b.y[b.y >= 0]) for b in batches]
+    features, logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+    return features, logits, labels
 
 
 def source_images(method: Learner, rows: int) -> Iterator[Tensor]:
