@@ -142,7 +142,7 @@ def batch_of(cls: type[Method]) -> str:
         return cls(backbone=MLP(2, (4,), batch_norm=True), task=task).batch_type.__name__
     except UserError:  # it takes texts alone, whose encoder is a download
         prop: Any = cls.batch_type
-        return str(prop.fget(SimpleNamespace(**{name: default for name, default, _ in options(cls)})).__name__)
+        return str(prop.fget(SimpleNamespace(losses={}, **{name: default for name, default, _ in options(cls)})).__name__)
 
 
 def _table(members: list[Described], cost: dict[str, Any], label: Callable[[str], str]) -> Iterator[str]:
