@@ -110,7 +110,7 @@ def regret(results: Results, rule: Rule) -> Regret:
 def blocks(table: Table, results: Results) -> list[str | Grid]:
     """The grid of methods and rules, averaged over tasks, and a conclusion; empty where no run was validated."""
     followed = {place: result for place, result in results.items() if result.get("history") and "oracle" not in result["sees"]}
-    honest = {place: result for place, result in followed.items() if not _adapts_at_test(result)}
+    honest = {place: result for place, result in followed.items() if not _tested_otherwise(result)}
     translating = {place: result for place, result in honest.items() if _translates_to_the_end(result["history"])}
     all_runs = (
         f"What a user would really get: the {table.metric_name} on the target of the epoch that each rule chooses, all read from the same "
@@ -128,10 +128,12 @@ def blocks(table: Table, results: Results) -> list[str | Grid]:
     ]
 
 
-def _adapts_at_test(result: dict[str, Any]) -> bool:
-    """Whether the method of ``result`` adapts at test, so that its epochs were measured without what its test was."""
+def _tested_otherwise(result: dict[str, Any]) -> bool:
+    """Whether the epochs of ``result`` were measured otherwise than its test: the method adapts at test, or the test is a stream."""
     import tlda.methods
 
+    if result["config"].get("data", {}).get("init_args", {}).get("stream"):
+        return True
     name = result["config"].get("model", {}).get("class_path", "").rpartition(".")[2]
     return getattr(getattr(tlda.methods, name, None), "setting", "") == "test-time"
 
