@@ -15,11 +15,12 @@ from tlda.documents.grid import Grid
 from tlda.metrics import VALIDATORS
 from tlda.metrics.distances import proxy_a_distance
 from tlda.metrics.label_shift import class_shares
+from tlda.report.columns import column_sections
 from tlda.report.decision import Evidence, Move, Oracle, Verdict, should_adapt, vanished
 from tlda.report.page import AFTER, BEFORE, Block, Figure, Report, Section, Tile
 from tlda.report.sections import (
     Side,
-    attribution_section,
+    attribution_sections,
     calibration_error,
     calibration_section,
     classes_section,
@@ -60,7 +61,8 @@ def of_run(folder: Path, before: Path | None) -> Report:
         features_section(sides, names),
         calibration_section(sides),
         shift_section(sides, names),
-        attribution_section(sides, run.data),
+        *column_sections(sides, run.data),
+        *attribution_sections(sides, run.data),
         *translation_sections(sides[-1], run.data),
     ]
     about = f"Task {run.data.transfer.replace('_to_', ' → ')}, {len(names)} classes. " + " ".join(

@@ -232,15 +232,16 @@ SHIFT = (
 # Attribution
 
 
-def attribution_section(sides: Sequence[Side], data: DomainPair) -> Section:
-    """The parts of some target images or texts that the predictions depend on."""
+def attribution_sections(sides: Sequence[Side], data: DomainPair) -> list[Section]:
+    """The parts of some target images or texts that the predictions depend on; rows of numbers have columns instead."""
     rows = interesting([side.outcome.target.predicted for side in sides])
     order = torch.cat([*data.val_dataloader()[1].sampler])
     if data.tokenizers:
-        return Section("Attribution", [_texts(sides, data, rows, order)])
+        return [Section("Attribution", [_texts(sides, data, rows, order)])]
     x = data.on_after_batch_transfer(data.evaluation_rows[1][order[rows]], 1).x
     if x.ndim != 4 or x.shape[1] not in (1, 3) or not all(convolutions(side.run.method) for side in sides):
-        return Section("Attribution", ["It needs texts, or images and a backbone with a convolution, which this run does not have."])
+        none = "It needs texts, or images and a backbone with a convolution, which this run does not have."
+        return [] if hasattr(data, "encoded") else [Section("Attribution", [none])]
     found = [grad_cam(side.run.method, x, side.outcome.target.predicted[rows]) for side in sides]
     cards = [_card(sides, data.task.classes, int(row), x[i], [a.heat[i] for a in found]) for i, row in enumerate(rows)]
     layers = ", ".join(dict.fromkeys(f"backbone.{a.layer}" for a in found))
@@ -251,7 +252,7 @@ def attribution_section(sides: Sequence[Side], data: DomainPair) -> Section:
         "Drawn at random, those whose prediction changed first. Heat beside the object says that the network looks at what comes with the "
         "domain."
     )
-    return Section("Attribution", [Figure(cards, caption, (), "images")])
+    return [Section("Attribution", [Figure(cards, caption, (), "images")])]
 
 
 def _texts(sides: Sequence[Side], data: Any, rows: Tensor, order: Tensor) -> Figure:
