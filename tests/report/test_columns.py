@@ -42,7 +42,7 @@ def predicted(rows: Tensor) -> Tensor:
 def test_the_kind_of_a_made_shift(share: float, move: float, kind: str) -> None:
     (source, labels), (target, hidden) = drawn(600, 0.5, 0.0, 0), drawn(600, share, move, 1)
     seen = [Seen(rows, predicted(rows), y) for rows, y in ((source, labels), (target, torch.full_like(hidden, -1)))]
-    side = Side("before", "red", SimpleNamespace(), Outcome(*seen, {}))  # type: ignore[arg-type]
+    side = Side("before", "red", SimpleNamespace(), Outcome(seen[0], seen[1], {}))  # type: ignore[arg-type]
     shift = shift_of(side, source, labels, target, 2)
     assert shift.kind == kind
     assert shift.target[1] == pytest.approx(share, abs=0.05)
@@ -91,10 +91,10 @@ def test_the_sections_of_a_run() -> None:
     method, run = SourceOnly(backbone=MLP(2, [8]), task=data.task, optimizer=Adam(0.02)), trainer(2)
     run.fit(method, data)
     look = []
-    for rows, loader in zip(data.evaluation_rows, data.val_dataloader(), strict=True):
-        sample = rows[torch.cat([*loader.sampler])]
+    for held, loader in zip(data.evaluation_rows, data.val_dataloader(), strict=True):
+        sample = held[torch.cat([*loader.sampler])]
         look.append(Seen(sample.x, method.eval()(sample.x).logits.detach(), sample.y))
-    side = Side("after", "blue", SimpleNamespace(method=method), Outcome(*look, {}))  # type: ignore[arg-type]
+    side = Side("after", "blue", SimpleNamespace(method=method), Outcome(look[0], look[1], {}))  # type: ignore[arg-type]
     moved, reasons = column_sections([side], data)
     assert "covariate shift" in str(moved.blocks[0])
     figures = [block for block in reasons.blocks if isinstance(block, Figure)]

@@ -138,7 +138,7 @@ def importance(answer: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, co
 
 def dependence(answer: Callable[[Tensor], Tensor], x: Tensor, place: int) -> list[tuple[float, float]]:
     """The mean probability of the last class in percent by the value of one number, all others as they are (Friedman, 2001, sec. 8.2)."""
-    points = x[:, place].double().quantile(torch.linspace(0.02, 0.98, POINTS, dtype=torch.double)).unique().tolist()
+    points = sorted({*x[:, place].double().quantile(torch.linspace(0.02, 0.98, POINTS, dtype=torch.double)).tolist()})
     found = []
     for value in points:
         fixed = x.clone()
@@ -166,7 +166,7 @@ def _moved(columns: dict[str, list[int]], source: Tensor, target: Tensor) -> Fig
     rows = torch.cat((source, target)).numpy()
 
     def area(places: list[int]) -> float:
-        each = [roc_auc_score(is_target, rows[:, place]) for place in places]
+        each = [float(roc_auc_score(is_target, rows[:, place])) for place in places]
         return 100 * max(max(value, 1 - value) for value in each)
 
     areas = {name: area(places) for name, places in columns.items()}
