@@ -18,7 +18,7 @@ from tlda.network import Bottleneck, Head, Network
 from tlda.nn import BatchNormUse, one_by_one
 from tlda.optim import Adam, Optim, Schedule, named_groups
 from tlda.tasks import Task
-from tlda.training.averaging import Averaging
+from tlda.training.averaging import Average, Averaging
 from tlda.training.fitting import refuse_loss, task_of
 from tlda.training.hooked import Hooked
 from tlda.training.target import training_batches
@@ -46,8 +46,8 @@ class Method(Hooked):
         head: the last layers; the task's own one where none is given.
         few_labels: whether the labelled part of the target (``data.shots``, ``data.labelled``) is learnt beside the source, in batches as
             large. Losses that compare the domains see the source's own rows alone.
-        average: answer by the average of what the run started from and, with this weight, what it trained (WiSE-FT: Wortsman et al., CVPR
-            2022); of a head or bottleneck that starts at random, what it trained.
+        average: answer by an average of weights: ``EMA`` or ``SWAD`` over the run's steps; or a number, the weight of what was trained in
+            its average with what the run started from (WiSE-FT: Wortsman et al., CVPR 2022), without what starts at random.
     """
 
     batchnorm: BatchNormUse = "joint"
@@ -67,7 +67,7 @@ class Method(Hooked):
         batchnorm: BatchNormUse | None = None,
         head: Head | None = None,
         few_labels: bool | None = None,
-        average: float | None = None,
+        average: Average | float | None = None,
     ) -> None:
         super().__init__()
         self.task, self.init_from, self.progress, self.few_labels = task_of(self, task), init_from, 0.0, few_labels

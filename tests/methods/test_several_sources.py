@@ -124,7 +124,7 @@ def test_group_dro_keeps_the_weight_of_a_domain_that_a_batch_lacks() -> None:
 
 
 def test_fishr_averages_a_domains_variances_and_keeps_the_gradient() -> None:
-    method, rows = make(methods.Fishr, average=0.5), batch([0, 0, 0, 1, 1, 1])
+    method, rows = make(methods.Fishr, smoothing=0.5), batch([0, 0, 0, 1, 1, 1])
     part = method.parts(rows, method(rows.source.x))[0]
     first = method.smoothed(part)
     torch.testing.assert_close(method.smoothed(part), first)  # the average of twice the same
@@ -209,7 +209,7 @@ def test_single_source_learns_from_its_own_rows_alone() -> None:
     ("cls", "options", "sentence"),
     [
         (methods.VREx, {"anneal": 1.0}, r"--model.anneal is 1.0: it is a fraction of the run"),
-        (methods.Fishr, {"average": 1.0}, r"--model.average is 1.0: it is a fraction of the variance"),
+        (methods.Fishr, {"smoothing": 1.0}, r"--model.smoothing is 1.0: it is a fraction of the variance"),
         (methods.DomainMixup, {"alpha": 0.0}, r"--model.alpha is 0.0: the parameter of a beta distribution"),
         (methods.RSC, {"features": 1.0}, r"--model.features is 1.0: it is the fraction of features to mute"),
         (methods.MDAN, {"gamma": 0.0}, r"--model.gamma is 0.0: the sharpness must be more than 0"),

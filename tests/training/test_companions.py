@@ -47,7 +47,7 @@ def refused(sentence: str, learner: Method | None = None, **options: Any) -> Non
 @pytest.mark.parametrize(
     ("callback", "sentence"),
     [
-        (StochasticWeightAveraging(0.1), "StochasticWeightAveraging sets a learning rate, .* use EMAWeightAveraging"),
+        (StochasticWeightAveraging(0.1), "StochasticWeightAveraging sets a learning rate, .* use --model.average EMA"),
         (LearningRateFinder(), "LearningRateFinder tries learning rates, .* set --model.optimizer.lr"),
         (BatchSizeFinder(), "BatchSizeFinder chooses the size of a batch, .* set --data.batch_size"),
         (BackboneFinetuning(), "BackboneFinetuning freezes layers .* --model.tuning"),

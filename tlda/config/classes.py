@@ -12,10 +12,11 @@ from tlda.losses import Loss
 from tlda.losses.weightings import Weighting
 from tlda.method import Method
 from tlda.optim import Optim, Schedule
+from tlda.training.averaging import Average
 from tlda.translation.cycle import Translator
 from tlda.translation.generators import Generator
 
-_TYPES = (Method, DomainPair, Backbone, Loss, Optim, Schedule, Weighting, Tuning, Augment, Translator, Generator)
+_TYPES = (Method, DomainPair, Backbone, Loss, Optim, Schedule, Weighting, Tuning, Average, Augment, Translator, Generator)
 
 BASES: dict[str, type] = {option: {cls.__name__: cls for cls in _TYPES}[name] for option, name in NAMES.items()}
 """The base class of each option that names a class."""

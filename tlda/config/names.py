@@ -31,6 +31,7 @@ BASES = {
     "translator": "Translator",
     "generator": "Generator",
     "gan": "Optim",
+    "average": "Average",
 }
 """The base of the classes that an option takes, by the option's name."""
 
@@ -113,7 +114,7 @@ def _class(place: str, name: str) -> Source | None:
     """The class of tlda that ``name`` means as a value of the option ``place``; None where the class is not of tlda."""
     base = BASES[place.rpartition(".")[2]]
     found = subclasses(base)
-    if "." in name or name in ("null", "None", "true", "false", "", base):
+    if "." in name or name.isdigit() or name in ("null", "None", "true", "false", "", base):
         return found.get(name.rpartition(".")[2]) if name.startswith("tlda.") else None
     if name not in found:
         raise UserError(f"unknown class '{name}' of --{place}{near(name, found)}")

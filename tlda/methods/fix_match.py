@@ -19,7 +19,7 @@ class FixMatch(Method):
     The weak view is the batch as the data gives it, so ``data.augment`` is the weak augmentation; the strong view is made from it.
     There is no ramp: an untrained network's first confident mistakes teach it to drop classes, so start one with ``init_from``
     from a run on the source. The authors have 7 unlabelled rows per labelled one, ``data.unlabelled_ratio``, and measure an average of the
-    weights, as the callback ``EMAWeightAveraging`` does.
+    weights, as ``average`` EMA does.
 
     Args:
         trade_off: the weight of the strong view's cross-entropy.

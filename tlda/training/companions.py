@@ -14,7 +14,7 @@ from tlda.training.lightning import callbacks_of, data_of, measured, saves_by_ti
 from tlda.training.trained import Trained
 
 INSTEAD: dict[type, str] = {
-    StochasticWeightAveraging: "sets a learning rate, as --model.schedule does at each step: use EMAWeightAveraging, which sets none",
+    StochasticWeightAveraging: "sets a learning rate, as --model.schedule does at each step: use --model.average EMA, which sets none",
     LearningRateFinder: "tries learning rates, which --model.schedule sets at each step: set --model.optimizer.lr, or search it by "
     "`tlda bench TABLE --tune`",
     BatchSizeFinder: "chooses the size of a batch, which decides the result: set --data.batch_size",
@@ -47,6 +47,12 @@ def refuse_companions(method: Trained, stage: str) -> None:
                 "give it every_n_epochs"
             )
     run: Any = trainer
+    average = method.averaging.average
+    if stage == "fit" and average is not None and average.watches_source and run.limit_val_batches == 0:
+        raise UserError(
+            f"{type(average).__name__} averages over the valley of the loss on the source's held-out rows, and nothing is validated: leave "
+            "--trainer.limit_val_batches out"
+        )
     if stage == "fit" and run.overfit_batches:
         raise UserError(
             "--trainer.overfit_batches reads one row after the other, and tlda's batches are drawn by seed: for few batches an epoch give "

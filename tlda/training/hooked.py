@@ -14,6 +14,7 @@ from tlda.training.finite import FiniteWatch
 from tlda.training.fitting import measures_of, refuse_data
 from tlda.training.measured import Measured
 from tlda.training.resume import KEY, go_on, keep
+from tlda.training.target import source_risk
 from tlda.training.trainers import expect_unused_parameters, let_clip, log_short_runs, progress_of, refuse_float16, refuse_max_steps
 from tlda.training.wandb_logger import go_on_with, keep_run, trackers
 
@@ -64,8 +65,13 @@ class Hooked(Measured):
         self.tuning.apply(learner)
         set_learning_rates(self.trainer.optimizers, self.schedule(self.progress) * self.tuning.rate(self.progress))
 
+    def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
+        self.averaging.follow(self.network)
+
     def on_validation_start(self) -> None:
         if self.is_fitting:
+            if not self.trainer.sanity_checking:
+                self.averaging.watch(lambda: source_risk(self))
             self.averaging.enter(self.network)
 
     def on_validation_end(self) -> None:

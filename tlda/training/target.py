@@ -19,6 +19,7 @@ from tlda.losses.entropy import entropy_of
 from tlda.nn import evaluating
 from tlda.nn.numerics import full_precision
 from tlda.training.lightning import data_of
+from tlda.training.trained import Trained
 
 
 def target_batches(method: Learner) -> Iterator[Unlabelled]:
@@ -71,6 +72,24 @@ def source_images(method: Learner, rows: int) -> Iterator[Tensor]:
         if rows > 0:
             yield batch.x[:rows]
             rows -= len(batch.x)
+
+
+def source_risk(method: Trained) -> float:
+    """The mean risk of the network of ``method``, as it is trained, on the held-out rows of the source.
+
+    Raises:
+        UserError: the trainer was given loaders instead of a datamodule.
+    """
+    data = data_of(method.trainer)
+    if data is None:
+        raise UserError(f"{type(method).__name__} watches the held-out rows of the source: give the trainer a DomainPair, not loaders")
+    rows, risks = data.evaluation_rows[0], []
+    with evaluating(method.network), method.trainer.precision_plugin.forward_context():
+        for batch in data.loader(rows, Once(len(rows), data.eval_batch_size)):
+            seen = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, method.device, 0), 0)
+            known = method.task.known(seen.y)
+            risks.append(method.task.risk(full_precision(method.network(seen.x).logits[known]), seen.y[known]))
+    return float(torch.cat(risks).mean())
 
 
 def numbered(data: Sized) -> int:
