@@ -16,7 +16,7 @@ from tlda.backbones import Backbone, SmallViT, Text, Towers
 from tlda.data import Domain, DomainPair, Images
 from tlda.data.rows import Pooled
 from tlda.data.text.tokens import Texts
-from tlda.methods import MAE, MLM, CoOp, ImageText
+from tlda.methods import MAE, MLM, CoOp, ImageText, MixStyle
 from tlda.tasks import Classification, Task
 
 CLASSES = 3
@@ -77,6 +77,26 @@ class Tiny(Backbone):
         return features
 
 
+class Maps(Backbone):
+    """A convolution and a hidden layer on 4 x 4 images: its first block gives maps."""
+
+    channels, size = 1, 4
+
+    def __init__(self, num_features: int = 8) -> None:
+        super().__init__(num_features)
+        first = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.BatchNorm2d(4), torch.nn.ReLU())
+        self.layers = torch.nn.Sequential(
+            *first, torch.nn.Flatten(), torch.nn.Dropout(0.1), torch.nn.Linear(64, num_features), torch.nn.ReLU()
+        )
+
+    def features(self, x: Tensor) -> Tensor:
+        features: Tensor = self.layers(x)
+        return features
+
+    def blocks(self) -> list[torch.nn.Module]:
+        return [torch.nn.ModuleList(self.layers[:3]), torch.nn.ModuleList(self.layers[3:])]
+
+
 class Sentences(DomainPair):
     """Two domains of texts of the tiny encoder: one word tells the class, and the target's texts are longer."""
 
@@ -116,6 +136,8 @@ def backbone_of(method: type) -> Backbone:
         return SmallViT(channels=1, size=4, patch=2, width=8, depth=1, heads=2)
     if issubclass(method, (CoOp, ImageText)):
         return Towers(Tiny(), Text(tiny_model()))
+    if method is MixStyle:
+        return Maps()
     return Text(tiny_model()) if method is MLM else Tiny()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from tlda import losses
 from tlda.batch import Output, Pair, Sample, Unlabelled
 from tlda.errors import UserError
-from tlda.losses import ImportanceAdversarial, PartialAdversarial, UniversalAdversarial, domain_adversarial
+from tlda.losses import BalancedAdversarial, ImportanceAdversarial, PartialAdversarial, UniversalAdversarial, domain_adversarial
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(5, 4, generator=GENERATOR, dtype=torch.double)
@@ -153,3 +153,39 @@ def test_the_second_discriminator_moves_no_features() -> None:
     assert not torch.autograd.grad(domain_adversarial(first, second), features, materialize_grads=True, allow_unused=True)[0].any()
     (gradient,) = torch.autograd.grad(domain_adversarial(first, second), [loss.similarity[-1].weight])  # type: ignore[index]
     assert gradient.any()
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.2, 1.0, 0.5, 0.7, 0.0], dtype=torch.double)])
+def test_complement_entropy(weights: Tensor | None) -> None:
+    unsure = 1 - softmax(LOGITS.numpy())[np.arange(5), LABELS.numpy()]  # carries no gradient
+    share = unsure * (1 if weights is None else weights.numpy())
+
+    def reference(x: np.ndarray) -> float:
+        terms = []
+        for p, label in zip(softmax(x), LABELS.tolist(), strict=True):
+            others = np.delete(p, label) / (1 - p[label])
+            terms.append((others * np.log(others)).sum() / math.log(3))
+        return float((share * terms).sum() / share.sum())
+
+    conforms(lambda x: losses.complement_entropy(x, LABELS, weights), reference, LOGITS)
+    assert losses.complement_entropy(torch.randn(3, 2), torch.tensor([0, 1, 0])).item() == pytest.approx(0.0)
+    certain = torch.tensor([[900.0, 0.0, 1.0]], requires_grad=True)  # where 1 - p is 0
+    (gradient,) = torch.autograd.grad(losses.complement_entropy(certain, torch.tensor([0])), certain)
+    assert gradient.isfinite().all()
+
+
+def test_source_rows_are_on_both_sides_by_their_weight_and_at_the_end_on_one() -> None:
+    loss = BalancedAdversarial(hidden=4, borrowed=0.5)
+    loss.build(3, 4)
+    loss.class_weights.copy_(torch.tensor([1.0, 0.5, 0.25, 0.1]))
+    rows = torch.zeros(5, dtype=torch.long)
+    batch = Pair(Sample(rows, LABELS, rows), Unlabelled(rows, rows))
+    source, target = (Output(torch.randn(5, 3), torch.randn(5, 4)) for _ in range(2))
+    first, second = (loss.critic(part.features) for part in (source, target))
+    weights = loss.class_weights[LABELS]
+    own = torch.cat((torch.ones(5), weights[:2]))  # of 0.5 times 5 rows, two by rounding to even
+    expected = domain_adversarial(first, torch.cat((second, first[:2])), weights, own)
+    torch.testing.assert_close(loss(batch, source, target, 0.0), expected)
+    torch.testing.assert_close(loss(batch, source, target, 1.0), domain_adversarial(first, second, weights))
+    with pytest.raises(UserError, match=r"borrowed is 1\.5"):
+        BalancedAdversarial(borrowed=1.5)

@@ -100,7 +100,8 @@ def test_the_moving_average_is_by_hand() -> None:
         expected = float(step) if expected is None else kept * expected + (1 - kept) * step
     found = average.of({"a": torch.tensor([9.0]), "n": torch.tensor(7), "b": torch.tensor([1.0])})
     torch.testing.assert_close(found["a"], torch.tensor([expected]))
-    assert (found["n"], found["b"]) == (7, 1)
+    assert found["n"].item() == 7
+    assert found["b"].item() == 1
 
 
 def averaged(risks: list[float], **options: float) -> float:

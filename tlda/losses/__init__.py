@@ -9,6 +9,7 @@ from tlda.losses.batch_spectral_penalty import BSP, batch_spectral_penalty
 from tlda.losses.batch_spectral_shrinkage import BSS, batch_spectral_shrinkage
 from tlda.losses.classifier_discrepancy import classifier_discrepancy
 from tlda.losses.co_tuning import CoTuning, co_tuning
+from tlda.losses.complement_entropy import complement_entropy
 from tlda.losses.contrastive import clip, nt_xent, sup_con
 from tlda.losses.coral import CORAL, coral, coral_align
 from tlda.losses.cycle_self_training import CycleSelfTraining, cycle_self_training
@@ -36,6 +37,7 @@ from tlda.losses.l2_sp import L2SP, l2_sp
 from tlda.losses.local_mmd import LocalMMD, local_mmd
 from tlda.losses.margin_disparity import MarginDisparity, margin_disparity
 from tlda.losses.masked import masked_pixels
+from tlda.losses.masked_consistency import MIC, masked_consistency
 from tlda.losses.minimum_class_confusion import MCC, minimum_class_confusion
 from tlda.losses.mmd import MMD, mmd
 from tlda.losses.moment_distance import moment_distance
@@ -52,8 +54,10 @@ from tlda.losses.redundancy import barlow_twins, vicreg
 from tlda.losses.risk_variance import risk_variance
 from tlda.losses.spectral_decoupling import SD, spectral_decoupling
 from tlda.losses.subspace_discrepancy import RSD, subspace_discrepancy
+from tlda.losses.vanishing_bridge import BridgeAdversarial, Bridged
 from tlda.losses.vat import vat
 from tlda.losses.weighted_adversarial import (
+    BalancedAdversarial,
     ImportanceAdversarial,
     PartialAdversarial,
     UniversalAdversarial,
@@ -72,9 +76,13 @@ __all__ = [
     "DELTA",
     "L2SP",
     "MCC",
+    "MIC",
     "MMD",
     "RSD",
     "SD",
+    "BalancedAdversarial",
+    "BridgeAdversarial",
+    "Bridged",
     "CoTuning",
     "ConditionalAdversarial",
     "CycleSelfTraining",
@@ -109,6 +117,7 @@ __all__ = [
     "classifier_discrepancy",
     "clip",
     "co_tuning",
+    "complement_entropy",
     "coral",
     "coral_align",
     "cycle_self_training",
@@ -135,6 +144,7 @@ __all__ = [
     "l2_sp",
     "local_mmd",
     "margin_disparity",
+    "masked_consistency",
     "masked_pixels",
     "minimax_entropy",
     "minimum_class_confusion",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from tlda.batch import Batch, Output, Pair
+from tlda.errors import UserError
 from tlda.losses.domain_adversarial import DomainAdversarial, domain_adversarial
 from tlda.losses.entropy import entropy_of
-from tlda.nn import critic
+from tlda.nn import critic, reverse_gradient
 from tlda.nn.numerics import full_precision, log_probabilities
+from tlda.optim import ramp
 
 TINY = 1e-12
 
@@ -85,6 +87,31 @@ class PartialAdversarial(DomainAdversarial):
 
     def weights(self, batch: Batch, source: Output, target: Output, reversal: float) -> tuple[Tensor | None, Tensor | None]:
         return self.class_weights[cast(Pair, batch).source.y], None
+
+
+class BalancedAdversarial(PartialAdversarial):
+    """:class:`PartialAdversarial` that has some source rows, of their weights, on the target's side too (Liang et al., ECCV 2020, eq. 3).
+
+    Args:
+        trade_off: the coefficient of the reversed gradient at full ramp.
+        hidden: the width of the domain discriminator's two hidden layers.
+        borrowed: the fraction of the source's rows at first; it falls to none, linearly.
+        **kwargs: see :class:`DomainAdversarial`.
+    """
+
+    def __init__(self, trade_off: float = 1.0, hidden: int = 1024, borrowed: float = 0.25, **kwargs: Any) -> None:
+        super().__init__(trade_off, hidden, **kwargs)
+        if not 0 <= borrowed <= 1:
+            raise UserError(f"borrowed is {borrowed}: it is a fraction of the source's rows, from 0 to 1")
+        self.borrowed = borrowed
+
+    def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
+        logits = self.critic(reverse_gradient(self.critic_inputs(source, target), self.trade_off * ramp(progress, self.gamma))).float()
+        first, second = logits.tensor_split([len(source.features)])
+        weights = self.class_weights[cast(Pair, batch).source.y]
+        lent = round(self.borrowed * (1 - progress) * len(first))
+        own = torch.cat((weights.new_ones(len(second)), weights[:lent]))
+        return domain_adversarial(first, torch.cat((second, first[:lent])), weights, own)
 
 
 class ImportanceAdversarial(DomainAdversarial):

@@ -6,6 +6,7 @@ from tlda.methods.adabn import AdaBN
 from tlda.methods.adda import ADDA
 from tlda.methods.afn import AFN
 from tlda.methods.atdoc import ATDOC
+from tlda.methods.ba3us import BA3US
 from tlda.methods.bbse import BBSE
 from tlda.methods.bn_alpha import BNAlpha
 from tlda.methods.bn_ema import BNEMA
@@ -42,6 +43,7 @@ from tlda.methods.fine_tune import FineTune
 from tlda.methods.fishr import Fishr
 from tlda.methods.fix_match import FixMatch
 from tlda.methods.group_dro import GroupDRO
+from tlda.methods.gvb import GVB
 from tlda.methods.homm import HoMM
 from tlda.methods.image_text import ImageText
 from tlda.methods.importance_weighting import ImportanceWeighting
@@ -58,6 +60,7 @@ from tlda.methods.mdan import MDAN
 from tlda.methods.mdd import MDD
 from tlda.methods.memo import MEMO
 from tlda.methods.min_ent import MinEnt
+from tlda.methods.mix_style import MixStyle
 from tlda.methods.mldg import MLDG
 from tlda.methods.mlls import MLLS
 from tlda.methods.mme import MME
@@ -99,6 +102,7 @@ __all__ = [
     "AFN",
     "ANIL",
     "ATDOC",
+    "BA3US",
     "BBSE",
     "BNEMA",
     "BNM",
@@ -117,6 +121,7 @@ __all__ = [
     "DINO",
     "DSAN",
     "EATA",
+    "GVB",
     "IM",
     "IRM",
     "IWAN",
@@ -172,6 +177,7 @@ __all__ = [
     "ImageText",
     "ImportanceWeighting",
     "MinEnt",
+    "MixStyle",
     "MultiTask",
     "NearestCentroid",
     "OVANet",

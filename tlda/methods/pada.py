@@ -29,7 +29,11 @@ class PADA(Method):
 
     def __init__(self, *, trade_off: float = 1.0, hidden: int = 1024, discriminator_norm: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.add_loss("domain", PartialAdversarial(trade_off, hidden, batch_norm=discriminator_norm))
+        self.add_loss("domain", self.adversary(trade_off, hidden, discriminator_norm))
+
+    def adversary(self, trade_off: float, hidden: int, batch_norm: bool | None) -> PartialAdversarial:
+        """The loss of the domain discriminator."""
+        return PartialAdversarial(trade_off, hidden, batch_norm=batch_norm)
 
     @property
     def class_weights(self) -> Tensor:

@@ -11,6 +11,7 @@ from tlda.nn.normalisation import BatchNormUse, affine_parameters, batch_norms, 
 from tlda.nn.projectors import projector
 from tlda.nn.snapshots import Snapshot
 from tlda.nn.source_heads import SourceHeads
+from tlda.nn.statistics import mixed_statistics
 
 __all__ = [
     "BatchNormUse",
@@ -26,6 +27,7 @@ __all__ = [
     "critic",
     "evaluating",
     "inner_steps",
+    "mixed_statistics",
     "one_by_one",
     "projector",
     "reverse_gradient",
