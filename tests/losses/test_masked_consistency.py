@@ -85,4 +85,4 @@ def test_the_teacher_follows_the_network_and_is_in_the_checkpoint() -> None:
 @pytest.mark.parametrize("options", [{"ratio": 0.0}, {"ratio": 1.0}, {"patch": 0.0}, {"patch": 1.5}])
 def test_bad_options_are_a_sentence(options: dict[str, float]) -> None:
     with pytest.raises(UserError, match="ratio is between 0 and 1, patch above 0 and at most 1"):
-        MIC(**options)  # type: ignore[arg-type]
+        MIC(**options)

@@ -23,5 +23,5 @@ def test_the_loss_is_the_discriminators_on_predictions_and_the_size_of_its_bridg
     logits = loss.critic(torch.cat((source.logits, target.logits)).softmax(1))
     hidden = loss.critic[:-1](torch.cat((source.logits, target.logits)).softmax(1))  # type: ignore[index]
     weights = (entropy_weight(part.logits) for part in (source, target))
-    expected = domain_adversarial(logits[:4], logits[4:], *weights) + 0.3 * loss.critic[-1].bridge(hidden).abs().mean()  # type: ignore[index, union-attr]
+    expected = domain_adversarial(logits[:4], logits[4:], *weights) + 0.3 * loss.last.bridge(hidden).abs().mean()
     torch.testing.assert_close(loss(batch, source, target, 0.5), expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,11 @@ class BridgeAdversarial(DomainAdversarial):
         *trunk, last = critic(num_classes, self.hidden, self.dropout, bool(self.batch_norm))
         self.critic = nn.Sequential(*trunk, Bridged(last, nn.Linear(self.hidden, 1)))
 
+    @property
+    def last(self) -> Bridged:
+        """The discriminator's last layer."""
+        return cast(Bridged, cast(nn.Sequential, self.critic)[-1])
+
     def critic_inputs(self, source: Output, target: Output) -> Tensor:
         return torch.cat((source.logits, target.logits)).softmax(1)
 
@@ -65,5 +70,5 @@ class BridgeAdversarial(DomainAdversarial):
         coefficient = self.trade_off * ramp(progress, self.gamma)
         logits = self.critic(reverse_gradient(self.critic_inputs(source, target), coefficient)).float()
         first, second = logits.tensor_split([len(source.features)])
-        last: Any = self.critic[-1]
-        return domain_adversarial(first, second, *self.weights(batch, source, target, coefficient)) + self.vanish * last.size
+        loss: Tensor = domain_adversarial(first, second, *self.weights(batch, source, target, coefficient)) + self.vanish * self.last.size
+        return loss
