@@ -96,3 +96,12 @@ def test_links_lead_to_pages_and_copies() -> None:
     assert hook.address("benchmarks/speed/README.md") == "measurements/speed.md"
     assert hook.address("docs/concepts/batches.md") == "concepts/batches.md"
     assert hook.address("experiments/method/dann.yaml") == "files/experiments/method/dann.yaml"
+
+
+def test_the_files_that_guides_include_are_there() -> None:
+    lines = [line for page in (ROOT / "docs").rglob("*.md") for line in page.read_text(encoding="utf-8").splitlines() if "--8" in line]
+    assert len(lines) >= 9
+    for line in lines:
+        included = re.fullmatch(r'--8<-- "(.+)"', line)  # ruff once made `--8 < --` of it, which includes nothing
+        assert included, line
+        assert (ROOT / included[1]).is_file(), line
