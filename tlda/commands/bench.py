@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tlda.bench.cell import affordable
 from tlda.bench.folds import fold_cells
 from tlda.bench.render import place
 from tlda.bench.results import Results, left_out, read_results, shown
@@ -155,6 +156,8 @@ def _complete(cells: list[Cell], folder: Path, options: argparse.Namespace) -> d
     """Run those of ``cells`` that ``folder`` has no result of, and return what failed."""
     done = read_results(folder, cells)
     missing = [cell for cell in cells if (cell.method, cell.task, cell.seed) not in done]
+    if options.launcher == "local" and (emulated := sum(bool(affordable(cell)) for cell in missing)):
+        print(f"tlda: {emulated} cells train in bfloat16, which this machine emulates: they take about ten times as long as elsewhere")
     return _run(missing, len(cells), folder, options)
 
 
