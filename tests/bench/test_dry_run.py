@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from tests.conftest import REPO
-from tlda.bench.cell import affordable
 from tlda.bench.dry_run import dry_run
+from tlda.bench.machine import affordable
 from tlda.bench.table import Table, load_table, merge
 from tlda.commands.bench import bench
 from tlda.documents.grid import Grid

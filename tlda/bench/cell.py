@@ -127,18 +127,6 @@ def _require_measured(cell: Cell, metrics: dict[str, float]) -> None:
         raise UserError(f"nothing measures the table's metric '{cell.metric}' of task '{cell.task}'{near(cell.metric, metrics)}")
 
 
-def affordable(cell: Cell) -> dict[str, str]:
-    """The trainer's options by which ``cell`` is tried here: float32 where this machine would emulate its bfloat16, ten times as slowly."""
-    if not str(cell.config.get("trainer", {}).get("precision")).startswith("bf16"):
-        return {}
-    import torch
-
-    from tlda.nn import computes_in_bfloat16
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return {} if computes_in_bfloat16(device) else {"precision": "32-true"}
-
-
 def train(folder: Path, cell: Cell, tracked: dict[str, Any], table: str | None = None) -> Trained:
     """Train ``cell`` after the cells that it depends on, and write a checkpoint for those that depend on it.
 

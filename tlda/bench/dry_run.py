@@ -15,8 +15,8 @@ import torch
 from pytorch_lightning import Callback, seed_everything
 
 from tlda.batch import read_by
-from tlda.bench.cell import affordable, prepare
-from tlda.bench.machine import kind, this_machine
+from tlda.bench.cell import prepare
+from tlda.bench.machine import affordable, kind, this_machine
 from tlda.bench.table import Cell, Table, merge
 from tlda.config.build import build
 from tlda.config.protocol import digest

@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import TypedDict
 
+from tlda.bench.table import Cell
+
 PACKAGE = Path(__file__).parent.parent
 
 UNRECORDED = "a processor that was not recorded"
@@ -97,3 +99,15 @@ def _output(*command: str) -> str | None:
 def kind(machine: Machine | None) -> str:
     """The part of ``machine`` that decides the last digits of a result, as text: the GPU, or the processor with its instructions."""
     return UNRECORDED if machine is None else machine["gpu"] or f"{machine['processor']} with {machine['instructions']}"
+
+
+def affordable(cell: Cell) -> dict[str, str]:
+    """The trainer's options by which ``cell`` is tried here: float32 where this machine would emulate its bfloat16, ten times as slowly."""
+    if not str(cell.config.get("trainer", {}).get("precision")).startswith("bf16"):
+        return {}
+    import torch
+
+    from tlda.nn import computes_in_bfloat16
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return {} if computes_in_bfloat16(device) else {"precision": "32-true"}

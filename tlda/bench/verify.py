@@ -10,8 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tlda.bench.cell import affordable
-from tlda.bench.machine import kind, this_machine
+from tlda.bench.machine import affordable, kind, this_machine
 from tlda.bench.results import Results, read_results
 from tlda.bench.table import Cell, Table, merge
 from tlda.documents.grid import Document, Grid

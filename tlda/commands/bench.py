@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tlda.bench.cell import affordable
 from tlda.bench.folds import fold_cells
+from tlda.bench.machine import affordable
 from tlda.bench.render import place
 from tlda.bench.results import Results, left_out, read_results, shown
 from tlda.bench.table import Cell, Table, find_table, load_table, scale_of
