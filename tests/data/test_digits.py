@@ -125,6 +125,36 @@ def test_domains_whose_classes_differ_are_refused_with_the_way_out(root: Path) -
         Digits("mnist", "mnist_m", classes=["8", "1"], root=str(root)).setup("fit")
 
 
+def test_several_sources_are_pooled_and_each_row_knows_its_own(root: Path) -> None:
+    data = Digits(["mnist", "usps"], "mnist_m", classes=list(range(7)), root=str(root))
+    source, target = data.load()
+    assert (data.transfer, list(data.task.sources), source.name) == ("mnist+usps_to_mnist_m", ["mnist", "usps"], "mnist+usps")
+    alone = [Digits(name, "mnist_m", classes=list(range(7)), root=str(root)).load()[0] for name in ("mnist", "usps")]
+    counts = [len(domain.train) for domain in alone]
+    assert len(source.train) == sum(counts)
+    assert source.train[torch.arange(sum(counts))].domain.tolist() == [0] * counts[0] + [1] * counts[1]
+    assert source.test is not None
+    assert len(source.test) == sum(len(domain.test or ()) for domain in alone)
+    lacking, _ = Digits(["mnist", "mnist_m"], "usps", classes=list(range(7)), root=str(root)).load()
+    assert lacking.test is None  # of MNIST-M there are no test rows, so that a part of both is held out
+    assert target.name == "mnist_m"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ([], r"--data\.source names no domain: name one or more"),
+        (["mnist", "usps"], "'usps' is in --data.source and in --data.target"),
+        (["mnist", "mnist"], "--data.source names 'mnist' twice"),
+        (["mnist", "mnst"], "there is no digit domain 'mnst'; did you mean 'mnist'"),
+        (["mnist", "mnist_m"], r"mnist_m lacks the classes 7, 8, 9; give --data\.classes \[0,1,2,3,4,5,6\]"),
+    ],
+)
+def test_sources_that_do_not_go_together_are_a_sentence(root: Path, source: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        Digits(source, "usps", root=str(root)).load()
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UserError, match=r"no digit domain 'mnits'; did you mean 'mnist'"):
         Digits("mnits", "usps")

@@ -177,6 +177,7 @@ FAMILIES = {
             "MDAN": SMALL,
             "MDAN hard": {**SMALL, "variant": "hard"},
             "DARN": SMALL,
+            "MFSAN": {"width": 16},
             "M3SDA": {"trade_off": 1.0},  # its 0.05 is for thousands of steps
         },
     ),

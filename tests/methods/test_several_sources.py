@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from torch import Tensor, nn
 
 from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tlda import methods
-from tlda.batch import Sample, SourceBatch
+from tlda.batch import Pair, Sample, SourceBatch, Unlabelled
 from tlda.config.build import load
 from tlda.errors import UserError
-from tlda.losses import MMD, DomainAdversarial, group_dro
+from tlda.losses import MMD, DomainAdversarial, group_dro, mmd
 from tlda.method import Method
 from tlda.methods.darn import on_simplex
 from tlda.network import Head
@@ -192,6 +193,24 @@ def test_the_mean_of_the_heads_answers() -> None:
     probabilities = torch.stack([logits.softmax(1) for logits in method.head.each(features)]).mean(0)
     torch.testing.assert_close(method.head(features).exp(), probabilities)
     assert all(isinstance(head, nn.Linear) for head in method.head.heads)
+
+
+def test_each_branch_of_mfsan_sees_its_own_source_and_the_target() -> None:
+    method, rows = make(methods.MFSAN, 3, width=4), batch([0, 2, 0, 2, 2, 0])
+    method.progress = 0.3
+    x, target = rows.source.x, torch.rand(4, 1, 4, 4)
+    output, other = method(x), method(target)
+    found = method.objective(Pair(rows.source, Unlabelled(target, torch.arange(4), torch.zeros(4))), output, other)
+    branches, parts = method.head.heads, {0: [0, 2, 5], 2: [1, 3, 4]}  # the batch has no row of the second source
+    weight = 2 / (1 + math.exp(-3)) - 1
+    own = {k: branches[k](output.features[i]) for k, i in parts.items()}
+    risk = torch.stack([-own[k].log_softmax(1)[torch.arange(3), rows.source.y[i]].mean() for k, i in parts.items()]).mean()
+    spaces = {k: [branches[k][:2](features) for features in (output.features[i], other.features)] for k, i in parts.items()}
+    p, q = (branches[k](other.features).softmax(1) for k in parts)
+    torch.testing.assert_close(found["task"], risk)
+    torch.testing.assert_close(found["discrepancy"], weight * sum(mmd(*spaces[k]) for k in parts) / 2)
+    torch.testing.assert_close(found["disagreement"], weight * (p - q).abs().mean())
+    torch.testing.assert_close(method.head(other.features).exp(), torch.stack([b(other.features).softmax(1) for b in branches]).mean(0))
 
 
 def test_decoupling_penalises_the_logits() -> None:

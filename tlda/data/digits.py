@@ -20,7 +20,8 @@ from tlda.data.folders import UNKNOWN, new_images
 from tlda.data.fonts import fonts
 from tlda.data.pair import DomainPair
 from tlda.data.photos import blend, photographs
-from tlda.data.rows import Domain, New
+from tlda.data.pooling import require_apart
+from tlda.data.rows import Domain, New, pooled
 from tlda.errors import UserError, near
 from tlda.options.recorded import Plain
 from tlda.tasks import Task
@@ -91,7 +92,7 @@ class Digits(DomainPair):
     severity from 1 to 5, as ``mnist+fog5``. Each is the same in every run, whatever its seed.
 
     Args:
-        source: the domain with labels.
+        source: the domain with labels, or several, which are pooled.
         target: the domain without.
         size: the height and width of the images.
         classes: the digits of both domains, in the order of the labels; by default all ten but those that are private to one.
@@ -108,7 +109,7 @@ class Digits(DomainPair):
 
     def __init__(
         self,
-        source: str,
+        source: str | list[str],
         target: str,
         size: int = 28,
         classes: list[str | int] | None = None,
@@ -119,11 +120,15 @@ class Digits(DomainPair):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.kinds = {name: cleaned(name, PHOTOS[1:]) for name in (source, target)}
+        self.sources = source if isinstance(source, list) else [source]
+        if not self.sources:
+            raise UserError("--data.source names no domain: name one or more, as in [mnist, fonts]")
+        require_apart(self.sources, [target])
+        self.kinds = {name: cleaned(name, PHOTOS[1:]) for name in (*self.sources, target)}
         for name, _ in self.kinds.values():
             if name.removesuffix(PHOTOS) not in READERS:
                 raise UserError(f"there is no digit domain '{name}'{near(name.removesuffix(PHOTOS), READERS)}")
-        self.source, self.target, self.size, self.photos = source, target, require_size(size), photos
+        self.source, self.target, self.size, self.photos = "+".join(self.sources), target, require_size(size), photos
         self.fill = bool(fill)
         if self.fill and (coloured := [name for name, _ in self.kinds.values() if name in COLOURED]):
             raise UserError(f"--data.fill cuts digits to their ink, white on black, and {coloured[0]} is in colour: leave fill out")
@@ -137,12 +142,14 @@ class Digits(DomainPair):
 
     @property
     def task(self) -> Task:
-        return self.classification(self.classes, shared=self.shared)
+        task = self.classification(self.classes, shared=self.shared)
+        task.sources = self.sources if len(self.sources) > 1 else ()
+        return task
 
     def load(self) -> tuple[Domain, Domain]:
-        source, target = (self._domain(name, *self.kinds[name]) for name in (self.source, self.target))
-        self._require_classes(source, target)
-        return source, target
+        *sources, target = (self._domain(name, *self.kinds[name]) for name in (*self.sources, self.target))
+        self._require_classes(sources, target)
+        return pooled(self.source, sources), target
 
     def _domain(self, name: str, clean: str, corruption: str) -> Domain:
         train, test = self._splits(clean, self.channels)
@@ -174,11 +181,11 @@ class Digits(DomainPair):
     def _resized(self, data: Images) -> Images:
         return data.filled(self.size) if self.fill else data.resized(self.size)
 
-    def _require_classes(self, source: Domain, target: Domain) -> None:
-        """Refuse a pair in which a domain lacks a class that takes part."""
-        present = {domain.name: set(domain.train.labels.tolist()) for domain in (source, target)}
+    def _require_classes(self, sources: list[Domain], target: Domain) -> None:
+        """Refuse domains of which one lacks a class that takes part."""
+        present = {domain.name: set(domain.train.labels.tolist()) for domain in (*sources, target)}
         common = set.intersection(*present.values())
-        own = dict(zip(present, (self.source_private, self.target_private), strict=False))
+        own = {target.name: self.target_private, **{domain.name: self.source_private for domain in sources}}
         lacking = [
             f"{name} lacks the classes {', '.join(missing)}"
             for name, there in present.items()

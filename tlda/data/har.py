@@ -13,7 +13,7 @@ import torch
 from tlda.data.arrays import class_numbers
 from tlda.data.pair import DomainPair
 from tlda.data.pooling import Name, require_apart
-from tlda.data.rows import Domain, Pooled
+from tlda.data.rows import Domain, pooled
 from tlda.data.tabular import TableRows
 from tlda.errors import UserError, near
 from tlda.tasks import Classification
@@ -56,10 +56,8 @@ class HAR(DomainPair):
         return task
 
     def load(self) -> tuple[Domain, Domain]:
-        people = [read_person(self.root / "har", name) for name in (*self.sources, self.target)]
-        sources = people[:-1]
-        pooled = sources[0] if len(sources) == 1 else tuple(Pooled(parts) for parts in zip(*sources, strict=True))
-        return Domain(self.source, *pooled), Domain(self.target, *people[-1])
+        *sources, target = (Domain(name, *read_person(self.root / "har", name)) for name in (*self.sources, self.target))
+        return pooled(self.source, sources), target
 
 
 def read_person(folder: Path, name: str) -> tuple[TableRows, TableRows]:

@@ -191,6 +191,14 @@ class Pooled(Joined):
         return super().__getitem__(rows)._replace(domain=self.domains[rows])
 
 
+def pooled(name: str, domains: Sequence[Domain]) -> Domain:
+    """The rows of several ``domains`` as one domain ``name``, each with the number of its own; test rows only where all have some."""
+    if len(domains) == 1:
+        return domains[0]
+    tests = [domain.test for domain in domains if domain.test is not None]
+    return Domain(name, Pooled([domain.train for domain in domains]), Pooled(tests) if len(tests) == len(domains) else None)
+
+
 def domains_of(data: object) -> Tensor | None:
     """The number of the pooled domain of each row of ``data``, (n,); None where there is one domain."""
     domains: Tensor | None = getattr(data, "domains", None)

@@ -59,6 +59,7 @@ from tlda.methods.mcd import MCD
 from tlda.methods.mdan import MDAN
 from tlda.methods.mdd import MDD
 from tlda.methods.memo import MEMO
+from tlda.methods.mfsan import MFSAN
 from tlda.methods.min_ent import MinEnt
 from tlda.methods.mix_style import MixStyle
 from tlda.methods.mldg import MLDG
@@ -135,6 +136,7 @@ __all__ = [
     "MDAN",
     "MDD",
     "MEMO",
+    "MFSAN",
     "MLDG",
     "MLLS",
     "MLM",
