@@ -177,7 +177,7 @@ FAMILIES = {
             "MDAN": SMALL,
             "MDAN hard": {**SMALL, "variant": "hard"},
             "DARN": SMALL,
-            "MFSAN": {"width": 16},
+            "MFSAN": {"width": 32, "trade_off": 0.1},  # its 1 counts fully before this network knows a class, as DSAN
             "M3SDA": {"trade_off": 1.0},  # its 0.05 is for thousands of steps
         },
     ),
