@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tlda.batch import OF_TARGET, PAD, Batch, FewPair, FewSource, Inputs, Output, Pair, Sample, SourceBatch
+from tlda.errors import UserError
 
 WORDS, SPANS = 2, 3
 """The number of channels of texts whose words have classes, and of those in which an answer is looked for."""
@@ -79,6 +80,44 @@ def split(output: Output, inputs: Sequence[Tensor]) -> list[Output]:
     rows = [int(places(x).sum()) if channels(x) > 1 else each * size(x) for x in inputs]
     logits = [2 * size(x) if channels(x) == SPANS else r for x, r in zip(inputs, rows, strict=True)]
     return [Output(*parts) for parts in zip(torch.split(output.features, rows), torch.split(output.logits, logits), strict=True)]
+
+
+def map_size(rows: int, x: Tensor) -> tuple[int, int]:
+    """The height and width of the maps whose positions are ``rows`` rows, for images ``x`` (n, c, h, w).
+
+    Raises:
+        UserError: so many rows are no maps of these images.
+    """
+    stride = max(1, round((len(x) * x.shape[-2] * x.shape[-1] / max(rows, 1)) ** 0.5))
+    height, width = x.shape[-2] // stride, x.shape[-1] // stride
+    if len(x) * height * width != rows:
+        raise UserError(f"{rows} rows are no maps of images {tuple(x.shape)}: give --model.backbone Dense, whose rows are positions")
+    return height, width
+
+
+def as_maps(rows: Tensor, x: Tensor) -> Tensor:
+    """The rows (m, d) of the positions of images ``x`` (n, c, h, w) as maps (n, d, h / stride, w / stride)."""
+    return rows.unflatten(0, (len(x), *map_size(len(rows), x))).permute(0, 3, 1, 2)
+
+
+def drawn(batch: Batch, source: Output, target: Output, most: int) -> tuple[Batch, Output, Output]:
+    """At most ``most`` rows of the first and of the last domain of a batch, which may be one, with their labels."""
+    whole: Any = batch
+    first, source_rows = _thinned(whole[0], source, most)
+    if len(whole) == 1:
+        return type(whole)(first), source_rows, source_rows
+    last, target_rows = _thinned(whole[-1], target, most)
+    return type(whole)(first, *whole[1:-1], last), source_rows, target_rows
+
+
+def _thinned(domain: Any, output: Output, most: int) -> tuple[Any, Output]:
+    """The rows of one domain: one at random out of each of ``most`` equal parts."""
+    rows = len(output.features)
+    if rows <= most:
+        return domain, output
+    chosen = ((torch.arange(most) + torch.rand(most)) * rows / most).long().clamp_max(rows - 1).to(output.features.device)
+    parts = {name: part for name, part in domain._asdict().items() if name != "x" and part.shape[:1] == (rows,)}
+    return domain._replace(**{name: part[chosen] for name, part in parts.items()}), Output(*(part[chosen] for part in output))
 
 
 def arranged(logits: Tensor, x: Tensor) -> Tensor:

@@ -132,6 +132,7 @@ class Method(Hooked):
         refuse_loss(self, name, loss)
         loss.build(self.num_features, len(self.task.outputs))
         loss.attach(self)
+        loss.max_rows = self.task.max_rows
         self.losses[name] = loss
 
     def forward(self, x: Inputs) -> Output:

@@ -1,8 +1,9 @@
-"""Feature extractors: images in 0..1, (n, c, h, w), to features (n, ``num_features``)."""
+"""Feature extractors: images in 0..1, (n, c, h, w), to features (n, ``num_features``); of :class:`Dense` a row is a position."""
 
 from tlda.backbones.base import Backbone
 from tlda.backbones.clip import CLIP
 from tlda.backbones.conv4 import Conv4
+from tlda.backbones.dense import Dense
 from tlda.backbones.digit_nets import DTN, MNISTCNN, LeNet, PixelMLP
 from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
@@ -21,6 +22,7 @@ __all__ = [
     "MNISTCNN",
     "Backbone",
     "Conv4",
+    "Dense",
     "LeNet",
     "PixelMLP",
     "Pixels",

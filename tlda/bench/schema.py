@@ -8,7 +8,7 @@ from typing import Any
 from tlda.bench.table import Cell
 from tlda.options.limits import is_finite
 
-FRACTIONS = frozenset(("accuracy", "f1", "macro_f1", "exact_match", "h_score", "os_star", "unk", "os"))
+FRACTIONS = frozenset(("accuracy", "f1", "macro_f1", "exact_match", "h_score", "os_star", "unk", "os", "mean_iou", "dice"))
 """Metrics that lie in 0..1, by the last part of their names."""
 
 

@@ -44,6 +44,8 @@ METRICS = {
     "exact_match": "exact match",
     "risk": "risk",
     "few_shot_risk": "few-shot risk",
+    "mean_iou": "mIoU",
+    "dice": "Dice",
 }
 """The printed name of a metric."""
 

@@ -16,6 +16,7 @@ from tlda.data.augment import (
     RandomWindow,
     RandomZoom,
 )  # fmt: skip
+from tlda.data.camvid import CamVid
 from tlda.data.cifar import CIFAR10
 from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
@@ -24,6 +25,7 @@ from tlda.data.episodes import Episodes
 from tlda.data.features import Features
 from tlda.data.folders import Folders
 from tlda.data.har import HAR
+from tlda.data.masks import Masks
 from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, TinyImageNet, VisDA2017
 from tlda.data.omniglot import Omniglot
 from tlda.data.pair import Augment, DomainPair
@@ -44,6 +46,7 @@ __all__ = [
     "PACS",
     "Augment",
     "Buckets",
+    "CamVid",
     "ColoredMNIST",
     "ColourJitter",
     "ColourTransfer",
@@ -57,6 +60,7 @@ __all__ = [
     "Features",
     "Folders",
     "Images",
+    "Masks",
     "Office31",
     "OfficeCaltech10",
     "OfficeCaltech10SURF",

@@ -51,6 +51,7 @@ class RandomWindow(Augment):
     """
 
     crops = True
+    moves = True
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -84,6 +85,7 @@ class RandomResizedCrop(Augment):
     """
 
     crops = True
+    moves = True
 
     def __init__(self, size: int, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
         super().__init__()
@@ -131,6 +133,8 @@ class RandomAffine(Augment):
         shear: the largest horizontal shear either way, in degrees.
     """
 
+    moves = True
+
     def __init__(self, degrees: float = 0.0, translate: float = 0.0, scale: float = 0.0, shear: float = 0.0) -> None:
         super().__init__()
         _require(min(degrees, translate, scale, shear) >= 0, "degrees, translate, scale and shear are 0 or more")
@@ -159,6 +163,8 @@ class RandomCrop(Augment):
         padding: the most pixels in each direction.
     """
 
+    moves = True
+
     def __init__(self, padding: int = 4) -> None:
         super().__init__()
         _require(padding >= 0, "padding is 0 or more pixels")
@@ -179,6 +185,8 @@ class RandomHorizontalFlip(Augment):
         p: the probability.
     """
 
+    moves = True
+
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         _require(0 <= p <= 1, "p is a probability, 0 to 1")
@@ -195,6 +203,8 @@ class ColourJitter(Augment):
         brightness: the largest change of the factor on all values: 0.4 gives 0.6 to 1.4.
         contrast: the largest change of the factor on the distance from the mean.
     """
+
+    moves = False
 
     def __init__(self, brightness: float = 0.0, contrast: float = 0.0) -> None:
         super().__init__()
@@ -236,6 +246,8 @@ class PhotoJitter(Augment):
         saturation: the largest change of the factor on the distance from the grey image.
         hue: the largest turn of the hue, as a share of the full circle, up to 0.5.
     """
+
+    moves = False
 
     def __init__(self, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0) -> None:
         super().__init__()
@@ -285,6 +297,8 @@ class RandomGreyscale(Augment):
         p: the probability.
     """
 
+    moves = False
+
     def __init__(self, p: float = 0.1) -> None:
         super().__init__()
         _require(0 <= p <= 1, "p is a probability, 0 to 1")
@@ -301,6 +315,8 @@ class Cutout(Augment):
         size: the largest side of the square, as a share of the image's shorter side; each image draws its own.
         value: the grey, 0 to 1.
     """
+
+    moves = False
 
     def __init__(self, size: float = 0.5, value: float = 0.5) -> None:
         super().__init__()
@@ -357,6 +373,8 @@ class RandomZoom(Augment):
         scale: the least and the largest area of the box, as shares of the image's.
         ratio: the least and the largest width of the box over its height, before it is cut to what fits.
     """
+
+    moves = True
 
     def __init__(self, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
         super().__init__()

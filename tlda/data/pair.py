@@ -48,6 +48,10 @@ class Augment(Recorded, torch.nn.Module):
     crops: ClassVar[bool] = False
     """Whether it cuts squares out of the images as they were read, bytes of any shape; it comes before all that do not."""
 
+    moves: ClassVar[bool | None] = None
+    """Whether it moves what is in an image, and changes each channel of it alike, so that a mask can be moved with its image; False where
+    every pixel stays in its place. Where a class does not say, images with masks cannot have it."""
+
     def domains(self, images: Sequence[Tensor]) -> list[Tensor]:
         """The images of each domain of a training batch, changed: each for itself, unless a subclass looks at all."""
         return [self(x) for x in images]
@@ -504,6 +508,10 @@ class DomainPair(Recorded, LightningDataModule):
         moved: Moved = prepared
         return moved
 
+    def as_trained(self, batch: OneDomain) -> OneDomain:
+        """A batch of one domain's training rows as a step sees it, but without augmentation."""
+        return self.on_after_batch_transfer(batch, 0)
+
     def augmented(self, batch: Batch) -> Batch:
         """A training ``batch`` as a step sees it: floats, augmented."""
         changed: Batch = self._changed(batch, True)
@@ -511,16 +519,23 @@ class DomainPair(Recorded, LightningDataModule):
 
     def _changed(self, batch: Any, training: bool) -> Any:
         cropping, changing = self._changes() if training else ([], [])
-        images = [domain.x for domain in batch]
+        domains = list(batch)
         for change in cropping:
-            images = change.domains(images)
-        domains = [self.prepare(domain._replace(x=x), []) for domain, x in zip(batch, images, strict=True)]
-        images = [domain.x for domain in domains]
+            domains = self.apply(change, domains)
+        domains = [self.prepare(domain, []) for domain in domains]
         for change in changing:
-            if images[0].ndim != 4:
-                raise UserError(f"--data.augment changes images (n, c, h, w), and these inputs are {tuple(images[0].shape)}: leave it out")
-            images = change.domains(images)
-        return type(batch)(*(domain._replace(x=x) for domain, x in zip(domains, images, strict=True)))
+            if domains[0].x.ndim != 4:
+                shape = tuple(domains[0].x.shape)
+                raise UserError(f"--data.augment changes images (n, c, h, w), and these inputs are {shape}: leave it out")
+            domains = self.apply(change, domains)
+        return type(batch)(*domains)
+
+    def apply(self, change: Augment, domains: Sequence[OneDomain]) -> list[OneDomain]:
+        """The ``domains`` of a training batch after an augmentation of their images."""
+        images = change.domains([domain.x for domain in domains])
+        changed: Any = [domain._replace(x=x) for domain, x in zip(domains, images, strict=True)]
+        whole: list[OneDomain] = changed
+        return whole
 
     def _changes(self) -> tuple[list[Augment], list[Augment]]:
         """The augmentations of a training batch: what cuts images as they were read, then what changes those in 0..1."""

@@ -18,6 +18,8 @@ Window = Literal["centred", "corners"]
 class Restyle(Augment):
     """The base of what changes the source's images after the target's: :meth:`restyle`; those of the target stay as they are."""
 
+    moves = False
+
     def restyle(self, source: Tensor, target: Tensor) -> Tensor:
         """Source images (n, c, h, w) in the look of as many target images, both in 0..1."""
         raise NotImplementedError

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tlda.batch import Batch, Learner, Output
+from tlda.inputs import drawn
 from tlda.options.recorded import Recorded
 
 
@@ -43,6 +44,12 @@ class Loss(Recorded, nn.Module):
     made_for_classes: ClassVar[bool] = False
     """Whether its parameters are made for a number of classes, so that all logits that it sees must have as many."""
 
+    compares_pairs: ClassVar[bool] = False
+    """Whether the loss compares all pairs of rows, so that it costs the square of their number."""
+
+    max_rows: int | None = None
+    """The most rows of a domain that such a loss sees, which the task says; None for all."""
+
     def __init__(self, trade_off: float = 1.0) -> None:
         super().__init__()
         self.trade_off = trade_off
@@ -67,6 +74,8 @@ class Loss(Recorded, nn.Module):
 
     def term(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         """The term of the objective, at the precision that the loss asks for."""
+        if self.compares_pairs and self.max_rows:
+            batch, source, target = drawn(batch, source, target, self.max_rows)
         if self.mixed_precision:
             return self.weigh(self(batch, source, target, progress))
         with torch.autocast(source.features.device.type, enabled=False):

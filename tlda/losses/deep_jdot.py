@@ -118,6 +118,7 @@ class DeepJDOT(Loss):
     reads_classes: ClassVar[bool] = True
     pairs_rows: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
+    compares_pairs: ClassVar[bool] = True
 
     def __init__(
         self,

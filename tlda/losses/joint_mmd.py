@@ -71,6 +71,7 @@ class JointMMD(Loss):
 
     reads_classes: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
+    compares_pairs: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class LocalMMD(Loss):
 
     reads_classes: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
+    compares_pairs: ClassVar[bool] = True
 
     def forward(self, batch: Pair, source: Output, target: Output, progress: float) -> Tensor:
         weight = 2 / (1 + math.exp(-10 * progress)) - 1

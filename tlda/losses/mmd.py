@@ -110,6 +110,7 @@ class MMD(Loss):
     """
 
     compares_domains: ClassVar[bool] = True
+    compares_pairs: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -16,8 +16,10 @@ from tlda.data.pair import DomainPair
 from tlda.data.samplers import by_one_process
 from tlda.nn import evaluating
 from tlda.report.charts import Answers, Point, log_charts
+from tlda.report.maps import segmentation_figure
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
 from tlda.report.samples import sample_images, samples_figure
+from tlda.tasks import Segmentation
 from tlda.tasks.classification import scored
 from tlda.tasks.heads import first_label
 from tlda.training.tracking import log_picture
@@ -47,30 +49,44 @@ class Pictures(Callback):
         data = run.datamodule
         if not trainer.is_global_zero or not data.task.classes:
             return  # the pictures are of classes
-        # A target without labels is not among what is measured: its rows are those to predict, and it has no confusion.
-        with by_one_process():
-            measured = data.test_dataloader()[:2]  # of several data sets, the first
-            loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
-        source, target = (collect(pl_module, data, loader) for loader in loaders)
-        if not all(bool(answers[0].isfinite().all()) for answers in (source, target)):
-            print(
-                "tlda: the features are not finite (NaN or infinite), so that there are no pictures: the training diverged", file=sys.stderr
-            )
+        drawn = self._of_maps(pl_module, data) if isinstance(data.task, Segmentation) else self._of_rows(pl_module, data)
+        if drawn is None:
             return
-        points = features_points([source.features, target.features], [source.labels, target.labels])
-        figures = {"features": features_figure(points, data.task.classes)}
-        if len(measured) > 1:
-            figures["confusion"] = confusion_figure(target.predicted, target.labels, data.task.classes)
-        if images := sample_images(data):
-            figures["samples"] = samples_figure(images)
+        figures, charts = drawn
         if translator := translator_of(pl_module):
             figures["translation"] = translation_figure(translation_grid(translator.eval(), data))
         for name, figure in figures.items():
             figure.savefig(self.folder / f"{name}.png", dpi=150)
             for logger in trainer.loggers:
                 log_picture(logger, f"pictures/{name}", self.folder / f"{name}.png", trainer.global_step)
-        for tracker in trackers(trainer.loggers):
-            log_charts(tracker, target, points, data.task.classes)
+        for tracker in trackers(trainer.loggers) if charts else ():
+            log_charts(tracker, *charts, data.task.classes)
+
+    @staticmethod
+    def _of_maps(method: LightningModule, data: DomainPair) -> tuple[dict[str, Figure], None]:
+        assert isinstance(data.task, Segmentation)
+        return {"segmentation": segmentation_figure(method, data, data.task)}, None
+
+    @staticmethod
+    def _of_rows(method: LightningModule, data: DomainPair) -> tuple[dict[str, Figure], tuple[Answers, list[Point]]] | None:
+        """The figures by name, and what interactive charts are of; None where the features are not finite."""
+        # A target without labels is not among what is measured: its rows are those to predict, and it has no confusion.
+        with by_one_process():
+            measured = data.test_dataloader()[:2]  # of several data sets, the first
+            loaders = measured if len(measured) > 1 else [*measured, data.predict_dataloader()]
+        source, target = (collect(method, data, loader) for loader in loaders)
+        if not all(bool(answers[0].isfinite().all()) for answers in (source, target)):
+            print(
+                "tlda: the features are not finite (NaN or infinite), so that there are no pictures: the training diverged", file=sys.stderr
+            )
+            return None
+        points = features_points([source.features, target.features], [source.labels, target.labels])
+        figures = {"features": features_figure(points, data.task.classes)}
+        if len(measured) > 1:
+            figures["confusion"] = confusion_figure(target.predicted, target.labels, data.task.classes)
+        if images := sample_images(data):
+            figures["samples"] = samples_figure(images)
+        return figures, (target, points)
 
 
 def collect(method: LightningModule, data: DomainPair, loader: Iterable[Sample]) -> Answers:

@@ -21,7 +21,7 @@ from tlda.config.protocol import class_paths
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
-from tlda.tasks import Classification
+from tlda.tasks import Classification, Segmentation
 from tlda.tasks.classification import scored
 from tlda.training import checkpoint
 from tlda.training.fitting import measures_of
@@ -201,7 +201,7 @@ def load_run(folder: Path) -> FinishedRun:
         "trainer": {"precision": found["trainer"]["precision"]},
     }
     method, data, trainer = build.build(parts, **QUIET, devices=1, use_distributed_sampler=False)
-    if not isinstance(data.task, Classification):
+    if not isinstance(data.task, Classification) or isinstance(data.task, Segmentation):
         raise UserError(
             f"{folder} is a run of {type(data.task).__name__}, and reports are for classification alone: `tlda test` measures it"
         )

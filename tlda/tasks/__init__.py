@@ -7,7 +7,8 @@ from tlda.tasks.multi_label import MultiLabel
 from tlda.tasks.open_set import OpenSet
 from tlda.tasks.place import Place
 from tlda.tasks.regression import Regression
+from tlda.tasks.segmentation import Segmentation
 from tlda.tasks.several import Several
 from tlda.tasks.spans import Spans
 
-__all__ = ["Classification", "FewShot", "MultiLabel", "OpenSet", "Place", "Regression", "Several", "Spans", "Task", "Words"]
+__all__ = ["Classification", "FewShot", "MultiLabel", "OpenSet", "Place", "Regression", "Segmentation", "Several", "Spans", "Task", "Words"]

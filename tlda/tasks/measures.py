@@ -142,8 +142,9 @@ class Part(nn.Module):
         """Keep a batch for the validators. Of the target the first rows are mixed, asking ``network`` thrice more; token ids cannot be."""
         if not self.task.classes:
             return
+        output, batch = self.task.sampled(output, batch)
         self.validators.update(self.of_head(output), batch.y if place.role == "source" else None)
-        mixes = isinstance(batch.x, Tensor) and batch.x.is_floating_point()
+        mixes = self.task.one_row and isinstance(batch.x, Tensor) and batch.x.is_floating_point()
         if place.role == "target" and mixes and self.mixval.pairs.sum() < 2 * LIMIT:
             self.mixval.update(lambda x: self.of_head(network(x)).logits, batch.x)
 
@@ -170,4 +171,6 @@ def counted(task: Task, output: Output, batch: Sample) -> tuple[Output, Sample]:
         return output, batch
     x = batch.x[known] if task.one_row else batch.x
     rows = Sample(x, batch.y[known], batch.row[known], batch.domain[known] if batch.domain.ndim else batch.domain)
-    return Output(output.features[known], output.logits[known]), rows
+    # Of a map the features are those of coarser positions than the logits, and no metric looks at them.
+    features = output.features[known] if len(output.features) == len(known) else output.features
+    return Output(features, output.logits[known]), rows

@@ -37,6 +37,7 @@ def _require_rows(method: Trained, task: Task) -> None:
             f"{name} tells source domains apart and needs two or more, and the data have one: name several, as --data.source [art,photo]"
         )
     losses = [name for name, loss in (method.losses.items() if "losses" in method._modules else ()) if loss.pairs_rows]
+    losses = losses if task.max_rows is None else []  # each sees as many rows of both
     if (method.pairs_rows or losses) and not task.one_row:
         who = f"the loss '{losses[0]}'" if losses else name
         raise UserError(
@@ -80,7 +81,7 @@ def refuse_loss(method: Trained, name: str, loss: Loss) -> None:
         raise UserError(f"{own} trains on one domain at a time, and the loss '{name}' compares two: leave it out of --model.plus")
     if loss.reads_classes and not method.task.classes:
         raise UserError(f"the loss '{name}' looks at the classes of a row, and {type(method.task).__name__} has none: {out}")
-    if loss.pairs_rows and not method.task.one_row:
+    if loss.pairs_rows and not method.task.one_row and method.task.max_rows is None:
         raise UserError(f"the loss '{name}' pairs the rows of two domains, and {type(method.task).__name__} has not as many in both: {out}")
 
 

@@ -94,4 +94,6 @@ class Measured(QuickNotes, Recorded, Trained):
 
     def predict_step(self, batch: Sample, batch_idx: int) -> Prediction:
         output = self.answer(batch.x, "target")
-        return Prediction(batch.row, self.task.answers(output, batch.x), output.features)
+        # Where an answer is of an image with many rows, its features are their mean.
+        features = output.features if len(output.features) == len(batch.row) else output.features.unflatten(0, (len(batch.row), -1)).mean(1)
+        return Prediction(batch.row, self.task.answers(output, batch.x), features)

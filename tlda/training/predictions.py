@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tlda.batch import Prediction
 from tlda.data.pair import DomainPair
+from tlda.documents.palette import palette
 from tlda.errors import UserError, lacking
 from tlda.training.processes import of_all
 from tlda.writing import write_bytes, write_text
@@ -65,12 +66,37 @@ def columns_of(predictions: Iterable[Prediction], data: DomainPair) -> Columns:
 
 
 def write_predictions(path: str | Path, columns: Columns) -> None:
-    """Write ``columns`` as CSV, one line per row of the target."""
+    """Write ``columns`` as CSV, one line per row of the target; maps of classes as PNG in a folder beside it, whose paths are in the
+    CSV."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows([_printed(value) for value in line] for line in zip(*columns.values(), strict=True))
+    shown = {name: write_maps(Path(path), name, columns) if _are_maps(values) else values for name, values in columns.items()}
+    writer.writerows([_printed(value) for value in line] for line in zip(*shown.values(), strict=True))
     write_text(Path(path), text.getvalue())
+
+
+def _are_maps(values: Sequence[object]) -> bool:
+    return bool(values) and isinstance(values[0], np.ndarray)
+
+
+def write_maps(path: Path, name: str, columns: Columns) -> list[str]:
+    """Write the maps (h, w) of the column ``name`` as PNG whose values are class numbers, and whose palette shows them; give their
+    paths."""
+    from PIL import Image
+
+    folder = path.with_name(f"{path.stem}_{name}")
+    stems = [Path(str(file)).stem for file in columns["file"]]
+    colours = [part for colour in palette(256) for part in colour]
+    written = []
+    for row, (stem, values) in enumerate(zip(stems, columns[name], strict=True)):
+        picture = Image.fromarray(values)
+        picture.putpalette(colours)
+        picture.save(png := io.BytesIO(), "PNG")
+        file = folder / f"{stem if stems.count(stem) == 1 else f'{row}-{stem}'}.png"
+        write_bytes(file, png.getvalue())
+        written.append(file.relative_to(path.parent).as_posix())
+    return written
 
 
 def rows_of(predictions: Iterable[Prediction]) -> Iterator[tuple[int, dict[str, object]]]:

@@ -56,7 +56,7 @@ def held_out_batches(method: Learner) -> Iterator[Sample]:
 
 def _batches_of(method: Learner, data: DomainPair, rows: Any) -> Iterator[Any]:
     for batch in data.loader(rows, Once(len(rows), data.eval_batch_size)):
-        yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, method.device, 0), 0)
+        yield data.as_trained(data.transfer_batch_to_device(batch, method.device, 0))
 
 
 def outputs_of(network: nn.Module, batches: Iterable[Sample]) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,238 @@
+"""Images with masks in folders: how they are read, moved and refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tests.helpers.masked import NAMES, Scenes, setup, write_masks
+from tlda.batch import Pair, Sample
+from tlda.data import (
+    CamVid,
+    ColourJitter,
+    Masks,
+    RandAugment,
+    RandomAffine,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomZoom,
+)
+from tlda.data.masked_files import VOID, read_mask
+from tlda.data.pair import Augment
+from tlda.errors import UserError
+
+ROOT = Path("tests")
+
+
+def data_in(root: Path, **options: Any) -> Masks:
+    return Masks(str(root), **{"classes": NAMES, "size": 8, "stride": 2, "batch_size": 2, **options})
+
+
+def save(path: Path, values: Any, mode: str | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(values), mode).save(path)
+
+
+def test_rows_are_images_with_the_class_of_each_pixel(tmp_path: Path) -> None:
+    data = setup(data_in(write_masks(tmp_path)))
+    sample = data.loaded[0].train[torch.tensor([3, 0])]
+    assert sample.x.shape == (2, 3, 8, 8)
+    assert sample.x.dtype == torch.uint8
+    assert [int(y.sum()) for y in sample.y] == [8 * 5, 8 * 2]
+    assert data.loaded[1].labelled
+    assert data.measures_target
+    assert data.describe_row(2).endswith("target/images/2.png")
+    again = data_in(tmp_path).loaded[0].train[torch.tensor([3, 0])]  # from the cache
+    assert torch.equal(again.x, sample.x)
+    assert torch.equal(again.y, sample.y)
+
+
+def test_a_training_batch_has_the_label_in_the_middle_of_each_position_and_none_of_the_target(tmp_path: Path) -> None:
+    data = setup(data_in(write_masks(tmp_path)))
+    rows = torch.tensor([4, 1])
+    whole = data.training_rows()["source"][rows]
+    batch = data.augmented(Pair(*(data.training_rows()[field][rows] for field in Pair._fields)))
+    assert torch.equal(batch.source.y, whole.y[:, 1::2, 1::2].flatten())
+    assert torch.equal(batch.source.row[16:], 16 * whole.row[1] + torch.arange(16))
+    assert not hasattr(batch.target, "y")
+    assert len(batch.target.row) == len(batch.target.domain) == 32
+
+
+def test_a_colour_or_a_number_stands_for_a_class_or_void(tmp_path: Path) -> None:
+    colours = np.array([[[1, 2, 3], [255, 0, 0]], [[0, 0, 0], [1, 2, 3]]], dtype=np.uint8)
+    save(tmp_path / "a.png", colours)
+    assert read_mask(tmp_path / "a.png", {(1, 2, 3): 0, (255, 0, 0): 1, (0, 0, 0): VOID}).tolist() == [[0, 1], [VOID, 0]]
+    save(tmp_path / "b.png", np.array([[0, 255]], dtype=np.uint8))
+    assert read_mask(tmp_path / "b.png", {0: 1, 255: 0}).tolist() == [[1, 0]]
+    data = Masks(classes={"road": [1, 2, 3], "sky": [255, 0, 0]}, void=[[0, 0, 0]])
+    assert data.task.classes == ["road", "sky"]
+    assert data.values[(0, 0, 0)] == VOID
+
+
+def test_void_is_no_label(tmp_path: Path) -> None:
+    write_masks(tmp_path)
+    data = data_in(tmp_path, classes={"ground": 0}, void=[1])
+    assert set(data.loaded[0].train[torch.arange(2)].y.unique().tolist()) == {-1, 0}
+
+
+def test_a_target_without_masks_is_not_measured(tmp_path: Path) -> None:
+    write_masks(tmp_path)
+    for path in [*(tmp_path / "target" / "masks").iterdir()]:
+        path.unlink()
+    (tmp_path / "target" / "masks").rmdir()
+    data = setup(data_in(tmp_path))
+    assert not data.measures_target
+    assert not data.loaded[1].labelled
+    assert (data.loaded[1].train[torch.arange(2)].y == -1).all()
+
+
+def test_test_folders_measure(tmp_path: Path) -> None:
+    write_masks(tmp_path, ["source", "target/train", "target/test"], 4)
+    data = setup(data_in(tmp_path))
+    assert data.evaluation_rows[1].images[0].parts[-3] == "test"  # type: ignore[attr-defined]
+
+
+# Augmentations
+
+
+@pytest.mark.parametrize("change", [RandomHorizontalFlip(1.0), RandomCrop(2), RandomZoom(), RandomAffine(20.0, 0.2), RandomResizedCrop(8)])
+def test_an_augmentation_moves_image_and_mask_together(change: Augment) -> None:
+    """A mask that is drawn into the image itself goes where the image goes; what comes in from outside is void."""
+    y = torch.zeros(6, 8, 8, dtype=torch.long)
+    y[:, :, 4:] = 1
+    x = torch.stack((y == 1, y == 0, y == 0), 1)
+    images = 255 * x.to(torch.uint8) if change.crops else x.float()
+    torch.manual_seed(0)
+    (moved,) = Scenes().apply(change, [Sample(images, y, torch.arange(6))])
+    one, zero, _ = (moved.x.float() / (255 if change.crops else 1)).unbind(1)
+    clear = ((one - zero).abs() > 0.02) & ((one + zero - 0.5).abs() > 0.02)
+    expected = torch.where(one + zero <= 0.5, -1, (one > zero).long())
+    assert torch.equal(moved.y[clear], expected[clear])
+    assert not torch.equal(moved.y, y)
+
+
+def test_a_flip_is_exact() -> None:
+    torch.manual_seed(0)
+    sample = Sample(torch.rand(3, 3, 4, 6), torch.randint(-1, 5, (3, 4, 6)), torch.arange(3))
+    (moved,) = Scenes().apply(RandomHorizontalFlip(1.0), [sample])
+    assert torch.equal(moved.x, sample.x.flip(3))
+    assert torch.equal(moved.y, sample.y.flip(2))
+
+
+def test_colours_leave_masks_alone_and_what_does_not_say_is_refused() -> None:
+    sample = Sample(torch.rand(3, 3, 4, 6), torch.randint(-1, 5, (3, 4, 6)), torch.arange(3))
+    (moved,) = Scenes().apply(ColourJitter(0.5), [sample])
+    assert moved.y is sample.y
+    assert not torch.equal(moved.x, sample.x)
+    with pytest.raises(UserError, match="RandAugment does not say whether it moves"):
+        Scenes().apply(RandAugment(), [sample])
+
+
+# What is refused
+
+
+def spoil(root: Path, what: str) -> None:
+    masks, images = root / "source" / "masks", root / "source" / "images"
+    match what:
+        case "size":
+            save(masks / "1.png", np.zeros((6, 8), dtype=np.uint8))
+        case "number":
+            save(masks / "1.png", np.full((8, 8), 7, dtype=np.uint8))
+        case "colours":
+            save(masks / "1.png", np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+        case "16 bits":
+            save(masks / "1.png", np.zeros((8, 8), dtype=np.uint16))
+        case "image":
+            (images / "1.png").unlink()
+        case "mask":
+            (masks / "1.png").unlink()
+        case "empty":
+            for path in (root / "target" / "images").iterdir():
+                path.unlink()
+        case "cut":
+            (masks / "1.png").write_bytes((masks / "1.png").read_bytes()[:40])
+
+
+REFUSED = {
+    "size": "masks/1.png is 6 x 8, and its image .*images/1.png is 8 x 8 .*: give both one size",
+    "number": "masks/1.png has the number 7 at line 0, column 0, which is neither in --data.classes nor in --data.void",
+    "colours": "masks/1.png has colours, and --data.classes has numbers: give the colour of each class",
+    "16 bits": "masks/1.png is a mask of more than 8 bits",
+    "image": "1 of 6 masks have no image of the same name, the first: .*masks/1.png",
+    "mask": "1 of 6 images have no mask of the same name in .*masks, the first: .*images/1.png",
+    "empty": "target/images has no images",
+    "cut": "masks/1.png cannot be read",
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_wrong_with_the_files_is_one_sentence(tmp_path: Path, what: str) -> None:
+    write_masks(tmp_path)
+    spoil(tmp_path, what)
+    with pytest.raises(UserError, match=REFUSED[what]):
+        setup(data_in(tmp_path)).loaded[0].train[torch.arange(1)]
+
+
+def test_a_colour_that_no_palette_names_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", np.array([[[1, 2, 3], [9, 8, 7]]], dtype=np.uint8))
+    with pytest.raises(UserError, match=r"the colour \[9, 8, 7\] at line 0, column 1"):
+        read_mask(tmp_path / "a.png", {(1, 2, 3): 0})
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"classes": None}, "--data.classes is missing"),
+        ({"classes": {"a": 1, "b": [1, 2, 3]}}, "mix numbers and colours"),
+        ({"classes": {"a": 1, "b": 1}}, "two meanings"),
+        ({"classes": {"a": 256, "b": 1}}, "has 256: a number from 0 to 255"),
+        ({"size": [8, 9]}, "multiples of --data.stride 2"),
+        ({"source": "elsewhere"}, "there is no folder"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        _ = data_in(write_masks(tmp_path), **options).loaded
+
+
+# CamVid
+
+
+def write_camvid(root: Path) -> Path:
+    random = np.random.default_rng(0)
+    drives = {"train": ["0001TP", "0006R0", "0016E5"], "val": ["0016E5"], "test": ["0001TP", "Seq05VD"]}
+    for part, names in drives.items():
+        for name in names:
+            for number in range(2):
+                save(root / part / f"{name}_{part}{number}.jpg", random.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+                save(root / f"{part}annot" / f"{name}_{part}{number}.png", random.integers(0, 12, (12, 16), dtype=np.uint8))
+    return root
+
+
+def split_of(data: Masks) -> list[list[str]]:
+    def names(rows: Any) -> list[str]:
+        return [] if rows is None else [path.stem for part in getattr(rows, "parts_of", [rows]) for path in part.images]
+
+    return [names(data.loaded[1].train), names(data.loaded[1].test)]
+
+
+def test_a_drive_of_camvid_trains_and_is_measured_by_the_official_split(tmp_path: Path) -> None:
+    data = CamVid(str(write_camvid(tmp_path)), size=[12, 16])
+    assert split_of(data) == [["0001TP_train0", "0001TP_train1"], ["0001TP_test0", "0001TP_test1"]]
+    assert [len(rows) for rows in data.loaded[0].splits] == [4, 2]
+    assert data.task.sources == ["0006R0", "0016E5"]
+    y: Tensor = data.loaded[1].train[torch.arange(2)].y
+    assert y.min() == -1
+    assert y.max() == 10
+    assert len(data.task.classes) == 11
+    day = CamVid(str(tmp_path), source="0016E5", target="Seq05VD", size=[12, 16])
+    assert split_of(day) == [["Seq05VD_test0", "Seq05VD_test1"], []]
+    with pytest.raises(UserError, match="CamVid has no drive '0001tp'"):
+        CamVid(str(tmp_path), target="0001tp")

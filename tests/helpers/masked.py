@@ -1,0 +1,86 @@
+"""A tiny data set of images with masks, and a tiny network of feature maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from tlda.backbones import Backbone
+from tlda.data import Domain, DomainPair, Masks
+from tlda.data.masks import MaskedFiles
+
+NAMES = ["ground", "sky"]
+
+
+class TinyDense(Backbone):
+    """Rows of positions at stride 2: one convolution with BatchNorm."""
+
+    channels, size, stride = 3, 8, 2
+
+    def __init__(self, num_features: int = 8) -> None:
+        super().__init__(num_features)
+        self.layers = nn.Sequential(nn.Conv2d(3, num_features, 2, 2), nn.BatchNorm2d(num_features), nn.ReLU())
+
+    def features(self, x: Tensor) -> Tensor:
+        rows: Tensor = self.layers(x).permute(0, 2, 3, 1).flatten(0, 2)
+        return rows
+
+
+def scene(sky: int, dark: float, random: np.random.Generator) -> tuple[Any, Any]:
+    """An image of 8 x 8, bright above line ``sky`` and dark below, and its mask."""
+    mask = np.zeros((8, 8), dtype=np.uint8)
+    mask[:sky] = 1
+    light = np.where(mask[..., None] == 1, 200, 60) + random.normal(0, 20, (8, 8, 3))
+    return (dark * light).clip(0, 255).astype(np.uint8), mask
+
+
+def write_masks(root: Path, domains: Sequence[str] = ("source", "target"), count: int = 6, masks: bool = True) -> Path:
+    """``count`` images of 8 x 8 for each of ``domains``, each darker than the one before."""
+    random = np.random.default_rng(0)
+    for number, domain in enumerate(domains):
+        for kind in ("images", "masks"):
+            (root / domain / kind).mkdir(parents=True)
+        for i in range(count):
+            image, mask = scene(2 + i % 5, 0.6**number, random)
+            Image.fromarray(image).save(root / domain / "images" / f"{i}.png")
+            Image.fromarray(mask).save(root / domain / "masks" / f"{i}.png")
+    return root
+
+
+class Scenes(Masks):
+    """The same, in memory."""
+
+    def __init__(self, n: int = 24, steps: int | None = 4, dark: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(classes=list(NAMES), size=8, stride=2, batch_size=4, steps=steps, **kwargs)
+        self.n, self.dark = n, dark
+
+    def load(self) -> tuple[Domain, Domain]:
+        return Domain("source", self._made(1.0, 0)), Domain("target", self._made(self.dark, 1))
+
+    def _made(self, dark: float, seed: int) -> InMemory:
+        random = np.random.default_rng(seed)
+        pairs = [scene(2 + i % 5, dark, random) for i in range(self.n)]
+        paths = [Path(f"{i}.png") for i in range(self.n)]
+        return InMemory(paths, list(paths), (8, 8), self.values, pairs)
+
+
+class InMemory(MaskedFiles):
+    """Images and masks that are no files."""
+
+    def __init__(self, images: Any, masks: Any, size: tuple[int, int], values: Any, pairs: list[tuple[Any, Any]]) -> None:
+        super().__init__(images, masks, size, values)
+        pictures, maps = zip(*pairs, strict=True)
+        self.parts = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), torch.from_numpy(np.stack(maps))
+        self.digest = self.content = f"{len(pairs)}"
+
+
+def setup(data: DomainPair) -> DomainPair:
+    """``data``, ready for a fit of a source and a target."""
+    data.setup("fit")
+    return data

@@ -1,0 +1,126 @@
+"""One class per pixel: loss, metrics, what validators see, and answers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import cross_entropy, interpolate
+
+from tests.helpers.masked import NAMES, Scenes, TinyDense, setup
+from tests.helpers.toy import Tiny, trainer
+from tlda.backbones import Backbone
+from tlda.batch import Output, Pair, Sample
+from tlda.errors import UserError
+from tlda.inputs import drawn
+from tlda.losses import MMD, DeepJDOT
+from tlda.methods import CDAN, DAN, DANN, MCC, SourceOnly
+from tlda.tasks import Segmentation
+from tlda.tasks.measures import Measures
+from tlda.tasks.place import SOURCE_AND_TARGET
+from tlda.training.predictions import write_predictions
+
+TASK = Segmentation(["a", "b", "c"])
+
+
+def test_void_changes_nothing() -> None:
+    torch.manual_seed(0)
+    logits, y = torch.randn(8, 3, requires_grad=True), torch.tensor([0, 1, 2, -1, 1, -1, 0, 2])
+    known = y >= 0
+    loss = TASK.loss(logits, y)
+    assert torch.isclose(loss, cross_entropy(logits[known], y[known]))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert not gradient[~known].any()
+    assert gradient[known].any(1).all()
+
+
+def measured(y: torch.Tensor, logits: torch.Tensor) -> dict[str, float]:
+    measures = Measures(TASK, SOURCE_AND_TARGET)
+    batch = Sample(torch.zeros(2, 3, 4, 4), y, torch.arange(2))
+    network = SourceOnly(backbone=TinyDense(), task=TASK)
+    found = measures.test(network, batch, Output(torch.zeros(8, 5), logits), 1)
+    return {name: float(metric.compute()) for name, metric in found.items()}
+
+
+def test_metrics_are_of_all_pixels_of_upsampled_logits_without_void() -> None:
+    torch.manual_seed(0)
+    logits, y = torch.randn(8, 3), torch.randint(-1, 3, (2, 4, 4))
+    predicted = interpolate(logits.view(2, 2, 2, 3).permute(0, 3, 1, 2), (4, 4), mode="bilinear").argmax(1)
+    known = y >= 0
+    overlaps = [((predicted == c) & (y == c)).sum() / (known & ((predicted == c) | (y == c))).sum() for c in range(3)]
+    found = measured(y, logits)
+    assert math.isclose(found["test/target/mean_iou"], float(torch.stack(overlaps).mean()), rel_tol=1e-5)
+    assert math.isclose(found["test/target/accuracy"], float((predicted == y)[known].float().mean()), rel_tol=1e-5)
+    assert "test/target/dice" not in found
+    assert "dice" in Segmentation(NAMES).metrics(SOURCE_AND_TARGET[1])
+
+
+def test_validators_see_few_positions_with_the_pixels_in_their_middle() -> None:
+    y = torch.arange(2 * 32 * 32).view(2, 32, 32)
+    x, features = (
+        torch.zeros(2, 3, 32, 32),
+        y[:, 1::2, 1::2].flatten()[:, None].float(),
+    )  # stride 2: each feature is the number of its pixel
+    (view,) = TASK.views(torch.nn.Identity(), Output(features, torch.zeros(512, 3)), Sample(x, y, torch.arange(2)), SOURCE_AND_TARGET[1])
+    assert view[1].logits.shape == (2048, 3)
+    output, batch = TASK.sampled(*view[1:])
+    assert len(batch.y) == len(output.logits) == 128
+    assert torch.equal(output.features.flatten().long(), batch.y)
+
+
+def test_a_loss_of_all_pairs_sees_few_rows_of_each_domain_with_their_labels() -> None:
+    data = setup(Scenes())
+    rows = torch.arange(4)
+    batch = data.augmented(Pair(*(data.training_rows()[field][rows] for field in Pair._fields)))
+    outputs = [Output(torch.arange(64.0)[:, None], part.row[:, None].float()) for part in batch]
+    torch.manual_seed(0)
+    thinned, source, target = drawn(batch, *outputs, 16)
+    chosen = source.features.flatten().long()
+    assert torch.equal(chosen // 4, torch.arange(16))  # one of each four
+    assert torch.equal(thinned.source.y, batch.source.y[chosen])
+    assert torch.equal(target.logits.flatten().long(), thinned.target.row)
+    assert thinned.source.x is batch.source.x
+    loss = MMD()
+    loss.max_rows = 16
+    torch.manual_seed(0)
+    few = loss.term(batch, *outputs, 0.5)
+    assert few == MMD()(thinned, source, target, 0.5) != MMD()(batch, *outputs, 0.5)
+
+
+@pytest.mark.parametrize("method", [DANN, CDAN, MCC, DAN])
+def test_methods_of_rows_train_on_positions(method: type) -> None:
+    data, run = Scenes(max_rows=16), trainer(1, limit_val_batches=1)
+    made = method(backbone=TinyDense(), task=data.task, plus=[DeepJDOT()])
+    run.fit(made, data)
+    assert run.callback_metrics["val/target/entropy"].isfinite()
+    (source, target) = run.test(made, data, verbose=False)
+    assert 0 < source["test/source/mean_iou"] < 1
+    assert 0 <= target["test/target/dice"] <= 1
+
+
+@pytest.mark.parametrize("backbone", [Tiny(), TinyDense()])
+def test_a_network_of_other_positions_is_refused(backbone: Backbone) -> None:
+    with pytest.raises(UserError, match=r"give --model.backbone Dense, and its stride as --data.stride"):
+        TASK.loss(torch.zeros(4, 3), torch.zeros(16, dtype=torch.long))
+
+
+def test_predictions_are_a_map_per_image(tmp_path: Path) -> None:
+    data, run = Scenes(), trainer(1)
+    method = SourceOnly(backbone=TinyDense(), task=data.task)
+    parts = run.predict(method, data)
+    answers, x = parts[0].answers, data.prepare(data.loaded[1].train[parts[0].row], []).x
+    expected = data.task.pixels(method.eval()(x).logits, x).argmax(1)  # type: ignore[attr-defined]
+    assert (np.stack(answers["mask"]) == expected.numpy()).all()
+    assert parts[0].features.shape == (len(x), 8)
+    assert math.isclose(answers["share_sky"][3], float(expected[3].float().mean()), rel_tol=1e-6)
+    write_predictions(tmp_path / "answers.csv", {"file": ["x/a.jpg", "y/a.jpg"], "mask": answers["mask"][:2]})
+    assert (tmp_path / "answers.csv").read_text().splitlines() == [
+        "file,mask",
+        "x/a.jpg,answers_mask/0-a.png",
+        "y/a.jpg,answers_mask/1-a.png",
+    ]
+    assert (np.array(Image.open(tmp_path / "answers_mask" / "1-a.png")) == answers["mask"][1]).all()

@@ -1,0 +1,68 @@
+"""Feature maps: the features of every position of an image, at a stride."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from tlda.backbones.pretrained import Timm
+from tlda.errors import UserError
+
+
+class Dense(Timm):
+    """Any network of timm with feature maps, whose levels a light feature pyramid merges (Lin et al., CVPR 2017, fig. 3).
+
+    A row of features is a position of the map at ``stride``: images (n, c, h, w) to (n * h / stride * w / stride, ``width``), image by
+    image and line by line. So every head, loss and method of rows works on positions. A task of such rows is
+    :class:`tlda.tasks.Segmentation`. The part of the network after its last map is left away. Each level is projected to ``width``
+    channels by a convolution of 1 x 1 and BatchNorm, the coarser ones are added to the finer ones, and a convolution of 3 x 3 with
+    BatchNorm and ReLU smooths the sum.
+
+    Args:
+        name: the network's name, as ``timm.list_models()`` gives it.
+        weights: see :class:`Timm`; the pyramid starts at random.
+        channels: the input's channels.
+        stride: the distance of two positions in pixels, of which height and width of the images are multiples.
+        width: the width of the features.
+
+    Raises:
+        UserError: an unknown network, or one without feature maps; weights that cannot be loaded; a stride or width below 1.
+    """
+
+    def __init__(
+        self, name: str = "resnet18", weights: str | None = "pretrained", channels: int = 3, stride: int = 4, width: int = 64
+    ) -> None:
+        super().__init__(name, weights, channels)
+        if min(stride, width) < 1:
+            raise UserError(f"Dense has stride {stride} and width {width}: both are 1 or more")
+        self.stride, self.num_features = stride, width
+        self.levels, widths = _levels(self.model, name, stride)
+        self.model.prune_intermediate_layers(self.levels, prune_norm=True, prune_head=True)
+        self.lateral = nn.ModuleList(nn.Sequential(nn.Conv2d(d, width, 1, bias=False), nn.BatchNorm2d(width)) for d in widths)
+        self.smooth = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+
+    def features(self, x: Tensor) -> Tensor:
+        """Features (n * h / stride * w / stride, ``width``) of normalised images (n, c, h, w)."""
+        if x.shape[2] % self.stride or x.shape[3] % self.stride:
+            raise UserError(f"images of {x.shape[2]} x {x.shape[3]} have no whole number of positions at stride {self.stride}: resize them")
+        merged: Tensor | None = None
+        maps = self.model.forward_intermediates(x, indices=self.levels, intermediates_only=True)
+        for project, level in zip(reversed(self.lateral), reversed(maps), strict=True):
+            projected = project(level)
+            merged = projected if merged is None else projected + interpolate(merged, projected.shape[2:], mode="bilinear")
+        smoothed = self.smooth(merged)
+        size = x.shape[2] // self.stride, x.shape[3] // self.stride
+        at_stride = smoothed if smoothed.shape[2:] == size else interpolate(smoothed, size, mode="bilinear")
+        rows: Tensor = at_stride.permute(0, 2, 3, 1).flatten(0, 2)
+        return rows
+
+
+def _levels(model: nn.Module, name: str, stride: int) -> tuple[list[int], list[int]]:
+    """The numbers of the maps of ``model`` that are merged, finest first, and their widths: the last map of each stride from ``stride``
+    on."""
+    info = getattr(model, "feature_info", None)
+    if info is None or not hasattr(model, "forward_intermediates") or not hasattr(model, "prune_intermediate_layers"):
+        raise UserError(f"timm's '{name}' gives no feature maps: use another network, such as resnet18 or tf_efficientnet_lite0")
+    last = {level["reduction"]: number for number, level in enumerate(info)}
+    chosen = sorted(number for reduction, number in last.items() if reduction >= stride) or [max(last.values())]
+    return chosen, [info[number]["num_chs"] for number in chosen]

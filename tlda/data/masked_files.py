@@ -1,0 +1,166 @@
+"""Image files, each with a file that has the class of every pixel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlda.batch import ONE_DOMAIN, Sample
+from tlda.data.arrays import digest
+from tlda.data.cache import mapped, size_limit, slug
+from tlda.data.files import FORMATS, decode, pixels, reading, shape_of
+from tlda.data.folders import in_threads
+from tlda.errors import UserError
+
+VOID = 255
+"""A pixel without a class, in the bytes of a mask; in a batch it is -1."""
+
+Value = int | tuple[int, int, int]
+"""How a mask writes a class: a number, or a colour."""
+
+PART = 256
+"""The images that are decoded before they are written to the cache."""
+
+
+def read_mask(path: Path, values: Mapping[Value, int]) -> Tensor:
+    """The class of each pixel of a mask, bytes (h, w).
+
+    Args:
+        path: an image of 8 bits.
+        values: the class, or :data:`VOID`, by the number or the colour that stands for it.
+
+    Raises:
+        UserError: the file is damaged, or has more than 8 bits; a value that stands for nothing.
+    """
+    from PIL import Image
+
+    coloured = isinstance(next(iter(values)), tuple)
+    with reading(path), Image.open(path, formats=FORMATS) as image:
+        mode, found = image.mode, np.asarray(image.convert("RGB") if coloured and not image.mode.startswith(("I", "F")) else image)
+    if mode.startswith(("I", "F")):
+        raise UserError(
+            f"{path} is a mask of more than 8 bits (Pillow's mode {mode}): save it with 8 bits, a class number or a colour a pixel"
+        )
+    if not coloured and found.ndim == 3:
+        if (found != found[..., :1]).any():
+            raise UserError(f"{path} has colours, and --data.classes has numbers: give the colour of each class, as road: [128, 64, 128]")
+        found = found[..., 0]
+    numbers = found.astype(np.int64) if found.ndim == 2 else found.astype(np.int64) @ np.array([65536, 256, 1])
+    table = {_number(value): label for value, label in values.items()}
+    kinds, inverse = np.unique(numbers, return_inverse=True)
+    if unknown := [int(kind) for kind in kinds if int(kind) not in table]:
+        line, column = (int(place[0]) for place in np.nonzero(numbers == unknown[0]))
+        code = unknown[0]
+        what = f"the colour {[code >> 16, code >> 8 & 255, code & 255]}" if coloured else f"the number {code}"
+        raise UserError(
+            f"{path} has {what} at line {line}, column {column}, which is neither in --data.classes nor in --data.void: add it there"
+        )
+    return torch.from_numpy(np.array([table[int(kind)] for kind in kinds], dtype=np.uint8)[inverse.reshape(numbers.shape)])
+
+
+def _number(value: Value) -> int:
+    return value if isinstance(value, int) else 65536 * value[0] + 256 * value[1] + value[2]
+
+
+@dataclass
+class MaskedFiles:
+    """Images with masks: a row is an image (3, h, w) of bytes, and its label a map (h, w) of classes, -1 where there is none.
+
+    Both are brought to one size, an image bilinearly and antialiased, a mask by its nearest pixels. They are decoded once, into memory
+    maps in the cache, where that holds them.
+    """
+
+    images: Sequence[Path]
+    masks: Sequence[Path | None]
+    size: tuple[int, int]
+    values: Mapping[Value, int]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """Whether each image has a mask: 0, or -1 where it has none, (n,)."""
+        return torch.tensor([-1 if mask is None else 0 for mask in self.masks], dtype=torch.long)
+
+    def __getitem__(self, rows: Tensor) -> Sample:
+        x, y = (part[rows] if isinstance(part, Tensor) else torch.stack([part(row) for row in rows.tolist()]) for part in self.parts)
+        labels = y.long()
+        return Sample(x, labels.masked_fill(labels == VOID, -1), rows, ONE_DOMAIN)
+
+    @cached_property
+    def parts(self) -> tuple[Tensor, Tensor] | tuple[Callable[[int], Tensor], Callable[[int], Tensor]]:
+        """All images (n, 3, h, w) and all masks (n, h, w) in bytes, or what reads one where the cache does not hold them."""
+        if 4 * len(self) * self.size[0] * self.size[1] > size_limit():
+            return self.image, self.mask
+        return self._kept("images", self.image), self._kept("masks", self.mask)
+
+    def _kept(self, kind: str, read: Callable[[int], Tensor]) -> Tensor:
+        name = f"masked/{slug(self.folder.name)}-{self.size[0]}x{self.size[1]}-{kind}-{self.content}"
+        return mapped(name, len(self), lambda: self._decoded(read))
+
+    def _decoded(self, read: Callable[[int], Tensor]) -> Iterator[Tensor]:
+        numbers: Any = range(len(self))
+        found = in_threads(read, numbers)
+        while part := list(islice(found, PART)):
+            yield torch.stack(part)
+
+    def image(self, row: int) -> Tensor:
+        """The image of a row, bytes (3, h, w)."""
+        from PIL import Image
+
+        path = self.images[row]
+        with reading(path):
+            return pixels(decode(path, turned=False).resize(self.size[::-1], Image.Resampling.BILINEAR))
+
+    def mask(self, row: int) -> Tensor:
+        """The mask of a row, bytes (h, w); void all over where it has none.
+
+        Raises:
+            UserError: it has another size than its image, see also :func:`read_mask`.
+        """
+        from PIL import Image
+
+        image, path = self.images[row], self.masks[row]
+        if path is None:
+            return torch.full(self.size, VOID, dtype=torch.uint8)
+        found = read_mask(path, self.values)
+        with reading(image):
+            shape = shape_of(image, turned=False)
+        if shape != tuple(found.shape):
+            sizes = f"{found.shape[0]} x {found.shape[1]}, and its image {image} is {shape[0]} x {shape[1]}"
+            raise UserError(f"the mask {path} is {sizes} (height x width): give both one size")
+        return torch.from_numpy(np.array(Image.fromarray(found.numpy()).resize(self.size[::-1], Image.Resampling.NEAREST)))
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder that all of the images lie in."""
+        return Path(os.path.commonpath([path.parent for path in self.images]))
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the files' names and sizes, and of how they are read."""
+        return digest(line for path in self._files() for line in (f"{path.name} {path.stat().st_size} {self._way}\n".encode(),))
+
+    @cached_property
+    def content(self) -> str:
+        """A hash that any change of a file changes: of names, sizes and times of change, and of how the files are read."""
+        states = ((path.name, path.stat()) for path in self._files())
+        return digest(f"{name} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {self._way}\n".encode() for name, s in states)
+
+    @property
+    def _way(self) -> str:
+        return f"{self.size} {sorted((_number(value), label) for value, label in self.values.items())}"
+
+    def _files(self) -> Iterator[Path]:
+        yield from self.images
+        yield from (path for path in self.masks if path is not None)
