@@ -97,7 +97,7 @@ def map_size(rows: int, x: Tensor) -> tuple[int, int]:
 
 def as_maps(rows: Tensor, x: Tensor) -> Tensor:
     """The rows (m, d) of the positions of images ``x`` (n, c, h, w) as maps (n, d, h / stride, w / stride)."""
-    return rows.unflatten(0, (len(x), *map_size(len(rows), x))).permute(0, 3, 1, 2)
+    return rows.view(len(x), *map_size(len(rows), x), -1).permute(0, 3, 1, 2)
 
 
 def drawn(batch: Batch, source: Output, target: Output, most: int) -> tuple[Batch, Output, Output]:

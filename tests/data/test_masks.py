@@ -58,7 +58,7 @@ def test_a_training_batch_has_the_label_in_the_middle_of_each_position_and_none_
     data = setup(data_in(write_masks(tmp_path)))
     rows = torch.tensor([4, 1])
     whole = data.training_rows()["source"][rows]
-    batch = data.augmented(Pair(*(data.training_rows()[field][rows] for field in Pair._fields)))
+    batch: Any = data.augmented(Pair(*(data.training_rows()[field][rows] for field in Pair._fields)))
     assert torch.equal(batch.source.y, whole.y[:, 1::2, 1::2].flatten())
     assert torch.equal(batch.source.row[16:], 16 * whole.row[1] + torch.arange(16))
     assert not hasattr(batch.target, "y")

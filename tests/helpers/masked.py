@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tlda.backbones import Backbone
 from tlda.data import Domain, DomainPair, Masks
-from tlda.data.masks import MaskedFiles
+from tlda.data.masked_files import MaskedFiles
 
 NAMES = ["ground", "sky"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,9 +76,10 @@ def test_validators_see_few_positions_with_the_pixels_in_their_middle() -> None:
 def test_a_loss_of_all_pairs_sees_few_rows_of_each_domain_with_their_labels() -> None:
     data = setup(Scenes())
     rows = torch.arange(4)
-    batch = data.augmented(Pair(*(data.training_rows()[field][rows] for field in Pair._fields)))
-    outputs = [Output(torch.arange(64.0)[:, None], part.row[:, None].float()) for part in batch]
+    batch: Any = data.augmented(Pair(*(data.training_rows()[field][rows] for field in Pair._fields)))
+    outputs: Any = [Output(torch.arange(64.0)[:, None], part.row[:, None].float()) for part in batch]
     torch.manual_seed(0)
+    thinned: Any
     thinned, source, target = drawn(batch, *outputs, 16)
     chosen = source.features.flatten().long()
     assert torch.equal(chosen // 4, torch.arange(16))  # one of each four
@@ -111,7 +113,7 @@ def test_a_network_of_other_positions_is_refused(backbone: Backbone) -> None:
 def test_predictions_are_a_map_per_image(tmp_path: Path) -> None:
     data, run = Scenes(), trainer(1)
     method = SourceOnly(backbone=TinyDense(), task=data.task)
-    parts = run.predict(method, data)
+    parts: Any = run.predict(method, data)
     answers, x = parts[0].answers, data.prepare(data.loaded[1].train[parts[0].row], []).x
     expected = data.task.pixels(method.eval()(x).logits, x).argmax(1)  # type: ignore[attr-defined]
     assert (np.stack(answers["mask"]) == expected.numpy()).all()

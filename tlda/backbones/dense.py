@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -37,7 +39,8 @@ class Dense(Timm):
             raise UserError(f"Dense has stride {stride} and width {width}: both are 1 or more")
         self.stride, self.num_features = stride, width
         self.levels, widths = _levels(self.model, name, stride)
-        self.model.prune_intermediate_layers(self.levels, prune_norm=True, prune_head=True)
+        model: Any = self.model
+        model.prune_intermediate_layers(self.levels, prune_norm=True, prune_head=True)
         self.lateral = nn.ModuleList(nn.Sequential(nn.Conv2d(d, width, 1, bias=False), nn.BatchNorm2d(width)) for d in widths)
         self.smooth = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
 
@@ -46,7 +49,8 @@ class Dense(Timm):
         if x.shape[2] % self.stride or x.shape[3] % self.stride:
             raise UserError(f"images of {x.shape[2]} x {x.shape[3]} have no whole number of positions at stride {self.stride}: resize them")
         merged: Tensor | None = None
-        maps = self.model.forward_intermediates(x, indices=self.levels, intermediates_only=True)
+        model: Any = self.model
+        maps = model.forward_intermediates(x, indices=self.levels, intermediates_only=True)
         for project, level in zip(reversed(self.lateral), reversed(maps), strict=True):
             projected = project(level)
             merged = projected if merged is None else projected + interpolate(merged, projected.shape[2:], mode="bilinear")

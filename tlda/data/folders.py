@@ -30,6 +30,7 @@ from tlda.errors import UserError, near, warn
 from tlda.options.recorded import Plain
 from tlda.tasks import Classification, Task
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 UNKNOWN = -1
@@ -430,7 +431,7 @@ def error_of(path: Path) -> UserError | None:
     return None
 
 
-def in_threads(read: Callable[[Path], T], paths: Sequence[Path]) -> Iterator[T]:
+def in_threads(read: Callable[[S], T], paths: Sequence[S]) -> Iterator[T]:
     """``read`` of each path in order, with a bar; a few hundred are read ahead of who takes them."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         groups = (pool.map(read, paths[start : start + 256]) for start in range(0, len(paths), 256))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -109,8 +108,7 @@ class MaskedFiles:
         return mapped(name, len(self), lambda: self._decoded(read))
 
     def _decoded(self, read: Callable[[int], Tensor]) -> Iterator[Tensor]:
-        numbers: Any = range(len(self))
-        found = in_threads(read, numbers)
+        found = in_threads(read, range(len(self)))
         while part := list(islice(found, PART)):
             yield torch.stack(part)
 

@@ -110,7 +110,8 @@ class Masks(DomainPair):
         if not folder.is_dir():
             raise UserError(f"there is no folder {folder}: set --data.root, --data.source and --data.target to where the images are")
         parts = [folder / "train", folder / "test"] if (folder / "test").is_dir() else [folder]
-        found = [_paired(*(part / kind for kind in self.folders), name == self.target and name not in self.sources) for part in parts]
+        images, masks = self.folders
+        found = [_paired(part / images, part / masks, name == self.target and name not in self.sources) for part in parts]
         return found[0], found[1] if len(found) > 1 else None
 
     def read_new(self, place: str, fitted: Plain) -> New:
@@ -136,7 +137,8 @@ class Masks(DomainPair):
         return type(changed)(*map(self._as_rows, changed))
 
     def as_trained(self, batch: OneDomain) -> OneDomain:
-        return self._as_rows(super().as_trained(batch))
+        rows: OneDomain = self._as_rows(super().as_trained(batch))
+        return rows
 
     def _as_rows(self, domain: Any) -> Any:
         """A batch of one domain whose rows are positions: the label of each is that of the pixel in its middle."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -37,6 +37,17 @@ ROWS = 300
 """The number of rows per domain in the picture of the features; more rows take time and show little more."""
 
 
+class Charts(NamedTuple):
+    """What interactive charts are of: the answers for the target, and the features of both domains in two dimensions."""
+
+    target: Answers
+    points: list[Point]
+
+
+Drawn = tuple[dict[str, "Figure"], Charts | None]
+"""Figures by name, and what interactive charts are of."""
+
+
 class Pictures(Callback):
     """At the end of training, draw the run into its ``folder`` and log the pictures to W&B, TensorBoard and MLflow."""
 
@@ -60,15 +71,15 @@ class Pictures(Callback):
             for logger in trainer.loggers:
                 log_picture(logger, f"pictures/{name}", self.folder / f"{name}.png", trainer.global_step)
         for tracker in trackers(trainer.loggers) if charts else ():
-            log_charts(tracker, *charts, data.task.classes)
+            log_charts(tracker, charts.target, charts.points, data.task.classes)
 
     @staticmethod
-    def _of_maps(method: LightningModule, data: DomainPair) -> tuple[dict[str, Figure], None]:
+    def _of_maps(method: LightningModule, data: DomainPair) -> Drawn:
         assert isinstance(data.task, Segmentation)
         return {"segmentation": segmentation_figure(method, data, data.task)}, None
 
     @staticmethod
-    def _of_rows(method: LightningModule, data: DomainPair) -> tuple[dict[str, Figure], tuple[Answers, list[Point]]] | None:
+    def _of_rows(method: LightningModule, data: DomainPair) -> Drawn | None:
         """The figures by name, and what interactive charts are of; None where the features are not finite."""
         # A target without labels is not among what is measured: its rows are those to predict, and it has no confusion.
         with by_one_process():
@@ -81,12 +92,12 @@ class Pictures(Callback):
             )
             return None
         points = features_points([source.features, target.features], [source.labels, target.labels])
-        figures = {"features": features_figure(points, data.task.classes)}
+        figures = {"features": features_figure(points, list(data.task.classes))}
         if len(measured) > 1:
-            figures["confusion"] = confusion_figure(target.predicted, target.labels, data.task.classes)
+            figures["confusion"] = confusion_figure(target.predicted, target.labels, list(data.task.classes))
         if images := sample_images(data):
             figures["samples"] = samples_figure(images)
-        return figures, (target, points)
+        return figures, Charts(target, points)
 
 
 def collect(method: LightningModule, data: DomainPair, loader: Iterable[Sample]) -> Answers:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torchmetrics import Metric
 
-from tlda.batch import Output, Sample
+from tlda.batch import Inputs, Output, Sample
 from tlda.errors import UserError
 from tlda.inputs import as_maps, map_size
 from tlda.metrics.overlap import Dice, MeanIoU
@@ -74,8 +74,9 @@ class Segmentation(Classification):
         pixel = (first * batch.x.shape[-2] * wide + line * wide + column).flatten()
         return Output(output.features[position], output.logits[pixel]), batch._replace(y=batch.y[pixel])
 
-    def answers(self, output: Output, x: Tensor) -> dict[str, Sequence[object]]:
+    def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
         """The map of the predicted classes of each image, bytes (h, w), and the fraction of its pixels that each class has."""
+        assert isinstance(x, Tensor)
         maps = self.pixels(output.logits, x).argmax(1)
         counts = torch.stack([(maps == number).float().mean((1, 2)) for number in range(len(self.classes))])
         shares = {f"share_{name}": column for name, column in zip(self.classes, counts.tolist(), strict=True)}

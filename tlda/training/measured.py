@@ -94,6 +94,7 @@ class Measured(QuickNotes, Recorded, Trained):
 
     def predict_step(self, batch: Sample, batch_idx: int) -> Prediction:
         output = self.answer(batch.x, "target")
-        # Where an answer is of an image with many rows, its features are their mean.
-        features = output.features if len(output.features) == len(batch.row) else output.features.unflatten(0, (len(batch.row), -1)).mean(1)
+        features = output.features
+        if len(features) != len(batch.row):  # an answer is of an image with many rows
+            features = features.view(len(batch.row), -1, features.shape[1]).mean(1)
         return Prediction(batch.row, self.task.answers(output, batch.x), features)
