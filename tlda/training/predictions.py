@@ -20,7 +20,7 @@ from tlda.data.pair import DomainPair
 from tlda.documents.palette import palette
 from tlda.errors import UserError, lacking
 from tlda.training.processes import of_all
-from tlda.writing import write_bytes, write_text
+from tlda.writing import require_writable, write_bytes, write_text
 
 Columns = dict[str, list[Any]]
 """Predictions by column: ``file`` (or the row's number), and the answers of the task, such as ``class`` and ``confidence``."""
@@ -86,6 +86,7 @@ def write_maps(path: Path, name: str, columns: Columns) -> list[str]:
     from PIL import Image
 
     folder = path.with_name(f"{path.stem}_{name}")
+    require_writable(folder, "--output")
     stems = [Path(str(file)).stem for file in columns["file"]]
     colours = [part for colour in palette(256) for part in colour]
     written = []
