@@ -19,7 +19,7 @@ from tlda.nn import BatchNormUse, one_by_one
 from tlda.optim import Adam, Optim, Schedule, named_groups
 from tlda.tasks import Task
 from tlda.training.averaging import Average, Averaging
-from tlda.training.fitting import refuse_loss, task_of
+from tlda.training.fitting import most_rows, refuse_loss, task_of
 from tlda.training.hooked import Hooked
 from tlda.training.target import training_batches
 from tlda.training.trainers import logs_this_step
@@ -132,7 +132,7 @@ class Method(Hooked):
         refuse_loss(self, name, loss)
         loss.build(self.num_features, len(self.task.outputs))
         loss.attach(self)
-        loss.max_rows = self.task.max_rows
+        loss.max_rows = most_rows(self.task)
         self.losses[name] = loss
 
     def forward(self, x: Inputs) -> Output:

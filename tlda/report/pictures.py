@@ -70,8 +70,9 @@ class Pictures(Callback):
             figure.savefig(self.folder / f"{name}.png", dpi=150)
             for logger in trainer.loggers:
                 log_picture(logger, f"pictures/{name}", self.folder / f"{name}.png", trainer.global_step)
-        for tracker in trackers(trainer.loggers) if charts else ():
-            log_charts(tracker, charts.target, charts.points, data.task.classes)
+        if charts is not None:
+            for tracker in trackers(trainer.loggers):
+                log_charts(tracker, charts.target, charts.points, data.task.classes)
 
     @staticmethod
     def _of_maps(method: LightningModule, data: DomainPair) -> Drawn:

@@ -30,9 +30,6 @@ class Task(ABC):
     sources: Sequence[str] = ()
     """The names of the source domains where the data pool several, in the order of :attr:`tlda.batch.Sample.domain`; else empty."""
 
-    max_rows: int | None = None
-    """The most rows of a domain that a loss sees which compares all pairs of them; None for all."""
-
     @property
     def label_names(self) -> Sequence[str]:
         """The names of whole numbers as labels, from 0: by default the classes. Levels in an order have names, and no classes."""
@@ -83,10 +80,6 @@ class Task(ABC):
     def views(self, head: nn.Module, output: Output, batch: Sample, place: Place) -> Iterator[tuple[str, Output, Sample]]:
         """The name of each of :attr:`parts` that ``place`` measures, with the output and the batch with labels of that part."""
         yield "", output, batch
-
-    def sampled(self, output: Output, batch: Sample) -> tuple[Output, Sample]:
-        """The rows of an output of :meth:`views`, with their labels, that label-free validators keep: all."""
-        return output, batch
 
     def refuse(self, other: Task) -> None:
         """Raise :class:`UserError` where ``other``, of a checkpoint, is another task than this, which is that of the data."""

@@ -14,6 +14,7 @@ from tlda.metrics.validators import VALIDATORS, InformationMaximization, MixVal,
 from tlda.metrics.validators.base import LIMIT
 from tlda.tasks.base import Task
 from tlda.tasks.place import SOURCE_AND_TARGET, Place
+from tlda.tasks.segmentation import sampled
 
 
 class Answering(Protocol):
@@ -142,7 +143,7 @@ class Part(nn.Module):
         """Keep a batch for the validators. Of the target the first rows are mixed, asking ``network`` thrice more; token ids cannot be."""
         if not self.task.classes:
             return
-        output, batch = self.task.sampled(output, batch)
+        output, batch = sampled(self.task, output, batch)
         self.validators.update(self.of_head(output), batch.y if place.role == "source" else None)
         mixes = self.task.one_row and isinstance(batch.x, Tensor) and batch.x.is_floating_point()
         if place.role == "target" and mixes and self.mixval.pairs.sum() < 2 * LIMIT:

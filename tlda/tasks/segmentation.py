@@ -15,6 +15,7 @@ from tlda.batch import Inputs, Output, Sample
 from tlda.errors import UserError
 from tlda.inputs import as_maps, map_size
 from tlda.metrics.overlap import Dice, MeanIoU
+from tlda.tasks.base import Task
 from tlda.tasks.classification import Classification
 from tlda.tasks.place import Place
 
@@ -81,3 +82,8 @@ class Segmentation(Classification):
         counts = torch.stack([(maps == number).float().mean((1, 2)) for number in range(len(self.classes))])
         shares = {f"share_{name}": column for name, column in zip(self.classes, counts.tolist(), strict=True)}
         return {"mask": list(maps.byte().cpu().numpy()), **shares}
+
+
+def sampled(task: Task, output: Output, batch: Sample) -> tuple[Output, Sample]:
+    """The rows of an output of ``task`` that validators keep: those of :meth:`Segmentation.sampled`, or all."""
+    return task.sampled(output, batch) if isinstance(task, Segmentation) else (output, batch)

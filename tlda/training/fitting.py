@@ -9,7 +9,7 @@ from tlda.batch import FEW
 from tlda.data.text.tokenizers import require_tokenizer
 from tlda.errors import UserError
 from tlda.losses import Loss
-from tlda.tasks import Classification, Several, Task
+from tlda.tasks import Classification, Segmentation, Several, Task
 from tlda.tasks.measures import Measures
 from tlda.training.lightning import data_of
 from tlda.training.trained import Trained
@@ -26,6 +26,11 @@ def task_of(method: Trained, task: Task | int) -> Task:
     return made
 
 
+def most_rows(task: Task) -> int | None:
+    """The most rows of a domain that a loss sees which compares all pairs of them: those of a segmentation; None for all."""
+    return task.max_rows if isinstance(task, Segmentation) else None
+
+
 def _require_rows(method: Trained, task: Task) -> None:
     name, kind = type(method).__name__, type(task).__name__
     if method.reads_classes and not task.classes:
@@ -37,7 +42,7 @@ def _require_rows(method: Trained, task: Task) -> None:
             f"{name} tells source domains apart and needs two or more, and the data have one: name several, as --data.source [art,photo]"
         )
     losses = [name for name, loss in (method.losses.items() if "losses" in method._modules else ()) if loss.pairs_rows]
-    losses = losses if task.max_rows is None else []  # each sees as many rows of both
+    losses = losses if most_rows(task) is None else []  # each sees as many rows of both
     if (method.pairs_rows or losses) and not task.one_row:
         who = f"the loss '{losses[0]}'" if losses else name
         raise UserError(
@@ -81,7 +86,7 @@ def refuse_loss(method: Trained, name: str, loss: Loss) -> None:
         raise UserError(f"{own} trains on one domain at a time, and the loss '{name}' compares two: leave it out of --model.plus")
     if loss.reads_classes and not method.task.classes:
         raise UserError(f"the loss '{name}' looks at the classes of a row, and {type(method.task).__name__} has none: {out}")
-    if loss.pairs_rows and not method.task.one_row and method.task.max_rows is None:
+    if loss.pairs_rows and not method.task.one_row and most_rows(method.task) is None:
         raise UserError(f"the loss '{name}' pairs the rows of two domains, and {type(method.task).__name__} has not as many in both: {out}")
 
 
