@@ -80,7 +80,7 @@ def test_a_loss_of_all_pairs_sees_few_rows_of_each_domain_with_their_labels() ->
     outputs: Any = [Output(torch.arange(64.0)[:, None], part.row[:, None].float()) for part in batch]
     torch.manual_seed(0)
     thinned: Any
-    thinned, source, target = drawn(batch, *outputs, 16)
+    thinned, source, target = drawn(batch, outputs[0], outputs[1], 16)
     chosen = source.features.flatten().long()
     assert torch.equal(chosen // 4, torch.arange(16))  # one of each four
     assert torch.equal(thinned.source.y, batch.source.y[chosen])
@@ -89,8 +89,8 @@ def test_a_loss_of_all_pairs_sees_few_rows_of_each_domain_with_their_labels() ->
     loss = MMD()
     loss.max_rows = 16
     torch.manual_seed(0)
-    few = loss.term(batch, *outputs, 0.5)
-    assert few == MMD()(thinned, source, target, 0.5) != MMD()(batch, *outputs, 0.5)
+    few = loss.term(batch, outputs[0], outputs[1], 0.5)
+    assert few == MMD()(thinned, source, target, 0.5) != MMD()(batch, outputs[0], outputs[1], 0.5)
 
 
 @pytest.mark.parametrize("method", [DANN, CDAN, MCC, DAN])
