@@ -27,6 +27,7 @@ from tlda.config.scalars import load
                 "On",
                 "y",
                 "007",
+                "0016E5",
                 "008",
                 "0x1F",
                 "1:30",
@@ -68,7 +69,7 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("name", ["2019", "on", "007", "2019_20", "2020-01-01"])
+@pytest.mark.parametrize("name", ["2019", "on", "007", "0016E5", "2019_20", "2020-01-01"])
 @pytest.mark.parametrize("reader", READERS)
 def test_every_reader_takes_names_as_they_are_written(reader: str, name: str) -> None:
     options, other = READERS[reader], "1984"

@@ -13,7 +13,7 @@ BOOL, INT, FLOAT, TIME = (f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int"
 
 
 class Loader(yaml.SafeLoader):
-    """YAML's safe loader without the readings of YAML 1.1 that change a name: ``no``, ``007``, ``1:30``, ``2019_20``, ``2019-01-01``."""
+    """YAML's safe loader without the readings of YAML 1.1 that change a name: ``no``, ``007``, ``00E5``, ``1:30``, ``2019-01-01``."""
 
 
 Loader.yaml_implicit_resolvers = {
@@ -24,7 +24,9 @@ Loader.add_implicit_resolver(BOOL, re.compile("^(?:true|True|TRUE|false|False|FA
 Loader.add_implicit_resolver(INT, re.compile("^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
 Loader.add_implicit_resolver(
     FLOAT,
-    re.compile(r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+    re.compile(
+        r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|(?:0|[1-9][0-9]*)(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
     list("-+0123456789."),
 )
 

@@ -46,11 +46,13 @@ class CamVid(Masks):
         size: list[int] | int | None = None,
         **kwargs: Any,
     ) -> None:
-        if fixed := sorted({"classes", "void", "images", "masks"} & {name for name, value in kwargs.items() if value is not None}):
+        if fixed := sorted({"classes", "void", "images", "masks"} & kwargs.keys()):
             raise UserError(f"CamVid has classes and folders of its own: leave --data.{fixed[0]} out")
         drives: list[Name] = source if isinstance(source, list) else ["0006R0", "0016E5"] if source is None else [source]
-        named: dict[str, Any] = {"classes": list(CLASSES), "void": [len(CLASSES)]}
-        super().__init__(root or "camvid", drives, target, size=[240, 320] if size is None else size, **{**kwargs, **named})
+        shown = [240, 320] if size is None else size
+        super().__init__(  # as options of its own, which the parser leaves out of those that it takes from kwargs
+            root or "camvid", drives, target, list(CLASSES), [len(CLASSES)], shown, images="images", masks="masks", **kwargs
+        )
         for name in (*self.sources, self.target):
             if name not in DRIVES:
                 raise UserError(f"CamVid has no drive '{name}': its drives are {', '.join(DRIVES)}")
