@@ -91,7 +91,7 @@ def made_of(cls: type) -> Iterator[FunctionType]:
     found = parts(cls)
     yield from (thing for thing in found if isinstance(thing, FunctionType))
     for loss in found:
-        yield from made_of(loss) if inspect.isclass(loss) else ()
+        yield from made_of(loss) if inspect.isclass(loss) and issubclass(loss, Loss) else ()
     if issubclass(cls, Loss) and not found:
         there = vars(sys.modules[cls.__module__])
         yield from (f for name, f in there.items() if isinstance(f, FunctionType) and name in tlda.losses.__all__)

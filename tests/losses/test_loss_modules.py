@@ -146,7 +146,9 @@ def test_the_features_work_against_the_adversary(kind: Any) -> None:
     assert all(gradient.abs().max() == 0.0 for gradient in term_and_gradients(loss, progress=0.0)[1])
     batch, source, target, features = example()
     stepped = [feature + 0.01 * gradient / gradient.norm() for feature, gradient in zip(features, reversed_, strict=True)]
-    source, target = (output._replace(features=x) for output, x in zip((source, target), stepped, strict=True))
+    torch.manual_seed(1)  # the draws of the example, whose logits follow the features
+    weight = [torch.randn(ROWS, FEATURES), torch.randn(ROWS, FEATURES), torch.randn(FEATURES, CLASSES)][-1]
+    source, target = (Output(x, x @ weight) for x in stepped)
     before = term_and_gradients(loss, progress=1.0)[0]
     # Against the reversed gradient: up it, the adversary's own loss falls.
     assert loss.term(batch, source, target, 1.0) < before

@@ -98,8 +98,10 @@ def test_the_table_holds_every_public_function() -> None:
     others |= {"moment_distance", "multi_domain_adversarial"}
     others |= {
         "binary_entropy",
+        "complement_entropy",
         "entropy_separation",
         "iwan_weights",
+        "masked_consistency",
         "neighborhood_clustering",
         "one_vs_all",
         "open_set_adversarial",

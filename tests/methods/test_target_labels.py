@@ -150,7 +150,7 @@ def encoder() -> Backbone:
 
 
 KINDS = {
-    "images": Kind(images, Tiny, {"CoOp", "ImageText", "MLM", "MAE", *EPISODIC}),
+    "images": Kind(images, Tiny, {"CoOp", "ImageText", "MLM", "MAE", "MixStyle", *EPISODIC}),
     "domains": Kind(domains, Tiny, {"MLM"}),
     "texts": Kind(texts, encoder, {"FixMatch"}),
     "words": Kind(words, encoder, {"ATDOC", "FixMatch"}),

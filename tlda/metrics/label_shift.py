@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 Vector = NDArray[np.float64]
@@ -81,6 +80,8 @@ def regularized_class_weights(joint: Tensor, target: Tensor, rows: int, strength
         strength: the factor a of the bound on the error of ``joint``.
         delta: the probability that the bound does not hold.
     """
+    from scipy.optimize import minimize
+
     bound = 2 * math.log(2 * len(joint) / delta) / rows
     rho, c = 3 * strength * (bound / 3 + math.sqrt(bound)), joint.double().numpy()
     b = target.double().numpy() - c.sum(1)

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from tlda.data.pair import DomainPair
@@ -92,6 +90,9 @@ def said(shift: Shift, names: Sequence[str]) -> str:
 
 def domain_auc(source: Floats, target: Floats, weights: Floats) -> float:
     """The area under the curve of a logistic classifier of the domains, in two-fold cross-validation, the source's rows weighted."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+
     rows, is_target = np.concatenate((source, target)), np.arange(len(source) + len(target)) >= len(source)
     share = weights / weights.sum() * len(target)
     weight = np.concatenate((share, np.ones(len(target))))
@@ -162,6 +163,8 @@ def column_sections(sides: Sequence[Side], data: DomainPair) -> list[Section]:
 
 
 def _moved(columns: dict[str, list[int]], source: Tensor, target: Tensor) -> Figure:
+    from sklearn.metrics import roc_auc_score
+
     is_target = np.arange(len(source) + len(target)) >= len(source)
     rows = torch.cat((source, target)).numpy()
 
