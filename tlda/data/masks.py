@@ -90,6 +90,7 @@ class Masks(DomainPair):
         return task
 
     def load(self) -> tuple[Domain, Domain]:
+        """The sources, pooled where there are several, and the target, each with its rows to train on and to measure."""
         found = [self.find(name) for name in self.sources]
         tests = [test for _, test in found if test]
         source = self._pooled([train for train, _ in found]), self._pooled(tests) if tests else None
@@ -125,6 +126,7 @@ class Masks(DomainPair):
     # A training batch
 
     def apply(self, change: Augment, domains: Sequence[OneDomain]) -> list[OneDomain]:
+        """Change the images, and the labels of their positions with them where the change moves what is in an image."""
         if change.moves is None:
             raise UserError(
                 f"{type(change).__name__} does not say whether it moves what is in an image, which its mask would have to follow: give "

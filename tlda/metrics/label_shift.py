@@ -37,8 +37,7 @@ def label_shift(source_labels: Tensor, source_predicted: Tensor, target_predicte
         num_classes: c.
     """
     joint = joint_shares(source_predicted, source_labels, num_classes)
-    weights = torch.linalg.lstsq(joint, class_shares(target_predicted, num_classes)[:, None], driver="gelsd").solution[:, 0]
-    shares = (weights * joint.sum(0)).clamp_min(0.0)
+    shares = (_solved(joint, class_shares(target_predicted, num_classes)) * joint.sum(0)).clamp_min(0.0)
     return LabelShift(shares / shares.sum(), float(torch.linalg.cond(joint)))
 
 
@@ -61,8 +60,13 @@ def class_weights(joint: Tensor, target: Tensor) -> Tensor:
         joint: how frequent each predicted class is with each class on held-out source rows, (c, c), as :func:`joint_shares` counts them.
         target: how frequent each class is predicted on the target, (c,).
     """
-    solved = torch.linalg.lstsq(joint, target[:, None], driver="gelsd").solution[:, 0]
-    return torch.where(joint.sum(0) > 0, solved.clamp_min(0.0), 1.0)
+    return torch.where(joint.sum(0) > 0, _solved(joint, target).clamp_min(0.0), 1.0)
+
+
+def _solved(joint: Tensor, target: Tensor) -> Tensor:
+    """The solution (c,) of ``joint w = target``, of a singular ``joint`` that of least squares and least norm."""
+    solution: Tensor = torch.linalg.lstsq(joint, target[:, None], driver="gelsd").solution[:, 0]
+    return solution
 
 
 def regularized_class_weights(joint: Tensor, target: Tensor, rows: int, strength: float = 0.01, delta: float = 0.05) -> Tensor:
