@@ -16,7 +16,8 @@ from sklearn.metrics import roc_auc_score
 from tests.helpers.toy import trainer
 from tlda.backbones import MLP
 from tlda.data import Tabular
-from tlda.data.tabular import Sheet, encode, read_sheet, sheet_of_frame
+from tlda.data.rows import domains_of
+from tlda.data.tabular import Sheet, encode, joined, read_sheet, sheet_of_frame
 from tlda.data.tabular.encoding import Encoding, canonical, number, sort_names
 from tlda.errors import UserError
 from tlda.methods import DAN
@@ -306,3 +307,40 @@ def test_frames_train_by_any_method_from_python() -> None:
     expected = roc_auc_score(frames[1]["label"], logits[:, 1] - logits[:, 0])
     assert measured["test/target/auc"] == pytest.approx(expected)
     assert {"balanced_accuracy", "ece", "brier", "sensitivity"} <= {name.rpartition("/")[2] for name in measured}
+
+
+# Several sources
+
+
+def domain_numbers(rows: Any) -> list[int]:
+    found = domains_of(rows)
+    assert found is not None
+    return [int(number) for number in found]
+
+
+def test_several_tables_are_pooled_and_each_row_knows_its_own(tmp_path: Path) -> None:
+    places = [write(tmp_path, text, name) for text, name in ((SOURCE, "a.csv"), (SOURCE.replace("yes", "no", 1), "b.csv"), (TARGET, "c.csv"))]
+    data = Tabular([str(place) for place in places[:2]], str(places[2]), categories=["code"], holdout=0.25)
+    rows = data.loaded[0].train
+    assert domain_numbers(rows) == [0] * 4 + [1] * 4
+    assert rows.labels.tolist() == [0, 1, 0, 1, 0, 0, 0, 1]
+    assert torch.equal(rows[torch.arange(4)].x, rows[torch.arange(4, 8)].x)
+    assert data.transfer == "a+b_to_c"
+    assert list(data.task.sources) == [str(place) for place in places[:2]]
+
+
+def test_a_row_of_a_pooled_table_is_named_by_its_own_file_and_line() -> None:
+    both = joined([sheet(SOURCE), Sheet("b.csv", sheet(SOURCE).columns, range(2, 6))])
+    assert both.where(1) == "a.csv, line 3,"
+    assert both.where(4) == "b.csv, line 2,"
+    other = Sheet("b.csv", {name: texts for name, texts in sheet(SOURCE).columns.items() if name != "dose"}, range(2, 6))
+    with pytest.raises(UserError, match="only one has the column 'dose'"):
+        joined([sheet(SOURCE), other])
+
+
+def test_pooled_rows_without_a_number_are_left_out_of_their_own_table(tmp_path: Path) -> None:
+    places = [write(tmp_path, text, name) for text, name in ((SOURCE, "a.csv"), (SOURCE, "b.csv"), (TARGET, "c.csv"))]
+    data = Tabular([str(place) for place in places[:2]], str(places[2]), label="dose", label_type="number", drop=["label"], holdout=0.25)
+    rows = data.loaded[0].train
+    assert rows.labels.tolist() == [1.5, 2.5, 1.5, 2.5]
+    assert domain_numbers(rows) == [0, 0, 1, 1]

@@ -20,18 +20,24 @@ if TYPE_CHECKING:
 class Sheet:
     """A table as it was written: the texts of each column by its name, and the line of each row, for errors.
 
-    A field is without white space around it. A missing value of Parquet or of a DataFrame is the empty text.
+    A field is without white space around it. A missing value of Parquet or of a DataFrame is the empty text. ``parts`` are the tables
+    that it was put together from, in their order.
     """
 
     place: str
     columns: dict[str, list[str]]
     lines: Sequence[int]
+    parts: Sequence[Sheet] = ()
 
     def __len__(self) -> int:
         return len(self.lines)
 
     def where(self, row: int) -> str:
         """The file and line of ``row``, the beginning of a sentence."""
+        for part in self.parts:
+            if row < len(part):
+                return part.where(row)
+            row -= len(part)
         return f"{self.place}, line {self.lines[row]},"
 
     def require(self, column: str, option: str) -> list[str]:
@@ -56,6 +62,23 @@ class Sheet:
             raise UserError(f"{self.place} has no row whose {column} is '{value}'{near(value, set(values))}")
         others = {name: [texts[row] for row in rows] for name, texts in self.columns.items() if name != column}
         return Sheet(self.place, others, [self.lines[row] for row in rows])
+
+
+def joined(sheets: Sequence[Sheet]) -> Sheet:
+    """The rows of several ``sheets`` below each other, which have the same columns in any order.
+
+    Raises:
+        UserError: one has a column that the first has not, or the reverse.
+    """
+    first, *others = sheets
+    if not others:
+        return first
+    for sheet in others:
+        if odd := sorted({*sheet.columns} ^ {*first.columns}):
+            raise UserError(f"{first.place} and {sheet.place} are pooled, and only one has the column '{odd[0]}': name both alike")
+    columns = {name: [text for sheet in sheets for text in sheet.columns[name]] for name in first.columns}
+    lines = [line for sheet in sheets for line in sheet.lines]
+    return Sheet(" and ".join(dict.fromkeys(sheet.place for sheet in sheets)), columns, lines, tuple(sheets))
 
 
 def read_sheet(path: Path, separator: str | None = None, encoding: str = "utf-8") -> Sheet:

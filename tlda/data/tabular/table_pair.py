@@ -15,8 +15,8 @@ from torch import Tensor
 from tlda.batch import Sample
 from tlda.data.arrays import digest
 from tlda.data.pair import DomainPair
-from tlda.data.pooling import Name, as_text
-from tlda.data.rows import Domain, New
+from tlda.data.pooling import Name, as_text, require_apart
+from tlda.data.rows import Domain, New, pooled
 from tlda.data.tabular.encoding import (
     Column,
     Encoded,
@@ -31,7 +31,7 @@ from tlda.data.tabular.encoding import (
     number_labels,
     sort_names,
 )
-from tlda.data.tabular.sheets import Sheet, read_sheet, sheet_of_frame
+from tlda.data.tabular.sheets import Sheet, joined, read_sheet, sheet_of_frame
 from tlda.data.text.base import data_path
 from tlda.data.text.reading import require_separator
 from tlda.errors import UserError
@@ -82,7 +82,7 @@ class Tabular(DomainPair):
     the source. A method takes the rows by ``--model.backbone MLP``. A target without labels is adapted to and predicted, not measured.
 
     Args:
-        source: the file of the domain with labels; with ``file`` and ``domain``, the value of that column.
+        source: the file of the domain with labels, or several, which are pooled; with ``file`` and ``domain``, values of that column.
         target: that of the domain without.
         label: the column of the labels.
         label_type: whether a label is a ``class`` or a ``number``; a number may be missing in either domain.
@@ -109,7 +109,7 @@ class Tabular(DomainPair):
 
     def __init__(
         self,
-        source: Name,
+        source: Name | Sequence[Name],
         target: Name,
         label: Name = "label",
         label_type: Literal["class", "number"] = "class",
@@ -134,7 +134,11 @@ class Tabular(DomainPair):
         if decimal not in (".", ","):
             raise UserError(f"--data.decimal is '{decimal}': it is '.' or ','")
         require_separator(separator)
-        self.source, self.target, self.label, self.classes = str(source), str(target), str(label), classes
+        self.sources = [str(name) for name in ([source] if isinstance(source, Name) else source)]
+        if not self.sources:
+            raise UserError("--data.source names no domain: name one or more")
+        self.source, self.target, self.label, self.classes = "+".join(self.sources), str(target), str(label), classes
+        require_apart(self.sources, [self.target])
         self.file, self.domain, self.separator, self.encoding = file, as_text(domain), separator, encoding
         self.id = as_text(id)
         drop = [*drop, *([] if id is None else [id])]
@@ -155,7 +159,7 @@ class Tabular(DomainPair):
 
     @property
     def transfer(self) -> str:
-        return "_to_".join(Path(name).stem for name in (self.source, self.target))
+        return "_to_".join("+".join(Path(name).stem for name in names) for names in (self.sources, [self.target]))
 
     @cached_property
     def sheets(self) -> tuple[Sheet, Sheet]:
@@ -164,8 +168,10 @@ class Tabular(DomainPair):
             return sheet_of_frame(self.frames[0], self.source), sheet_of_frame(self.frames[1], self.target)
         if self.file is not None and self.domain is not None:
             both = self._read(self.file)
-            return both.of_domain(self.domain, self.source), both.of_domain(self.domain, self.target)
-        return self._read(self.source), self._read(self.target)
+            *sources, target = (both.of_domain(self.domain, name) for name in (*self.sources, self.target))
+        else:
+            *sources, target = (self._read(name) for name in (*self.sources, self.target))
+        return joined(sources), target
 
     def _read(self, name: str) -> Sheet:
         return read_sheet(data_path(None, name), self.separator, self.encoding)
@@ -219,7 +225,9 @@ class Tabular(DomainPair):
         if self.label_type == "number":
             known = self.numbers[0][~self.numbers[0].isnan()]
             return Regression([self.label], [self.unit], [float(known.mean())], [float(known.std(correction=0)) or 1.0])
-        return self.classification(self.class_names, SCORES if len(self.class_names) == 2 and not self.has_private_classes else [])
+        task = self.classification(self.class_names, SCORES if len(self.class_names) == 2 and not self.has_private_classes else [])
+        task.sources = self.sources if len(self.sources) > 1 else ()
+        return task
 
     @property
     def class_names(self) -> list[str]:
@@ -239,10 +247,13 @@ class Tabular(DomainPair):
         found = (
             self.numbers if self.label_type == "number" else [self._labels(s, n) for s, n in zip(self.sheets, (True, False), strict=True)]
         )
-        rows = [TableRows(torch.from_numpy(x), y) for x, y in zip(self.encoded[:2], found, strict=True)]
+        (sources, y), (target, labels) = zip((torch.from_numpy(x) for x in self.encoded[:2]), found, strict=True)
+        sizes = [len(sheet) for sheet in self.sheets[0].parts or self.sheets[:1]]
+        parts = [TableRows(*part) for part in zip(sources.split(sizes), y.split(sizes), strict=True)]
         if self.label_type == "number":
-            rows[0] = rows[0].of((~found[0].isnan()).nonzero().flatten())  # nothing is learnt from a source row without a label
-        return Domain(self.source, rows[0]), Domain(self.target, rows[1], labelled=bool(self.task.known(found[1]).all()))
+            parts = [part.of((~part.labels.isnan()).nonzero().flatten()) for part in parts]
+        source = pooled(self.source, [Domain(name, part) for name, part in zip(self.sources, parts, strict=True)])
+        return source, Domain(self.target, TableRows(target, labels), labelled=bool(self.task.known(labels).all()))
 
     def _labels(self, sheet: Sheet, needed: bool) -> Tensor:
         if not needed and self.label not in sheet.columns:
