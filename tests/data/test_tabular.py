@@ -319,7 +319,9 @@ def domain_numbers(rows: Any) -> list[int]:
 
 
 def test_several_tables_are_pooled_and_each_row_knows_its_own(tmp_path: Path) -> None:
-    places = [write(tmp_path, text, name) for text, name in ((SOURCE, "a.csv"), (SOURCE.replace("yes", "no", 1), "b.csv"), (TARGET, "c.csv"))]
+    places = [
+        write(tmp_path, text, name) for text, name in ((SOURCE, "a.csv"), (SOURCE.replace("yes", "no", 1), "b.csv"), (TARGET, "c.csv"))
+    ]
     data = Tabular([str(place) for place in places[:2]], str(places[2]), categories=["code"], holdout=0.25)
     rows = data.loaded[0].train
     assert domain_numbers(rows) == [0] * 4 + [1] * 4
