@@ -249,7 +249,7 @@ class Tabular(DomainPair):
         )
         (sources, y), (target, labels) = zip((torch.from_numpy(x) for x in self.encoded[:2]), found, strict=True)
         sizes = [len(sheet) for sheet in self.sheets[0].parts or self.sheets[:1]]
-        parts = [TableRows(*part) for part in zip(sources.split(sizes), y.split(sizes), strict=True)]
+        parts = [TableRows(*part) for part in zip(torch.split(sources, sizes), torch.split(y, sizes), strict=True)]
         if self.label_type == "number":
             parts = [part.of((~part.labels.isnan()).nonzero().flatten()) for part in parts]
         source = pooled(self.source, [Domain(name, part) for name, part in zip(self.sources, parts, strict=True)])
