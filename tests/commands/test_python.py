@@ -104,6 +104,8 @@ def test_a_run_is_calibrated_on_the_held_out_source(tlda: Tlda, run: Path) -> No
     sample = rows[torch.arange(len(rows))]
     logits = front.load(run)(sample.x.float() / 255).logits.detach()
     assert found == pytest.approx(temperature(logits, sample.y), rel=1e-3)
+    with pytest.warns(Note, match="held-out rows of the source"):
+        assert front.calibrate(run, data, weighted=True) != pytest.approx(found, rel=1e-3)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from tlda.errors import UserError
-from tlda.metrics.calibration import calibration_error, temperature
+from tlda.metrics.calibration import calibration_error, temperature, vector_scaling
 
 
 def drawn() -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,3 +55,22 @@ def test_no_temperature_is_best_where_there_is_no_error() -> None:
         temperature(torch.eye(2), torch.tensor([0, 1]))
     with pytest.raises(UserError, match="no held-out row has a label"):
         temperature(torch.eye(2), torch.tensor([-1, -1]))
+
+
+def test_a_weight_counts_as_so_many_rows() -> None:
+    logits, labels = drawn()
+    weights = torch.randint(0, 4, (300,), generator=torch.Generator().manual_seed(1))
+    repeated = torch.arange(300).repeat_interleave(weights)
+    assert temperature(logits, labels, weights.float()) == pytest.approx(temperature(logits[repeated], labels[repeated]), rel=1e-9)
+    for found, wanted in zip(vector_scaling(logits, labels, weights), vector_scaling(logits[repeated], labels[repeated]), strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_scales_and_shifts_of_classes_are_found_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, scale, shift = torch.randn(20_000, 3, generator=generator) * 2, torch.tensor([0.5, 1.0, 2.0]), torch.tensor([1.0, 0.0, -1.0])
+    labels = torch.multinomial((logits * scale + shift).softmax(1), 1, generator=generator).flatten()
+    found = vector_scaling(logits, labels)
+    torch.testing.assert_close(found[0], scale, atol=0.08, rtol=0.0)
+    torch.testing.assert_close(found[1], shift, atol=0.08, rtol=0.0)
+    assert calibration_error(logits * found[0] + found[1], labels) < calibration_error(logits / temperature(logits, labels), labels) / 2

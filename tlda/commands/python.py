@@ -36,6 +36,7 @@ from tlda.data.seeds import run_seed
 from tlda.errors import UserError, near, warn
 from tlda.method import Method
 from tlda.metrics.calibration import calibration_error, temperature
+from tlda.metrics.density_ratio import density_ratio
 from tlda.tasks import Classification
 from tlda.training import checkpoint
 from tlda.training.lightning import Unprofiled
@@ -148,7 +149,11 @@ def predict(method: Method | str | Path, data: DomainPair | str | Path, *, featu
     return written.columns
 
 
-def calibrate(method: Method | str | Path, data: DomainPair, **trainer: Any) -> float:
+CLIP = 10.0
+"""The most that a row counts in a weighted temperature, of a mean of 1."""
+
+
+def calibrate(method: Method | str | Path, data: DomainPair, weighted: bool = False, **trainer: Any) -> float:
     """The temperature of ``method`` on the held-out rows of the source of ``data``: softmax(logits / T) is as certain there as it is right.
 
     It is a number of the source. That it holds on the target is not known, and a warning says so: where the target is another domain, a
@@ -157,6 +162,7 @@ def calibrate(method: Method | str | Path, data: DomainPair, **trainer: Any) -> 
     Args:
         method: the method, a checkpoint's path, or a run's folder.
         data: the pair of domains.
+        weighted: weigh each row by how frequent its features are on the target, over the source, at most :data:`CLIP` times the mean.
         trainer: options of Lightning's Trainer.
 
     Raises:
@@ -165,13 +171,15 @@ def calibrate(method: Method | str | Path, data: DomainPair, **trainer: Any) -> 
     _require_options(trainer)
     if type(data.task) is not Classification:
         raise UserError(f"a temperature is of one class per row, and the task is {type(data.task).__name__}: leave calibrate out")
-    seen = SourceLogits()
+    seen = HeldOut()
     with _run():
         found, options = _trained(method, data)
         own = one_or_more(trainer.get("callbacks"))
         _trainer(**{**options, **trainer, "callbacks": [*own, seen]}).validate(found, data, verbose=False)
-    logits, labels = (torch.cat(part) for part in zip(*seen.found, strict=True))
-    best = temperature(logits, labels)
+    source, target = ([torch.cat(part) for part in zip(*found, strict=True)] for found in seen.found)
+    features, logits, labels = source
+    weights = (ratios := density_ratio(features, target[0])).clamp_max(CLIP * float(ratios.mean())) if weighted else None
+    best = temperature(logits, labels, weights)
     before, after = (calibration_error(logits[labels >= 0] / t, labels[labels >= 0]) for t in (1.0, best))
     warn(
         f"the temperature {best:.3g} is of {len(labels)} held-out rows of the source (calibration error {before:.3f}, {after:.3f} with "
@@ -180,18 +188,20 @@ def calibrate(method: Method | str | Path, data: DomainPair, **trainer: Any) -> 
     return best
 
 
-class SourceLogits(Callback):
-    """Collects the logits and labels of the source's held-out rows while a trainer validates."""
+class HeldOut(Callback):
+    """Collects the features, logits and labels of the held-out rows of both domains while a trainer validates."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[Tensor, Tensor]] = []
+        self.found: tuple[list[tuple[Tensor, Tensor, Tensor]], ...] = ([], [])
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Sample, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         method: Any = pl_module
-        if dataloader_idx == 0:
-            self.found.append((method.answer(batch.x, "source").logits.float().cpu(), batch.y.cpu()))
+        if dataloader_idx > 1:
+            return
+        features, logits = method.answer(batch.x, ("source", "target")[dataloader_idx])
+        self.found[dataloader_idx].append((features.flatten(1).float().cpu(), logits.float().cpu(), batch.y.cpu()))
 
 
 def _keep_recipe(method: Method, data: DomainPair, trainer: Trainer, options: dict[str, Any], seed: int) -> None:
