@@ -33,6 +33,7 @@ from tlda.errors import UserError
 from tlda.finetuning import LoRA
 from tlda.methods import DANN
 from tlda.metrics.translation import load_inception
+from tlda.rl import Physics
 
 MODULES = {
     "wandb": ["wandb"],
@@ -42,6 +43,7 @@ MODULES = {
     "tune": ["optuna"],
     "slurm": ["submitit"],
     "text": ["transformers", "tokenizers", "huggingface_hub"],
+    "rl": ["gymnasium"],
     "tabular": ["pandas", "pyarrow"],
     "peft": ["peft"],
     "inception": ["torch_fidelity"],
@@ -125,6 +127,7 @@ USES: dict[str, list[Callable[[Path], object]]] = {
     "slurm": [lambda folder: launcher("slurm", Options(), 1)],
     "tune": [trial],
     "text": [model, lambda folder: load_tokenizer("hub/name")],
+    "rl": [lambda folder: Physics()],
     "tabular": [parquet],
     "peft": [lambda folder: LoRA().prepare(torch.nn.Linear(2, 2))],  # type: ignore[arg-type]
     "inception": [inception],

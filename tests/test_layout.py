@@ -25,6 +25,7 @@ FLOORS = [
     ["translation"],
     ["method"],
     ["methods"],
+    ["rl"],
     ["config"],
     ["report"],
     ["bench"],

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from docstring_parser import parse
 
 import tlda.methods
+import tlda.rl
 from tlda.backbones import MLP
 from tlda.bench.results import read_results
 from tlda.bench.summary import Row, summarize
@@ -51,6 +52,7 @@ SETTINGS = {
     "test-time": "At test time",
     "few-shot": "A few examples of new classes",
     "label-shift": "The classes are more or less frequent on the target",
+    "reinforcement": "Reinforcement learning",
     "pretraining": "Before the task: features without labels",
 }
 """The headings of the other settings."""
@@ -106,7 +108,9 @@ def page() -> str:
     """The whole page."""
     table = load_table(ROOT / "benchmarks/tables/digits.yaml")
     cost = json.loads((ROOT / "benchmarks/methods/cost.json").read_text(encoding="utf-8"))
-    classes = {name: cls for name, cls in subclasses(Method).items() if cls.__module__.startswith(tlda.methods.__name__)}
+    classes = {
+        name: cls for name, cls in subclasses(Method).items() if cls.__module__.startswith((tlda.methods.__name__, tlda.rl.__name__))
+    }
     results = read_results(table.results, table.cells())
     rows = summarize(table, results)
     models = {row.method: table.methods[row.method]["model"] for row in rows}

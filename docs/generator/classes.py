@@ -12,6 +12,7 @@ from typing import Any
 import tlda.data
 import tlda.losses
 import tlda.methods
+import tlda.rl
 import tlda.tasks
 from generator.markup import equations, grid, markdown, mathml, prose, section
 from generator.tables import ROOT, data_of, tables
@@ -42,7 +43,7 @@ SYMBOLS = "*f*: features of *n* source rows, (n, d); *g*: of *m* target rows; *p
 
 def of_kind(kind: str) -> dict[str, Any]:
     """Every method, loss, data set or task of the package by its name."""
-    return {name: cls for name, cls in sorted(subclasses(BASES[kind]).items()) if cls.__module__.startswith(f"tlda.{kind}.")}
+    return {name: cls for name, cls in sorted(subclasses(BASES[kind]).items()) if cls.__module__.startswith((f"tlda.{kind}.", "tlda.rl."))}
 
 
 def page(cls: type, base: type, *more: str) -> str:
@@ -65,7 +66,7 @@ def default(value: object) -> str:
 
 def parts(cls: type) -> list[Any]:
     """The losses and functions of losses that the code of a method, a loss or their bases names, or else that their modules import."""
-    bases = [part for part in cls.__mro__ if part.__module__.startswith(("tlda.methods", "tlda.losses")) and part is not Loss]
+    bases = [part for part in cls.__mro__ if part.__module__.startswith(("tlda.methods", "tlda.losses", "tlda.rl")) and part is not Loss]
     named = [thing for part in bases for thing in imported(part) if thing.__name__ in called(part)]
     return [thing for thing in named or [thing for part in bases for thing in imported(part)] if thing not in (Loss, cls)]
 

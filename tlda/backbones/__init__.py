@@ -7,6 +7,7 @@ from tlda.backbones.dense import Dense
 from tlda.backbones.digit_nets import DTN, MNISTCNN, LeNet, PixelMLP
 from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
+from tlda.backbones.policy_mlp import PolicyMLP
 from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision
 from tlda.backbones.series_cnn import SeriesCNN
@@ -26,6 +27,7 @@ __all__ = [
     "LeNet",
     "PixelMLP",
     "Pixels",
+    "PolicyMLP",
     "Precomputed",
     "SeriesCNN",
     "SmallResNet",

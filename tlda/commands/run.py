@@ -17,7 +17,8 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 import tlda.data
 import tlda.losses
-import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
+import tlda.methods
+import tlda.rl  # noqa: F401  (imported, so that their classes have short names)
 from tlda.commands.running import (
     companions,
     folder_of,

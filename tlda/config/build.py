@@ -15,7 +15,8 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 import tlda.data
 import tlda.losses
-import tlda.methods  # noqa: F401  (imported, so that their classes have short names)
+import tlda.methods
+import tlda.rl  # noqa: F401  (imported, so that their classes have short names)
 from tlda.config.classes import options
 from tlda.config.overlays import require_config
 from tlda.config.protocol import own_code, with_protocol

@@ -21,10 +21,13 @@ RANGES: dict[str, Range] = {
         ("semantic", "pixel", "rho", "ridge", "lr", "tent_lr", "weight_decay", "l2", "alpha", "bottleneck", "mismatch", "angle"),
         NOT_NEGATIVE,
     ),
-    **dict.fromkeys(("hidden", "k", "neighbours", "feature_steps", "critic_steps", "num_features", "num_inputs", "channels"), AT_LEAST_ONE),
-    **dict.fromkeys(("temperature", "margin", "perturbation", "radius"), ABOVE_ZERO),
-    **dict.fromkeys(("adapt_lr", "fisher", "affinity", "sharpness"), NOT_NEGATIVE),
-    **dict.fromkeys(("pretrain", "threshold", "floor", "restore", "average"), SHARE),
+    **dict.fromkeys(
+        ("hidden", "k", "neighbours", "feature_steps", "critic_steps", "num_features", "num_inputs", "channels", "passes", "minibatches"),
+        AT_LEAST_ONE,
+    ),
+    **dict.fromkeys(("temperature", "margin", "perturbation", "radius", "clip", "max_norm"), ABOVE_ZERO),
+    **dict.fromkeys(("adapt_lr", "fisher", "affinity", "sharpness", "rate", "bonus", "value_weight"), NOT_NEGATIVE),
+    **dict.fromkeys(("pretrain", "threshold", "floor", "restore", "average", "value_first", "discount", "trace"), SHARE),
     "seed": (lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295"),
     **dict.fromkeys(("warmup", "momentum", "dropout"), PROPER_SHARE),
 }

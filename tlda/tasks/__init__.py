@@ -2,6 +2,7 @@
 
 from tlda.tasks.base import Task
 from tlda.tasks.classification import Classification, Words
+from tlda.tasks.control import Control
 from tlda.tasks.few_shot import FewShot
 from tlda.tasks.multi_label import MultiLabel
 from tlda.tasks.open_set import OpenSet
@@ -11,4 +12,17 @@ from tlda.tasks.segmentation import Segmentation
 from tlda.tasks.several import Several
 from tlda.tasks.spans import Spans
 
-__all__ = ["Classification", "FewShot", "MultiLabel", "OpenSet", "Place", "Regression", "Segmentation", "Several", "Spans", "Task", "Words"]
+__all__ = [
+    "Classification",
+    "Control",
+    "FewShot",
+    "MultiLabel",
+    "OpenSet",
+    "Place",
+    "Regression",
+    "Segmentation",
+    "Several",
+    "Spans",
+    "Task",
+    "Words",
+]
