@@ -7,6 +7,7 @@ from tlda.losses.base import Loss
 from tlda.losses.batch_nuclear_norm import BNM, batch_nuclear_norm
 from tlda.losses.batch_spectral_penalty import BSP, batch_spectral_penalty
 from tlda.losses.batch_spectral_shrinkage import BSS, batch_spectral_shrinkage
+from tlda.losses.class_mix import class_mix, half_of_classes, weighted_cross_entropy
 from tlda.losses.classifier_discrepancy import classifier_discrepancy
 from tlda.losses.co_tuning import CoTuning, co_tuning
 from tlda.losses.complement_entropy import complement_entropy
@@ -25,6 +26,7 @@ from tlda.losses.entropy import (
     information_maximization,
     tsallis_entropy,
 )
+from tlda.losses.entropy_maps import EntropyMaps, self_information
 from tlda.losses.fishr import gradient_variance, variance_distance
 from tlda.losses.gan import gan_critic, gan_generator, semantic_consistency
 from tlda.losses.gradient_penalty import gradient_penalty
@@ -89,6 +91,7 @@ __all__ = [
     "DeepJDOT",
     "DomainAdversarial",
     "DomainConfusion",
+    "EntropyMaps",
     "HigherOrderMoments",
     "ImportanceAdversarial",
     "InformationMaximization",
@@ -114,6 +117,7 @@ __all__ = [
     "batch_spectral_shrinkage",
     "binary_entropy",
     "byol",
+    "class_mix",
     "classifier_discrepancy",
     "clip",
     "co_tuning",
@@ -135,6 +139,7 @@ __all__ = [
     "gradient_penalty",
     "gradient_variance",
     "group_dro",
+    "half_of_classes",
     "higher_order_moments",
     "information_maximization",
     "inverse_gram_discrepancy",
@@ -161,6 +166,7 @@ __all__ = [
     "prototype_logits",
     "pseudo_label",
     "risk_variance",
+    "self_information",
     "semantic_consistency",
     "simsiam",
     "spectral_decoupling",
@@ -171,4 +177,5 @@ __all__ = [
     "variance_distance",
     "vat",
     "vicreg",
+    "weighted_cross_entropy",
 ]

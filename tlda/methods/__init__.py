@@ -4,6 +4,7 @@ from tlda.methods.aad import AaD
 from tlda.methods.across_sources import AcrossSources
 from tlda.methods.adabn import AdaBN
 from tlda.methods.adda import ADDA
+from tlda.methods.advent import AdvEnt
 from tlda.methods.afn import AFN
 from tlda.methods.atdoc import ATDOC
 from tlda.methods.ba3us import BA3US
@@ -19,6 +20,7 @@ from tlda.methods.cotta import CoTTA
 from tlda.methods.cst import CST
 from tlda.methods.cycada import CyCADA
 from tlda.methods.cyclegan import CycleGAN
+from tlda.methods.dacs import DACS
 from tlda.methods.daln import DALN
 from tlda.methods.dan import DAN
 from tlda.methods.dance import DANCE
@@ -112,6 +114,7 @@ __all__ = [
     "CDAC",
     "CDAN",
     "CST",
+    "DACS",
     "DALN",
     "DAN",
     "DANCE",
@@ -159,6 +162,7 @@ __all__ = [
     "AaD",
     "AcrossSources",
     "AdaBN",
+    "AdvEnt",
     "BNAlpha",
     "BarlowTwins",
     "CoOp",

@@ -1,0 +1,57 @@
+"""Self-training on images in which classes of the source are pasted into the target."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tlda.batch import Pair, Takes
+from tlda.data.augment import PhotoJitter
+from tlda.data.pair import Augment
+from tlda.losses import class_mix, weighted_cross_entropy
+from tlda.methods.mean_teacher import MeanTeacher
+from tlda.nn import BatchNormUse
+
+
+class DACS(MeanTeacher):
+    """Half of a source image's classes are pasted into a target image, labelled by a mean teacher (Tranheden et al., WACV 2021, alg. 1).
+
+    A label of the teacher weighs as much as the fraction of them that is certain. Source and mixed images go through BatchNorm apart; for
+    added losses the mixed images take the place of the target's.
+
+    Args:
+        trade_off: the weight of the cross-entropy of mixed images.
+        threshold: the probability from which a label of the teacher is certain; the paper's.
+        momentum: what the teacher keeps of itself at each step; the paper's.
+        strong: augmentations of mixed images that move nothing; where none are given, colours change by a quarter, as in the authors' code.
+    """
+
+    reads_classes: ClassVar[bool] = True
+    trains_on_certainty: ClassVar[bool] = True
+    takes: ClassVar[Takes] = "images"
+    batchnorm: BatchNormUse = "separate"
+
+    def __init__(self, *, trade_off: float = 1.0, threshold: float = 0.968, strong: Sequence[Augment] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.trade_off, self.threshold = trade_off, threshold
+        self.strong = nn.Sequential(*((PhotoJitter(0.25, 0.25, 0.25, 0.25),) if strong is None else strong))
+
+    @property
+    def batch_type(self) -> type:
+        return Pair
+
+    def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
+        mixed, weights = self.mixed(batch)
+        outputs = self.forward_pair(mixed)
+        term = self.trade_off * weighted_cross_entropy(outputs[1].logits, mixed[1].y, weights)
+        return self.total({**self.objective(batch, *outputs), "mixed": term})
+
+    @torch.no_grad()
+    def mixed(self, batch: Pair) -> tuple[Any, Tensor]:
+        """The batch with mixed images and their labels in place of the target, and the weight of each row of these, (r,)."""
+        confidence, labels = self.teacher(batch.target.x).float().softmax(1).max(1)
+        images, labels, pasted = class_mix(batch.source.x, batch.source.y, batch.target.x, labels)
+        certain = (confidence >= self.threshold).float().mean()
+        target = batch.source._replace(x=self.strong(images), y=labels, row=batch.target.row, domain=batch.target.domain)
+        return (batch.source, target), torch.where(pasted, 1.0, certain)

@@ -1,0 +1,37 @@
+"""The base class of methods that learn from a mean teacher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from tlda.method import Method
+from tlda.nn import MovingAverage
+
+
+class MeanTeacher(Method):
+    """The base of methods with a teacher beside the network: the moving average of its weights (Tarvainen and Valpola, NeurIPS 2017).
+
+    Args:
+        momentum: what the teacher keeps of itself at each step.
+    """
+
+    def __init__(self, *, momentum: float = 0.99, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.momentum, self.teacher = momentum, MovingAverage(*self.student())
+
+    def student(self) -> list[nn.Module]:
+        """What the teacher is the moving average of, in order."""
+        return [self.network.backbone, self.network.bottleneck, self.network.head]
+
+    def setup(self, stage: str) -> None:
+        starts = self.init_from
+        super().setup(stage)
+        if starts:
+            self.teacher.become(*self.student())
+
+    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
+        super().on_train_batch_start(batch, batch_idx)
+        # Before a step and not after one, where a checkpoint of this batch may be written already; the first changes nothing.
+        self.teacher.follow(self.momentum, *self.student())
