@@ -30,12 +30,12 @@ PAGE = ROOT / "docs/methods.md"
 FAMILIES = {
     "Baselines": ("SourceOnly", "Oracle"),
     "Discrepancy": ("DDC", "DAN", "JAN", "DeepCORAL", "HoMM", "DeepJDOT", "WDGRL", "RSD", "DAREGRAM"),
-    "Adversarial": ("DANN", "CDAN", "DomainConfusion", "ADDA", "MCD", "MDD", "SDAT", "VADA"),
+    "Adversarial": ("DANN", "CDAN", "DomainConfusion", "ADDA", "MCD", "MDD", "SDAT", "VADA", "AdvEnt"),
     "Weights of the source's rows": ("ImportanceWeighting",),
     "Translation": ("CycleGAN", "CyCADA"),
     "Norms and spectra": ("AFN", "BSP"),
     "Shape of the predictions": ("MinEnt", "IM", "MCC", "BNM"),
-    "Self-training": ("PseudoLabel", "FixMatch", "CST", "ATDOC"),
+    "Self-training": ("PseudoLabel", "FixMatch", "CST", "ATDOC", "DACS"),
     "Several tasks, and before a task": ("MultiTask", "MLM"),
     "By the names of the classes": ("CoOp",),
 }

@@ -19,13 +19,14 @@ NAMES = ["ground", "sky"]
 
 
 class TinyDense(Backbone):
-    """Rows of positions at stride 2: one convolution with BatchNorm."""
+    """Rows of positions at stride 2: one convolution, with BatchNorm or without."""
 
     channels, size, stride = 3, 8, 2
 
-    def __init__(self, num_features: int = 8) -> None:
+    def __init__(self, num_features: int = 8, batch_norm: bool = True) -> None:
         super().__init__(num_features)
-        self.layers = nn.Sequential(nn.Conv2d(3, num_features, 2, 2), nn.BatchNorm2d(num_features), nn.ReLU())
+        norm = nn.BatchNorm2d(num_features) if batch_norm else nn.Identity()
+        self.layers = nn.Sequential(nn.Conv2d(3, num_features, 2, 2), norm, nn.ReLU())
 
     def features(self, x: Tensor) -> Tensor:
         rows: Tensor = self.layers(x).permute(0, 2, 3, 1).flatten(0, 2)
@@ -68,6 +69,25 @@ class Scenes(Masks):
         pairs = [scene(2 + i % 5, dark, random) for i in range(self.n)]
         paths = [Path(f"{i}.png") for i in range(self.n)]
         return InMemory(paths, list(paths), (8, 8), self.values, pairs)
+
+
+class Clues(Scenes):
+    """Blocks of 2 x 2 pixels whose red tells the class; in the target, where half of the blocks lack it, their blue does too."""
+
+    def __init__(self, steps: int = 25, target_seed: int = 1, n: int = 8) -> None:
+        super().__init__(n, steps)
+        self.batch_size, self.target_seed = n, target_seed
+
+    def _made(self, dark: float, seed: int) -> InMemory:
+        is_target, random = dark < 1, np.random.default_rng(self.target_seed if dark < 1 else 0)
+        blocks = random.integers(0, 2, (self.n, 4, 4))
+        red, blue = blocks - 0.5, is_target * (blocks - 0.5)
+        red[is_target & (random.random(blocks.shape) < 1 / 2)] = 0
+        light = np.stack((red, np.zeros_like(red), blue), -1).repeat(2, 1).repeat(2, 2)
+        images = (128 + 120 * light + random.normal(0, 12, light.shape)).clip(0, 255).astype(np.uint8)
+        paths = [Path(f"{i}.png") for i in range(self.n)]
+        masks = blocks.astype(np.uint8).repeat(2, 1).repeat(2, 2)
+        return InMemory(paths, list(paths), (8, 8), self.values, list(zip(images, masks, strict=True)))
 
 
 class InMemory(MaskedFiles):

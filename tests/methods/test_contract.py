@@ -44,7 +44,7 @@ def narrow(cls: type) -> dict[str, Any]:
 
 
 VARIANTS: dict[str, tuple[type, dict[str, Any]]] = {name: (cls, narrow(cls)) for name, cls in METHODS.items()}
-VARIANTS |= {"CDAN+E": (tlda.methods.CDAN, {"entropy": True})}
+VARIANTS |= {"CDAN+E": (tlda.methods.CDAN, {"entropy": True}), "AdvEnt": (tlda.methods.AdvEnt, {"width": 4, "layers": 2})}
 every_method = pytest.mark.parametrize("name", VARIANTS)
 
 
@@ -119,6 +119,7 @@ def test_every_file_is_a_method() -> None:
         "penalised",
         "source_critics",
         "taught",
+        "mean_teacher",
         "at_test",
         "source_free",
         "neighbours",

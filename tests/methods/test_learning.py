@@ -15,6 +15,7 @@ from pytorch_lightning import Trainer, seed_everything
 from torch import Tensor
 
 import tlda.methods
+from tests.helpers.masked import Clues, TinyDense
 from tests.helpers.toy import Tiny, trainer
 from tests.helpers.toys import (
     Arcs,
@@ -33,6 +34,7 @@ from tests.helpers.toys import (
     TwoShortcuts,
     Washed,
 )
+from tlda.backbones import Backbone
 from tlda.batch import TargetBatch
 from tlda.data.stream import Stream
 from tlda.errors import subclasses
@@ -49,10 +51,11 @@ pytestmark = pytest.mark.slow
 class Family(NamedTuple):
     """A toy, and the methods that must learn on it, each with its options that are not the defaults; a second word names a variant."""
 
-    toy: Callable[..., Plane]
+    toy: Callable[..., Plane | Clues]
     methods: dict[str, dict[str, Any]]
     batch_norm: bool = False
     metric: str = "test/target/accuracy"
+    backbone: Callable[[], Backbone] | None = None
 
 
 SMALL = {"hidden": 32}
@@ -193,6 +196,12 @@ FAMILIES = {
     ),
     "minority": Family(Minority, {"GroupDRO": {"eta": 1.0}}),
     "marked": Family(Marked, {"AcrossSources": {}, "SourceAdversary": {**SMALL, "trade_off": 5.0}}),
+    # A class per position: what shows the class beside what is sure of it is learnt from the target.
+    "clues": Family(
+        Clues,
+        {"AdvEnt": {"trade_off": 0.1, "width": 8, "layers": 1}, "DACS": {"momentum": 0.9}},  # its 0.99 is for thousands of steps
+        backbone=functools.partial(TinyDense, 16, False),
+    ),
     # Labels of the target: any toy would do.
     "labelled": Family(Shortcut, {"Oracle": {}, "FineTune": {}}),
 }
@@ -224,9 +233,9 @@ FOLDER = tempfile.TemporaryDirectory()
 
 def new(name: str, family: str, seed: int = 0, **options: Any) -> Method:
     """The method, with its options of the table, on the toy of ``family``."""
-    toy, _, batch_norm, _ = FAMILIES[family]
+    toy, _, batch_norm, _, backbone = FAMILIES[family]
     seed_everything(seed, verbose=False)
-    network = {"backbone": Tiny(16, 0.0, batch_norm), "task": toy().task, "optimizer": Adam(5e-3)}
+    network = {"backbone": backbone() if backbone else Tiny(16, 0.0, batch_norm), "task": toy().task, "optimizer": Adam(5e-3)}
     method: Method = getattr(tlda.methods, name.split()[0])(**network, **copy.deepcopy(OPTIONS.get(name, {})), **options)
     return method
 
@@ -257,7 +266,7 @@ def without_alignment(method: Method) -> Method:
     return method
 
 
-def fit(method: Method, data: Plane, epochs: int = 3, **options: Any) -> Trainer:
+def fit(method: Method, data: Plane | Clues, epochs: int = 3, **options: Any) -> Trainer:
     """Train; the trainer knows how to test."""
     run = trainer(epochs, limit_val_batches=0, **options)
     run.fit(method, data)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tests.methods.test_learning import BASELINE, FAMILIES, FAMILY, UNSUPERVISED, fit, make, new, whole, without_alignment
 from tlda.batch import SourceBatch
+from tlda.data.pair import as_floats
 from tlda.method import Method
 
 STEPS = 10
@@ -36,7 +37,7 @@ def outcome(name: str, family: str, target_seed: int, change: Callable[[Method],
     method = change(make(name, family))
     data = FAMILIES[family].toy(steps=WAITING.get(name, STEPS), target_seed=target_seed)
     fit(method, data, epochs=1)
-    source, target = (domain.train[torch.arange(20)].x for domain in data.loaded)
+    source, target = (as_floats(domain.train[torch.arange(min(20, len(domain.train)))].x) for domain in data.loaded)
     answers = method.eval().answer(torch.cat((source, target)), "target").logits[: len(source)]
     return Outcome(torch.cat([parameter.detach().flatten() for parameter in method.backbone.parameters()]), answers)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tests.data.text.test_questions import squad
 from tests.data.text.test_tagging import conllu_line
+from tests.helpers.masked import Scenes, TinyDense
 from tests.helpers.tiny_text import tiny_model
 from tests.helpers.toy import CLASSES, Sentences, Tiny, Toy, trainer
 from tests.methods.test_contract import VARIANTS
@@ -39,6 +40,8 @@ EPISODIC = {"ANIL", "CosineClassifier", "MAML", "NearestCentroid", "ProtoNet", "
 EACH_WAY = ("SourceOnly", "DANN", "MCC", "MCD", "ATDOC", "FixMatch", "SHOT", "MLM", *SUPERVISED)
 """One for each way to read the target: in pairs, alone, by its rows, in views. All methods are tried on images, those that
 tell sources apart on several; these on other data."""
+DENSE = ("AdvEnt", "DACS")
+"""Those that look at maps."""
 SEVERAL = tuple(name for name, (cls, _) in VARIANTS.items() if getattr(cls, "several_sources", False))
 
 
@@ -81,6 +84,24 @@ class ToldSentences(Sentences):
 
 def images(folder: Path, permuted: bool) -> DomainPair:
     data = ToldToy(ROWS, **DRAWN)
+    data.permuted = permuted
+    return data
+
+
+class ToldScenes(Scenes):
+    """The toy of images with masks with a target whose masks may be permuted."""
+
+    permuted = False
+
+    def load(self) -> tuple[Domain, Domain]:
+        source, target = super().load()
+        rows: Any = target.train
+        rows.parts = rows.parts[0], rows.parts[1].roll(int(self.permuted), 0)
+        return source, target
+
+
+def masks(folder: Path, permuted: bool) -> DomainPair:
+    data = ToldScenes(ROWS, 2, seed=0)
     data.permuted = permuted
     return data
 
@@ -150,7 +171,8 @@ def encoder() -> Backbone:
 
 
 KINDS = {
-    "images": Kind(images, Tiny, {"CoOp", "ImageText", "MLM", "MAE", "MixStyle", *EPISODIC}),
+    "images": Kind(images, Tiny, {"CoOp", "ImageText", "MLM", "MAE", "MixStyle", "DACS", *EPISODIC}),
+    "masks": Kind(masks, TinyDense, {"ATDOC", "MLM"}),
     "domains": Kind(domains, Tiny, {"MLM"}),
     "texts": Kind(texts, encoder, {"FixMatch"}),
     "words": Kind(words, encoder, {"ATDOC", "FixMatch"}),
@@ -203,7 +225,7 @@ def test_target_labels_move_no_unsupervised_method_and_move_the_oracle(name: str
     for permuted in (False, True):
         (folder := tmp_path / str(permuted)).mkdir()
         pairs.append(kind.data(folder, permuted))
-    tried = {"images": {*VARIANTS} - {*SEVERAL}, "domains": {*SEVERAL, *EACH_WAY}}.get(name, {*EACH_WAY})
+    tried = {"images": {*VARIANTS} - {*SEVERAL}, "domains": {*SEVERAL, *EACH_WAY}, "masks": {*DENSE, *EACH_WAY}}.get(name, {*EACH_WAY})
     for method in sorted(tried, key=lambda method: (method != "SourceOnly", method)):
         try:
             first, second = (outcome(method, kind, data, str(tmp_path / "source.ckpt")) for data in pairs)

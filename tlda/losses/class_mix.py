@@ -36,6 +36,12 @@ def class_mix(source: Tensor, y: Tensor, target: Tensor, labels: Tensor) -> tupl
 
     Returns:
         The mixed images (n, c, h, w), the labels of their positions (r,), and which of these are of the source (r,).
+
+    Example:
+        >>> white, black = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+        >>> x, labels, pasted = class_mix(white, torch.tensor([-1, 5, 5, -1]), black, torch.tensor([8, 8, 8, 8]))
+        >>> x.tolist(), labels.tolist()
+        ([[[[0.0, 1.0], [1.0, 0.0]]]], [8, 5, 5, 8])
     """
     each = torch.arange(len(target), device=target.device) % len(source)
     maps, images = as_maps(y[:, None], source)[each, 0], source[each]

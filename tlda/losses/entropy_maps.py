@@ -33,8 +33,8 @@ def self_information(logits: Tensor) -> Tensor:
     return -(log_p.exp() * log_p) / math.log(logits.shape[1])
 
 
-def map_critic(channels: int, width: int = 64, layers: int = 4) -> nn.Sequential:
-    """A domain critic of maps: convolutions of stride 2, (n, ``channels``, h, w) to a logit per patch.
+def map_discriminator(channels: int, width: int = 64, layers: int = 4) -> nn.Sequential:
+    """A domain discriminator of maps: convolutions of stride 2, (n, ``channels``, h, w) to a logit per patch.
 
     As that of ADVENT's authors (DCGAN's), with kernels of 3 in place of 4, so that maps may be as small as they like.
     """
@@ -46,21 +46,21 @@ def map_critic(channels: int, width: int = 64, layers: int = 4) -> nn.Sequential
 
 
 def of_domain(logits: Tensor, label: float) -> Tensor:
-    """The critic's binary cross-entropy on maps of one domain: 1 is the source."""
+    """The domain discriminator's binary cross-entropy on maps of one domain: 1 is the source."""
     return binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
 
 class EntropyMaps(Loss):
-    r"""Train a critic of maps of :func:`self_information`; those of the target are to pass for the source's (Vu et al., CVPR 2019).
+    r"""Train a domain discriminator of maps of :func:`self_information`, for which the target's are to pass as the source's (ADVENT).
 
     .. math:: \frac{1}{2} \left(L(D(I_s), 1) + L(D(I_t), 0)\right) + \lambda L(D(I_t), 1)
 
-    The first two terms train the critic D alone, the last one the network alone, as eq. 10 and 11 do in turn. An answer per image is a map
-    of one position.
+    The first two terms train the discriminator D alone, the last one the network alone, as eq. 10 and 11 of Vu et al. (CVPR 2019) do in
+    turn. An answer per image is a map of one position.
 
     Args:
         trade_off: the weight of the last term.
-        width: the width of the critic's first layer, which each next one doubles.
+        width: the width of the discriminator's first layer, which each next one doubles.
         layers: the number of its layers, each of which halves the map.
     """
 
@@ -75,13 +75,14 @@ class EntropyMaps(Loss):
         self.width, self.layers = width, layers
 
     def build(self, num_features: int, num_classes: int) -> None:
-        self.critic: nn.Module = map_critic(num_classes, self.width, self.layers)
+        self.discriminator: nn.Module = map_discriminator(num_classes, self.width, self.layers)
 
     def forward(self, batch: Pair, source: Output, target: Output, progress: float) -> Tensor:
-        ours, theirs = (self_information(as_maps(o.logits.float(), d.x)) for o, d in zip((source, target), batch, strict=True))
-        apart = 0.5 * (of_domain(self.critic(ours.detach()), 1.0) + of_domain(self.critic(theirs.detach()), 0.0))
-        with without_gradients(self.critic):
-            hidden = of_domain(self.critic(theirs), 1.0)
+        ours = self_information(as_maps(source.logits.float(), batch.source.x))
+        theirs = self_information(as_maps(target.logits.float(), batch.target.x))
+        apart = 0.5 * (of_domain(self.discriminator(ours.detach()), 1.0) + of_domain(self.discriminator(theirs.detach()), 0.0))
+        with without_gradients(self.discriminator):
+            hidden = of_domain(self.discriminator(theirs), 1.0)
         return apart + self.trade_off * hidden
 
     def weigh(self, loss: Tensor) -> Tensor:

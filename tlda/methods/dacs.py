@@ -9,21 +9,22 @@ from torch import Tensor, nn
 from tlda.batch import Pair, Takes
 from tlda.data.augment import PhotoJitter
 from tlda.data.pair import Augment
+from tlda.errors import UserError
 from tlda.losses import class_mix, weighted_cross_entropy
 from tlda.methods.mean_teacher import MeanTeacher
 from tlda.nn import BatchNormUse
+from tlda.tasks import Segmentation
 
 
 class DACS(MeanTeacher):
     """Half of a source image's classes are pasted into a target image, labelled by a mean teacher (Tranheden et al., WACV 2021, alg. 1).
 
-    A label of the teacher weighs as much as the fraction of them that is certain. Source and mixed images go through BatchNorm apart; for
-    added losses the mixed images take the place of the target's.
+    Each label of the teacher weighs the fraction of them that is certain. Added losses see the mixed images in place of the target's.
 
     Args:
         trade_off: the weight of the cross-entropy of mixed images.
         threshold: the probability from which a label of the teacher is certain; the paper's.
-        momentum: what the teacher keeps of itself at each step; the paper's.
+        momentum: what the teacher keeps of itself at each step, see :class:`MeanTeacher`; the paper's.
         strong: augmentations of mixed images that move nothing; where none are given, colours change by a quarter, as in the authors' code.
     """
 
@@ -34,6 +35,8 @@ class DACS(MeanTeacher):
 
     def __init__(self, *, trade_off: float = 1.0, threshold: float = 0.968, strong: Sequence[Augment] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not isinstance(self.task, Segmentation):
+            raise UserError(f"DACS pastes the pixels of classes, and {type(self.task).__name__} has none: give it masks, such as CamVid's")
         self.trade_off, self.threshold = trade_off, threshold
         self.strong = nn.Sequential(*((PhotoJitter(0.25, 0.25, 0.25, 0.25),) if strong is None else strong))
 

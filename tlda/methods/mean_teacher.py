@@ -14,7 +14,7 @@ class MeanTeacher(Method):
     """The base of methods with a teacher beside the network: the moving average of its weights (Tarvainen and Valpola, NeurIPS 2017).
 
     Args:
-        momentum: what the teacher keeps of itself at each step.
+        momentum: what the teacher keeps of itself at each step; in the first ones less, so that it is the mean of all weights so far.
     """
 
     def __init__(self, *, momentum: float = 0.99, **kwargs: Any) -> None:
@@ -25,13 +25,9 @@ class MeanTeacher(Method):
         """What the teacher is the moving average of, in order."""
         return [self.network.backbone, self.network.bottleneck, self.network.head]
 
-    def setup(self, stage: str) -> None:
-        starts = self.init_from
-        super().setup(stage)
-        if starts:
-            self.teacher.become(*self.student())
-
     def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         super().on_train_batch_start(batch, batch_idx)
-        # Before a step and not after one, where a checkpoint of this batch may be written already; the first changes nothing.
-        self.teacher.follow(self.momentum, *self.student())
+        # Before a step and not after one, where a checkpoint of this batch may be written already.
+        if self.global_step == 0:
+            self.teacher.become(*self.student())
+        self.teacher.follow(min(self.momentum, 1 - 1 / (self.global_step + 1)), *self.student())
