@@ -87,7 +87,7 @@ def test_what_adapts_at_test_is_left_out(golden: Path) -> None:  # noqa: F811
     results: dict[Any, Any] = {(c.method, c.task, c.seed): json.loads((golden / f"{c.name}.json").read_text()) for c in table.cells()}
     for (method, _, _), result in results.items():
         if method == "b":
-            result["config"] = {"model": {"class_path": "tlda.methods.TENT"}}
+            result["config"] = {"model": {"class_path": "tlda.methods.MLLS"}}
     text, grid, *_ = blocks(table, results)
     assert isinstance(grid, Grid)
     assert "What adapts at test is left out" in str(text)

@@ -131,11 +131,12 @@ def blocks(table: Table, results: Results) -> list[str | Grid]:
 def _tested_otherwise(result: dict[str, Any]) -> bool:
     """Whether the epochs of ``result`` were measured otherwise than its test: the method adapts at test, or the test is a stream."""
     import tlda.methods
+    from tlda.training.target import start_over
 
     if result["config"].get("data", {}).get("init_args", {}).get("stream"):
         return True
     name = result["config"].get("model", {}).get("class_path", "").rpartition(".")[2]
-    return getattr(getattr(tlda.methods, name, None), "setting", "") == "test-time"
+    return getattr(getattr(tlda.methods, name, None), "on_test_start", None) is start_over
 
 
 def _looks_at(results: Results) -> str:
