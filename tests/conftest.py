@@ -143,3 +143,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
         assert main(["fit", *TASK, *TINY, f"--trainer.default_root_dir={root}", "--trainer.log_every_n_steps=1"]) == 0
     (folder,) = (root / "fonts_to_handwritten" / "DANN").iterdir()
     return folder
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of tones, see :mod:`tests.helpers.sounds`."""
+    from tests.helpers.sounds import write_rooms
+
+    root = tmp_path_factory.mktemp("sounds")
+    write_rooms(root)
+    return str(root)

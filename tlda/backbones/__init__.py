@@ -13,6 +13,7 @@ from tlda.backbones.pretrained import Timm, Torchvision
 from tlda.backbones.series_cnn import SeriesCNN
 from tlda.backbones.small_resnet import SmallResNet
 from tlda.backbones.small_vit import SmallViT
+from tlda.backbones.spectrogram import Spectrogram
 from tlda.backbones.text import Text
 from tlda.backbones.towers import Towers
 
@@ -32,6 +33,7 @@ __all__ = [
     "SeriesCNN",
     "SmallResNet",
     "SmallViT",
+    "Spectrogram",
     "Text",
     "Timm",
     "Torchvision",

@@ -32,6 +32,7 @@ from tlda.data.pair import Augment, DomainPair
 from tlda.data.rotated_mnist import RotatedMNIST
 from tlda.data.rows import Domain
 from tlda.data.samplers import Buckets, Once, Steps
+from tlda.data.sound import Sounds, Spoken
 from tlda.data.style import FDA, ColourTransfer
 from tlda.data.surf import OfficeCaltech10SURF
 from tlda.data.tabular import Tabular
@@ -83,6 +84,8 @@ __all__ = [
     "Reviews",
     "RotatedMNIST",
     "Rows",
+    "Sounds",
+    "Spoken",
     "Steps",
     "Tabular",
     "Tagging",

@@ -116,6 +116,7 @@ def refuse_data(method: Trained) -> None:
     if isinstance(data.task, type(method.task)):
         method.task = method.network.task = data.task
     require_tokenizer(method.backbone, data)
+    _require_rate(method, data)
     x = data.loaded[0].train[torch.zeros(1, dtype=torch.long)].x if method.takes != "any" else None
     numbers = isinstance(x, Tensor) and (x.is_floating_point() or x.dtype == torch.uint8)
     fits = {"any": True, "numbers": numbers, "images": numbers and getattr(x, "ndim", 0) == 4, "tokens": x is not None and not numbers}
@@ -123,6 +124,15 @@ def refuse_data(method: Trained) -> None:
         what = tuple(x.shape[1:]) if numbers and x is not None else "tokens"
         raise UserError(
             f"{type(method).__name__} trains on {method.takes}, and the inputs of {type(data).__name__} are {what}: see tlda list"
+        )
+
+
+def _require_rate(method: Trained, data: object) -> None:
+    """Refuse sounds of another rate than the backbone reads: their spectrogram would be another without a word."""
+    reads, has = (getattr(each, "rate", None) for each in (method.backbone, data))
+    if None not in (reads, has) and reads != has:
+        raise UserError(
+            f"{type(method.backbone).__name__} reads {reads} samples per second, and the data have {has}: give --model.backbone.rate {has}"
         )
 
 
