@@ -14,6 +14,7 @@ from tlda.data.pooling import Name, require_apart
 from tlda.data.rows import Domain, New, pooled
 from tlda.data.sound.clips import Clips, read_clips, require_length, sound_files
 from tlda.errors import UserError
+from tlda.options.recorded import Plain
 from tlda.tasks import Task
 
 UNKNOWN = -1
@@ -93,7 +94,7 @@ class Sounds(DomainPair):
         paths, labels = zip(*found, strict=True)
         return Domain(name, Clips(read_clips(paths, self.rate, self.seconds), torch.tensor(labels)), labelled=UNKNOWN not in labels)
 
-    def read_new(self, place: str, fitted: Any) -> New:
+    def read_new(self, place: str, fitted: Plain) -> New:
         paths = [Path(place)] if Path(place).is_file() else sound_files(Path(place))
         if not paths:
             raise UserError(f"there is no sound at {place}: give a wav or flac file, or a folder of some")

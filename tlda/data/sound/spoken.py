@@ -20,6 +20,7 @@ from tlda.data.progress import progress
 from tlda.data.rows import Domain, New, pooled
 from tlda.data.sound.clips import Clips, in_bits, read_clip, read_clips, require_length, sound_files
 from tlda.errors import UserError, near
+from tlda.options.recorded import Plain
 from tlda.tasks import Classification
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -99,7 +100,7 @@ class Spoken(DomainPair):
             return Domain(name, *rendered(self.rate, self.seconds))
         return Domain(name, *recorded(self.root / "fsdd" / "recordings", name, self.rate, self.seconds))
 
-    def read_new(self, place: str, fitted: Any) -> New:
+    def read_new(self, place: str, fitted: Plain) -> New:
         paths = [Path(place)] if Path(place).is_file() else sound_files(Path(place))
         if not paths:
             raise UserError(f"there is no sound at {place}: give a wav or flac file, or a folder of some")
