@@ -172,7 +172,7 @@ def encoder() -> Backbone:
 
 KINDS = {
     "images": Kind(images, Tiny, {"CoOp", "ImageText", "MLM", "MAE", "MixStyle", "DACS", *EPISODIC}),
-    "masks": Kind(masks, TinyDense, {"ATDOC", "MLM"}),
+    "masks": Kind(masks, TinyDense, {"ATDOC", "FixMatch", "MLM"}),
     "domains": Kind(domains, Tiny, {"MLM"}),
     "texts": Kind(texts, encoder, {"FixMatch"}),
     "words": Kind(words, encoder, {"ATDOC", "FixMatch"}),

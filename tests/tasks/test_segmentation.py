@@ -12,14 +12,16 @@ import torch
 from PIL import Image
 from torch.nn.functional import cross_entropy, interpolate
 
+import tlda.methods
 from tests.helpers.masked import NAMES, Scenes, TinyDense, setup
 from tests.helpers.toy import Tiny, trainer
 from tlda.backbones import Backbone
 from tlda.batch import Output, Pair, Sample
+from tlda.data import Cutout, RandomHorizontalFlip
 from tlda.errors import UserError
 from tlda.inputs import drawn
 from tlda.losses import MMD, DeepJDOT
-from tlda.methods import CDAN, DAN, DANN, MCC, SourceOnly
+from tlda.methods import CDAN, DAN, DANN, MCC, FixMatch, SourceOnly
 from tlda.tasks import Segmentation
 from tlda.tasks.measures import Measures
 from tlda.tasks.place import SOURCE_AND_TARGET
@@ -102,6 +104,34 @@ def test_methods_of_rows_train_on_positions(method: type) -> None:
     (source, target) = run.test(made, data, verbose=False)
     assert 0 < source["test/source/mean_iou"] < 1
     assert 0 <= target["test/target/dice"] <= 1
+
+
+@pytest.mark.parametrize("name", ["AaD", "ATDOC", "DANCE", "ImportanceWeighting", "LAME", "MEMO", "NRC", "SimCLR"])
+def test_a_method_of_whole_images_is_refused_where_a_row_is_a_position(name: str) -> None:
+    method = getattr(tlda.methods, name)
+    with pytest.raises(UserError, match=f"{name} {method.whole_inputs}, and each position of an image is a row here"):
+        method(backbone=TinyDense(), task=TASK)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("FixMatch", {}, r"by RandAugment, which does not say whether it moves what is in them.*--model.strong \[Cutout\]"),
+        ("FixMatch", {"strong": [Cutout(), RandomHorizontalFlip()]}, "by RandomHorizontalFlip, which moves what is in them"),
+        ("CoTTA", {}, r"by RandomAffine, which moves what is in them.*--model.views \[Cutout\]"),
+    ],
+)
+def test_a_view_that_moves_positions_away_from_their_classes_is_refused(name: str, options: dict[str, Any], sentence: str) -> None:
+    data = Scenes()
+    method = getattr(tlda.methods, name)(backbone=TinyDense(), task=data.task, **options)
+    with pytest.raises(UserError, match=sentence):
+        trainer(1).fit(method, data)
+
+
+def test_fix_match_trains_on_views_that_move_nothing() -> None:
+    data, run = Scenes(steps=1), trainer(1, limit_val_batches=0, log_every_n_steps=1)
+    run.fit(FixMatch(backbone=TinyDense(), task=data.task, strong=[Cutout()], threshold=0.0), data)
+    assert run.callback_metrics["train/consistency"] > 0
 
 
 @pytest.mark.parametrize("backbone", [Tiny(), TinyDense()])

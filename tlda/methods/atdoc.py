@@ -27,6 +27,7 @@ class ATDOC(SmoothedMethod):
     reads_classes: ClassVar[bool] = True
     trains_on_certainty: ClassVar[bool] = True
     pairs_rows: ClassVar[bool] = True
+    whole_inputs: ClassVar[str] = "keeps a memory of each row"
 
     def __init__(self, *, trade_off: float = 0.2, neighbours: int = 5, temperature: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)

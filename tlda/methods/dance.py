@@ -28,6 +28,7 @@ class DANCE(Method):
     reads_classes: ClassVar[bool] = True
     trains_on_certainty: ClassVar[bool] = True
     pairs_rows: ClassVar[bool] = True
+    whole_inputs: ClassVar[str] = "keeps a memory of each row"
     batchnorm = "separate"
 
     def __init__(self, *, trade_off: float = 0.05, margin: float = 0.5, temperature: float = 0.05, **kwargs: Any) -> None:

@@ -27,6 +27,7 @@ class ImportanceWeighting(Weighted):
     """
 
     takes: ClassVar[Takes] = "numbers"
+    whole_inputs: ClassVar[str] = "weighs each input"
 
     def __init__(self, *, estimator: Literal["classifier", "ulsif", "kliep"] = "classifier", clip: float = 10.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -25,6 +25,7 @@ class LAME(AtTest):
     """
 
     reads_classes: ClassVar[bool] = True
+    whole_inputs: ClassVar[str] = "compares all rows of a batch"
 
     def __init__(self, *, neighbours: int = 5, batch_statistics: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -30,6 +30,7 @@ class MEMO(AtTest):
     reads_classes: ClassVar[bool] = True
     trains_on_certainty: ClassVar[bool] = True
     takes: ClassVar[Takes] = "images"
+    whole_inputs: ClassVar[str] = "answers each image by the mean of its views"
 
     def __init__(self, *, adapt_lr: float = 5e-3, steps: int = 1, count: int = 32, views: Views = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

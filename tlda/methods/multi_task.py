@@ -1,6 +1,6 @@
 """Several tasks on one network."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -24,6 +24,8 @@ class MultiTask(Method):
         task: several tasks, or one; on the command line it comes from the data.
         weighting: how the tasks' losses become one; their sum where none is given.
     """
+
+    whole_inputs: ClassVar[str] = "has several tasks of each input"
 
     def __init__(self, *, task: Task | int, weighting: Weighting | None = None, **kwargs: Any) -> None:
         super().__init__(task=task.first if isinstance(task, Several) else task, **kwargs)

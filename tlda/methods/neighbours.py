@@ -21,7 +21,7 @@ class Neighbours(SourceFree, ABC):
         neighbours: how many near rows a row looks at.
     """
 
-    pairs_rows: ClassVar[bool] = True
+    pairs_rows, whole_inputs = True, "keeps a memory of each row"
     takes_no_loss: ClassVar[str] = "it sees no source, which a loss could compare the target with"
 
     def __init__(self, *, neighbours: int = 5, **kwargs: Any) -> None:

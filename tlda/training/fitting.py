@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tlda.batch import FEW
+from tlda.data.pair import Augment
 from tlda.data.text.tokenizers import require_tokenizer
 from tlda.errors import UserError
 from tlda.losses import Loss
@@ -41,6 +42,10 @@ def _require_rows(method: Trained, task: Task) -> None:
         raise UserError(
             f"{name} tells source domains apart and needs two or more, and the data have one: name several, as --data.source [art,photo]"
         )
+    if method.whole_inputs and most_rows(task) is not None:
+        raise UserError(
+            f"{name} {method.whole_inputs}, and each position of an image is a row here: take another method, such as MCC or DACS"
+        )
     losses = [name for name, loss in (method.losses.items() if "losses" in method._modules else ()) if loss.pairs_rows]
     losses = losses if most_rows(task) is None else []  # each sees as many rows of both
     if (method.pairs_rows or losses) and not task.one_row:
@@ -48,6 +53,22 @@ def _require_rows(method: Trained, task: Task) -> None:
         raise UserError(
             f"{who} pairs the rows of two domains, which have as many inputs, but not as many rows of {kind}: take another method"
         )
+
+
+def _require_still(method: Trained) -> None:
+    """Refuse views of images under a method of their positions, of which it would compare others with one another."""
+    if not isinstance(method.task, Segmentation):
+        return
+    for place, part in method.named_modules():
+        if isinstance(part, Augment) and part.moves is not False:
+            option, how = (
+                place.partition(".")[0],
+                "moves what is in them" if part.moves else "does not say whether it moves what is in them",
+            )
+            raise UserError(
+                f"{type(method).__name__} changes images by {type(part).__name__}, which {how}, and each position has a class: give "
+                f"--model.{option} without it, such as --model.{option} [Cutout]"
+            )
 
 
 def _require_pairs(method: Trained, data: object) -> None:
@@ -111,6 +132,7 @@ def refuse_data(method: Trained) -> None:
             f"{type(method).__name__} was made for {len(own.sources)} source domains, and the data have {len(asked.sources)}: "
             "make it with task=data.task"
         )
+    _require_still(method)
     _require_pairs(method, data)
     _require_few(method, data)
     if isinstance(data.task, type(method.task)):

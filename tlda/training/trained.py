@@ -36,6 +36,8 @@ class Trained(LightningModule):
     takes_no_loss: ClassVar[str]
     one_domain: ClassVar[bool]
     several_sources: ClassVar[bool]
+    whole_inputs: ClassVar[str] = ""
+    """Why a row must not be a position of an image, such as "keeps a memory of each row"; empty where it may be one."""
     few_labels: bool | None
     few_labels_fit: ClassVar[bool] = True
     """Whether a few labelled rows of the target can be learnt among those of the source: not where the method itself aligns those rows."""

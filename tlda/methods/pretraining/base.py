@@ -34,6 +34,7 @@ class Pretraining(Probed, Method, ABC):
     few_labels_fit = False
     setting: ClassVar[str] = "pretraining"
     takes: ClassVar[Takes] = "images"
+    whole_inputs: ClassVar[str] = "learns the features of whole images"
     takes_no_loss: ClassVar[str] = "pre-training compares views of one image, and has no source and target that a loss could compare"
     strict_loading = False  # its checkpoints have no head: a method that starts from one makes its own
 
