@@ -12,6 +12,7 @@ import yaml
 from tests.conftest import EXPERIMENTS
 from tests.helpers.results import result_of
 from tlda.bench.cell import try_cell
+from tlda.bench.of_table import of_table
 from tlda.bench.render import document
 from tlda.bench.results import claim, read_result, read_results, shown, twin, write_result
 from tlda.bench.selection import BEST, LAST, selected
@@ -124,3 +125,17 @@ def test_two_folders_are_two_runs_though_a_key_does_not_say_where_data_lie(tmp_p
         assert read_result(table.results, second) is not None
     (table.results / f"{second.name}.json").unlink()
     assert twin(table.results, second) is None
+
+
+def test_a_return_is_shown_as_it_is(tmp_path: Path) -> None:
+    table = declared(tmp_path, metric="test/target/return", also=["test/target/return_at_8192"])
+    table.results.mkdir(parents=True)
+    for cell in table.cells():
+        returns = {"test/target/return": -82.5, "test/target/return_at_8192": -500.0}
+        write_result(table.results, cell, result_of(cell, metrics={**METRICS, **returns}))
+    text = markdown(document(table, read_results(table.results, table.cells())))
+    assert "Greedy return on the target, mean" in text
+    assert "| -82.5 | -82.5 |" in text
+    assert "| method | return at 8192 |\n|---|---|\n| base | -500.0 |" in text
+    with pytest.raises(UserError, match="shows greedy return, and reports are for classification alone"):
+        of_table(table)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 
@@ -20,8 +23,11 @@ from tlda.batch import Output, Sample, SourceBatch
 from tlda.errors import UserError
 from tlda.losses import L2SP, MMD
 from tlda.methods import DANN
+from tlda.optim import Adam
 from tlda.rl import Physics, Policy, PolicyDivergence
+from tlda.rl import policy as policy_module
 from tlda.rl.policy_divergence import kl_divergence
+from tlda.rl.ppo import clipped_loss
 from tlda.tasks import Classification, Control
 
 ROLLOUTS = 3
@@ -38,8 +44,54 @@ def policy(**options: Any) -> Policy:
     return Policy(backbone=PolicyMLP(4, (8,)), task=Control(["0", "1"]), **{"passes": 2, "minibatches": 2, **options})
 
 
-class Averaged(Callback):
-    """Keeps the value network's weights as the epochs begin."""
+class Signs(gymnasium.Env):  # type: ignore[misc]
+    """Says 1 or -1, and pays 1 for the action that stands for it; an episode is eight steps."""
+
+    observation_space, action_space = spaces.Box(-1.0, 1.0, (1,)), spaces.Discrete(2)
+
+    def __init__(self, right: int = 1) -> None:
+        self.right = right
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.sign = int(self.np_random.integers(2))
+        return self.seen(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        paid = float(int(action) == (self.sign if self.right == 1 else 1 - self.sign))
+        self.sign = int(self.np_random.integers(2))
+        return self.seen(), paid, False, False, {}
+
+    def seen(self) -> Any:
+        return np.array([2.0 * self.sign - 1.0], dtype=np.float32)
+
+
+gymnasium.register("Signs-v0", entry_point=Signs, max_episode_steps=8)
+
+
+def learnt(learn_in: Literal["source", "target"] = "source") -> list[float]:
+    """The greedy return on the target, of which 8 is the most and 4 is chance, before and after training."""
+    seed_everything(0, verbose=False)
+    network = PolicyMLP(1, (8,))
+    method = Policy(backbone=network, task=Control(["0", "1"]), optimizer=Adam(0.03), learn_in=learn_in)
+    trainer(1).fit(method, Physics("Signs-v0", rollouts=3, environments=4, horizon=16, episodes=4))
+    return method.curve
+
+
+def test_a_policy_learns_what_pays() -> None:
+    assert learnt()[-1] == 8.0
+
+
+def test_a_policy_whose_advantages_have_the_wrong_sign_learns_what_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(new: torch.Tensor, before: torch.Tensor, advantages: torch.Tensor, clip: float) -> torch.Tensor:
+        return clipped_loss(new, before, -advantages, clip)
+
+    monkeypatch.setattr(policy_module, "clipped_loss", wrong)
+    assert learnt()[-1] == 0.0
+
+
+class Begins(Callback):
+    """Keeps the weights of both networks as the epochs begin."""
 
     def __init__(self) -> None:
         self.backbones: list[torch.Tensor] = []
@@ -111,14 +163,14 @@ def test_zero_shot_is_the_source_policy_as_it_was() -> None:
 @pytest.mark.parametrize("new", [False, True])
 def test_a_policy_starts_from_another_and_its_value_network_unless_that_is_new(new: bool) -> None:
     source, _, folder = whole()
-    method, seen = policy(init_from=str(folder / "epoch=1.ckpt"), new_value=new), Averaged()
+    method, seen = policy(init_from=str(folder / "epoch=1.ckpt"), new_value=new), Begins()
     trainer(1, callbacks=[seen]).fit(method, physics())
     assert torch.equal(seen.backbones[0], source.backbone.layers[0].weight)  # type: ignore[index, union-attr]
     assert torch.equal(seen.values[0], source.value[1].weight) != new  # type: ignore[arg-type]
 
 
 def test_the_value_network_learns_first_and_alone() -> None:
-    method, seen = policy(value_first=0.5), Averaged()
+    method, seen = policy(value_first=0.5), Begins()
     trainer(2, callbacks=[seen]).fit(method, physics())
     assert torch.equal(seen.backbones[0], seen.backbones[1])
     assert not torch.equal(seen.values[0], seen.values[1])
@@ -135,7 +187,7 @@ def test_a_policy_that_is_held_moves_less(loss: type) -> None:
     _, _, folder = whole()
     start, moved = str(folder / "epoch=1.ckpt"), []
     for plus in ([], [loss(100.0)]):
-        method, seen = policy(init_from=start, plus=plus), Averaged()
+        method, seen = policy(init_from=start, plus=plus), Begins()
         trainer(1, callbacks=[seen]).fit(method, physics())
         weights: torch.Tensor = method.backbone.layers[0].weight.detach()  # type: ignore[index, union-attr]
         before, after = tlda.load(start)(x := torch.randn(64, 4)).logits, method(x).logits

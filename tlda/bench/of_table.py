@@ -15,7 +15,7 @@ from tlda.bench.results import Results, left_out, read_results, shown
 from tlda.bench.selection import ORACLE, Rule, rules
 from tlda.bench.stream_plot import over_stream
 from tlda.bench.summary import Row, summarize
-from tlda.bench.table import Table
+from tlda.bench.table import Table, scale_of
 from tlda.config.sentences import import_class
 from tlda.documents import svg
 from tlda.errors import UserError
@@ -50,6 +50,8 @@ def of_table(table: Table) -> Report:
     """
     if table.is_error:
         raise UserError(f"{table.path} shows errors of a regression, and reports are for classification alone: see its table.md")
+    if scale_of(table.shows(next(iter(table.tasks)))) == 1:
+        raise UserError(f"{table.path} shows {table.metric_name}, and reports are for classification alone: see its table.md")
     results = read_results(table.results, table.cells())
     for sentence in left_out(table.results, table.cells()):
         print(f"tlda: {sentence}")

@@ -115,7 +115,7 @@ def _class_sets(table: Table) -> str:
 
 
 def _unit(table: Table) -> str:
-    percent = "" if table.is_error and scale_of(table.shows(next(iter(table.tasks)))) == 1 else " in percent"
+    percent = "" if scale_of(table.shows(next(iter(table.tasks)))) == 1 else " in percent"
     return f"{percent} (lower is better; a gain is what it falls by)" if table.is_error else percent
 
 

@@ -46,6 +46,8 @@ METRICS = {
     "few_shot_risk": "few-shot risk",
     "mean_iou": "mIoU",
     "dice": "Dice",
+    "return": "greedy return",
+    "return_area": "mean greedy return over the run",
 }
 """The printed name of a metric."""
 
@@ -56,8 +58,8 @@ def is_error(metric: str) -> bool:
 
 
 def scale_of(metric: str) -> float:
-    """The factor of the printed value of a metric: 100 for a fraction, 1 for a number with a unit."""
-    return 1.0 if metric.rsplit("/", 1)[-1].startswith((*IN_UNITS, "r2")) else 100.0
+    """The factor of the printed value of a metric: 100 for a fraction, 1 for a number with a unit, such as a return."""
+    return 1.0 if metric.rsplit("/", 1)[-1].startswith((*IN_UNITS, "r2", "return")) else 100.0
 
 
 @dataclass(frozen=True)

@@ -147,10 +147,10 @@ class Policy(ManualMethod):
         return {"policy": policy, "value": value, "entropy": -self.bonus * entropy(output.logits), **self.added(batch, output, None)}
 
     def step(self, terms: dict[str, Tensor], *optimizers: Any) -> None:
-        self.zero_grad()
-        self.manual_backward(self.total(terms))
         for optimizer in optimizers:
-            nn.utils.clip_grad_norm_(self.parameters(), self.max_norm)
+            optimizer.zero_grad()
+            self.manual_backward(self.total(terms))
+            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.max_norm)
             optimizer.step()
 
     # The curve of greedy returns, and the value network of the policy that it starts from
