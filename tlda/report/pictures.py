@@ -19,6 +19,8 @@ from tlda.report.charts import Answers, Point, log_charts
 from tlda.report.maps import segmentation_figure
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
 from tlda.report.samples import sample_images, samples_figure
+from tlda.rl import Physics, Policy
+from tlda.rl.film import film_strip
 from tlda.tasks import Segmentation
 from tlda.tasks.classification import scored
 from tlda.tasks.heads import first_label
@@ -55,12 +57,12 @@ class Pictures(Callback):
         self.folder = folder
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the features, the confusion where the target has labels, images of both, and the images where the method translates."""
+        """Draw features, confusion where the target has labels, images, and translations; of a policy an episode on the target."""
         run: Any = trainer
         data = run.datamodule
-        if not trainer.is_global_zero or not data.task.classes:
-            return  # the pictures are of classes
-        drawn = self._of_maps(pl_module, data) if isinstance(data.task, Segmentation) else self._of_rows(pl_module, data)
+        if not trainer.is_global_zero or not (data.task.classes or isinstance(data, Physics)):
+            return  # the pictures are of classes, or of a policy
+        drawn = self._drawn(pl_module, data)
         if drawn is None:
             return
         figures, charts = drawn
@@ -73,6 +75,12 @@ class Pictures(Callback):
         if charts is not None:
             for tracker in trackers(trainer.loggers):
                 log_charts(tracker, charts.target, charts.points, data.task.classes)
+
+    def _drawn(self, method: LightningModule, data: DomainPair) -> Drawn | None:
+        if isinstance(data, Physics) and isinstance(method, Policy):
+            film = film_strip(method, data)
+            return None if film is None else ({"film": film}, None)
+        return self._of_maps(method, data) if isinstance(data.task, Segmentation) else self._of_rows(method, data)
 
     @staticmethod
     def _of_maps(method: LightningModule, data: DomainPair) -> Drawn:

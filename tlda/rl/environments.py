@@ -40,8 +40,8 @@ def gym() -> ModuleType:
         raise lacking("reinforcement learning", "gymnasium", "rl") from error
 
 
-def single(name: str) -> Env[Any, Any]:
-    """One environment called ``name``, without its wrappers.
+def single(name: str, **options: str) -> Env[Any, Any]:
+    """One environment called ``name``, made with ``options`` of its own.
 
     Raises:
         UserError: there is none, a package that it needs is missing, it has no limit of its length, or its actions or observations are of
@@ -51,7 +51,7 @@ def single(name: str) -> Env[Any, Any]:
     if ":" not in name and name not in gymnasium.registry:
         raise UserError(f"--data.environment is '{name}', which gymnasium does not have{near(name, gymnasium.registry)}")
     try:
-        made = gymnasium.make(name, disable_env_checker=True)
+        made = gymnasium.make(name, disable_env_checker=True, **options)
     except (gymnasium.error.Error, ImportError) as error:
         raise UserError(f"--data.environment {name} cannot be made: {' '.join(str(error).split())}") from error
     if not isinstance(made.action_space, gymnasium.spaces.Discrete):
@@ -101,9 +101,9 @@ def set_physics(envs: VectorEnv[Any, Any, Any], values: Values, generator: np.ra
     """Give the ``envs`` of :func:`make` their physics: each environment draws its own numbers from ranges."""
     drawn = {name: _drawn(value, envs.num_envs, generator) for name, value in values.items()}
     if not hasattr(envs, "envs"):
-        _set(envs.unwrapped, drawn)
+        set_on(envs.unwrapped, drawn)
     for number, env in enumerate(getattr(envs, "envs", ())):
-        _set(env.unwrapped, {name: float(value[number]) for name, value in drawn.items()})
+        set_on(env.unwrapped, {name: float(value[number]) for name, value in drawn.items()})
 
 
 def _drawn(value: float | list[float], count: int, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -111,7 +111,8 @@ def _drawn(value: float | list[float], count: int, generator: np.random.Generato
     return generator.uniform(low, high, count)
 
 
-def _set(env: Any, values: Mapping[str, Any]) -> None:
+def set_on(env: object, values: Mapping[str, Any]) -> None:
+    """Set attributes of an environment without wrappers, and those that follow from them."""
     for name, value in values.items():
         setattr(env, name, value)
     for name, (derive, parts) in DERIVED.items():

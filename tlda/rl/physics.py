@@ -30,7 +30,8 @@ MEASURING = 2**32
 class Acting(Protocol):
     """What is measured: a method that answers for observations."""
 
-    device: Any
+    @property
+    def device(self) -> torch.device: ...
 
     def answer(self, x: Tensor, domain: str) -> Output:
         """The output for observations (n, d)."""
