@@ -295,3 +295,14 @@ def test_the_real_mnist_m_has_seven_classes() -> None:
     assert mnist_m.train.labels.unique().tolist() == list(range(7))
     with pytest.raises(UserError, match=r"lacks the classes 7, 8, 9"):
         Digits("mnist", "mnist_m", root=REAL).load()
+
+
+def test_several_targets_are_pooled_and_named(root: Path) -> None:
+    data = Digits("mnist", ["usps", "mnist_m"], classes=list(range(7)), root=str(root), holdout=0.5)
+    source, target = data.load()
+    alone = [Digits("mnist", name, classes=list(range(7)), root=str(root)).load()[1] for name in ("usps", "mnist_m")]
+    assert data.transfer == "mnist_to_usps+mnist_m"
+    assert len(target.train) == sum(len(domain.train) for domain in alone)
+    assert (source.train[torch.tensor([0])].x.shape[1], list(data.targets)) == (3, ["usps", "mnist_m"])
+    with pytest.raises(UserError, match=r"--data\.target names no domain"):
+        Digits("mnist", [], root=str(root))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import torch
 from PIL import Image
 
 from tests.helpers.tiny_files import REAL, needs
+from tests.helpers.toy import trainer
+from tlda.backbones import LeNet
 from tlda.data import Digits, Folders, OfficeCaltech10
 from tlda.data.folders import DecodedFiles, Files, read_image
 from tlda.errors import UserError
+from tlda.methods import DANN
 
 
 def write(path: Path, value: int = 100, size: tuple[int, int] = (20, 16)) -> None:
@@ -210,19 +214,16 @@ def test_images_beside_class_folders_are_counted_aloud(root: Path) -> None:
 def test_an_unlabelled_target_through_a_trainer(root: Path) -> None:
     from pytorch_lightning import Trainer
 
-    from tlda.backbones import LeNet
-    from tlda.methods import DANN
-
     for number in range(5):
         write(root / "new" / f"{number}.png", 10 * number)
     data = Folders(str(root), target="new", size=28, batch_size=2, steps=2, seed=0)
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    trainer = Trainer(max_epochs=1, accelerator="cpu", **options)  # type: ignore[arg-type]
+    run = Trainer(max_epochs=1, accelerator="cpu", **options)  # type: ignore[arg-type]
     method = DANN(backbone=LeNet(channels=3), task=2)
-    trainer.fit(method, data)
-    assert {"val/source/accuracy", "val/target/entropy", "val/target/mixval"} <= set(trainer.callback_metrics)
-    assert "oracle/target/accuracy" not in trainer.callback_metrics
-    (prediction,) = trainer.predict(method, data) or []
+    run.fit(method, data)
+    assert {"val/source/accuracy", "val/target/entropy", "val/target/mixval"} <= set(run.callback_metrics)
+    assert "oracle/target/accuracy" not in run.callback_metrics
+    (prediction,) = run.predict(method, data) or []
     assert sorted(prediction.row.tolist()) == list(range(5))  # type: ignore[union-attr]
 
 
@@ -356,3 +357,28 @@ def test_a_damaged_image_that_a_worker_process_meets_is_one_sentence(root: Path)
     data.setup("fit")
     with pytest.raises(UserError, match=r"^[^\n]*cat/1.png cannot be read [^\n]*--data.on_error skip$"):
         list(data.train_dataloader())
+
+
+def test_several_targets_are_measured_together_and_each_by_itself(root: Path) -> None:
+    shutil.copytree(root / "target", root / "other")
+    torch.manual_seed(0)
+    data = Folders(str(root), size=16, target=["target", "other"], holdout=0.5)
+    method = DANN(backbone=LeNet(channels=3, size=16, num_features=8), task=data.task)
+    _, measured = trainer().test(method, data, verbose=False)
+    parts = [measured[f"test/target/{name}/accuracy"] for name in ("target", "other")]
+    assert measured["test/target/accuracy"] == pytest.approx(sum(parts) / 2)
+    assert parts[0] == parts[1]
+    alone = trainer().test(method, Folders(str(root), size=16, holdout=0.5), verbose=False)[1]
+    assert alone["test/target/accuracy"] == pytest.approx(parts[0])
+    assert "test/target/target/accuracy" not in alone
+
+
+def test_several_targets_without_labels_are_all_read(root: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("first", "second")):
+        for image in range(number + 1):
+            write(root / name / f"{image}.png")
+    rows = folders(root, target=["first", "second"]).load()[1].train
+    assert len(rows) == 3
+    assert rows[torch.arange(3)].domain.tolist() == [0, 1, 1]
+    with pytest.raises(UserError, match=r"'target' has class folders, and not all of --data\.target have"):
+        folders(root, target=["target", "first"]).load()

@@ -93,7 +93,7 @@ class Digits(DomainPair):
 
     Args:
         source: the domain with labels, or several, which are pooled.
-        target: the domain without.
+        target: the domain without, or several: a method adapts to all, and a test measures each.
         size: the height and width of the images.
         classes: the digits of both domains, in the order of the labels; by default all ten but those that are private to one.
         root: the folder of the data; by default that of ``TLDA_DATA``, else ``data``.
@@ -110,7 +110,7 @@ class Digits(DomainPair):
     def __init__(
         self,
         source: str | list[str],
-        target: str,
+        target: str | list[str],
         size: int = 28,
         classes: list[str | int] | None = None,
         root: str | None = None,
@@ -121,14 +121,17 @@ class Digits(DomainPair):
     ) -> None:
         super().__init__(**kwargs)
         self.sources = source if isinstance(source, list) else [source]
-        if not self.sources:
-            raise UserError("--data.source names no domain: name one or more, as in [mnist, fonts]")
-        require_apart(self.sources, [target])
-        self.kinds = {name: cleaned(name, PHOTOS[1:]) for name in (*self.sources, target)}
+        self.targets = target if isinstance(target, list) else [target]
+        for option, names in (("source", self.sources), ("target", self.targets)):
+            if not names:
+                raise UserError(f"--data.{option} names no domain: name one or more, as in [mnist, fonts]")
+        require_apart(self.sources, self.targets)
+        self.kinds = {name: cleaned(name, PHOTOS[1:]) for name in (*self.sources, *self.targets)}
         for name, _ in self.kinds.values():
             if name.removesuffix(PHOTOS) not in READERS:
                 raise UserError(f"there is no digit domain '{name}'{near(name.removesuffix(PHOTOS), READERS)}")
-        self.source, self.target, self.size, self.photos = "+".join(self.sources), target, require_size(size), photos
+        self.source, self.target = "+".join(self.sources), "+".join(self.targets)
+        self.size, self.photos = require_size(size), photos
         self.fill = bool(fill)
         if self.fill and (coloured := [name for name, _ in self.kinds.values() if name in COLOURED]):
             raise UserError(f"--data.fill cuts digits to their ink, white on black, and {coloured[0]} is in colour: leave fill out")
@@ -147,9 +150,9 @@ class Digits(DomainPair):
         return task
 
     def load(self) -> tuple[Domain, Domain]:
-        *sources, target = (self._domain(name, *self.kinds[name]) for name in (*self.sources, self.target))
-        self._require_classes(sources, target)
-        return pooled(self.source, sources), target
+        sources, targets = ([self._domain(name, *self.kinds[name]) for name in names] for names in (self.sources, self.targets))
+        self._require_classes(sources, targets)
+        return pooled(self.source, sources), pooled(self.target, targets)
 
     def _domain(self, name: str, clean: str, corruption: str) -> Domain:
         train, test = self._splits(clean, self.channels)
@@ -181,11 +184,15 @@ class Digits(DomainPair):
     def _resized(self, data: Images) -> Images:
         return data.filled(self.size) if self.fill else data.resized(self.size)
 
-    def _require_classes(self, sources: list[Domain], target: Domain) -> None:
+    def _require_classes(self, sources: list[Domain], targets: list[Domain]) -> None:
         """Refuse domains of which one lacks a class that takes part."""
-        present = {domain.name: set(domain.train.labels.tolist()) for domain in (*sources, target)}
+        present = {domain.name: set(domain.train.labels.tolist()) for domain in (*sources, *targets)}
         common = set.intersection(*present.values())
-        own = {target.name: self.target_private, **{domain.name: self.source_private for domain in sources}}
+        own = {
+            domain.name: private
+            for domains, private in ((targets, self.target_private), (sources, self.source_private))
+            for domain in domains
+        }
         lacking = [
             f"{name} lacks the classes {', '.join(missing)}"
             for name, there in present.items()

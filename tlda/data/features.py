@@ -110,7 +110,7 @@ class Features(DomainPair):
         refuse_idle(drawn, data, "--data", self)
         if self.has_private_classes:
             raise UserError("the sets of classes are those of the data: give --data.data.source_private and --data.data.target_private")
-        self.data, self.extractor, self.standardise = data, extractor, standardise
+        self.data, self.extractor, self.standardise, self.targets = data, extractor, standardise, data.targets
 
     @property
     def task(self) -> Task:

@@ -198,7 +198,8 @@ class Folders(DomainPair):
     Args:
         root: the folder of the domains; where there is none by that name, the one in ``TLDA_DATA``.
         source: the folder of the domain with labels, or a list of several, whose images are pooled; by default ``source``.
-        target: the folder of the domain without; by default ``target``.
+        target: the folder of the domain without, or a list of several: a method adapts to all, and a test measures each; by default
+            ``target``.
         size: the height and width that images are resized to, which squashes those that are not square.
         resize: the shorter side that images are resized to instead, at their own aspect ratio; it needs ``crop``.
         crop: the side of the square that is cut out of the resized images: in training anywhere (or by the augmentation that cuts, such as
@@ -223,7 +224,7 @@ class Folders(DomainPair):
         self,
         root: str | None = None,
         source: list[str | int] | str | int | None = None,
-        target: str | int | None = None,
+        target: list[str | int] | str | int | None = None,
         size: int = 224,
         classes: list[str | int] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
@@ -238,10 +239,12 @@ class Folders(DomainPair):
             raise UserError("--data.root is missing: give it the folder that has the domains in it")
         self.root = self.layout.home(root)
         usual, usual_target = self.layout.usual
-        given = [usual] if source is None or source == [] else source if isinstance(source, list) else [source]
-        self.sources = [self.layout.require(str(name)) for name in given]
-        self.source, self.target = "+".join(self.sources), self.layout.require(usual_target if target is None else str(target))
-        require_apart(self.sources, [self.target])
+        self.sources, self.targets = (
+            [self.layout.require(str(name)) for name in (given if isinstance(given, list) else [given])]
+            for given in (usual if source in (None, []) else source, usual_target if target in (None, []) else target)
+        )
+        self.source, self.target = "+".join(self.sources), "+".join(self.targets)
+        require_apart(self.sources, self.targets)
         self.classes = None if classes is None else [str(c) for c in classes]
         require_disjoint({"classes": self.classes or [], "source_private": self.source_private, "target_private": self.target_private})
         self.size, self.on_error, self.in_memory = require_size(size), on_error, in_memory
@@ -276,7 +279,7 @@ class Folders(DomainPair):
             if not there[name]:
                 raise UserError(f"{self.root / name} has no class folders with images in them: the source needs labels")
         labelled = {name: classes for name, classes in there.items() if classes}
-        for name, option in ((self.sources[0], "source_private"), (self.target, "target_private")):
+        for name, option in ((self.sources[0], "source_private"), (self.targets[0], "target_private")):
             if getattr(self, option) and name in labelled:
                 _chosen(getattr(self, option), {name: labelled[name]}, option)
         names = _chosen(self.classes, labelled) if self.classes else self._shared(labelled)
@@ -293,7 +296,7 @@ class Folders(DomainPair):
     @cached_property
     def found(self) -> dict[str, Found]:
         """The images of each domain; a domain without labels has no class."""
-        return {name: self.layout.find(self.root, name) for name in (*self.sources, self.target)}
+        return {name: self.layout.find(self.root, name) for name in (*self.sources, *self.targets)}
 
     def _shared(self, labelled: dict[str, list[str]]) -> list[str]:
         first = self.sources[0]
@@ -314,7 +317,7 @@ class Folders(DomainPair):
     def load(self) -> tuple[Domain, Domain]:
         """The images of both domains, kept decoded where they fit into the cache, or read when they are asked for."""
         self._compare_counts()
-        parts = [self._parts(names) for names in (self.sources, [self.target])]
+        parts = [self._parts(names) for names in (self.sources, self.targets)]
         if self.on_error == "skip":
             parts = [(whole(train), test and whole(test)) for train, test in parts]
         kind = DecodedFiles if self._fits([files for part in parts for files in part if files is not None]) else Files
@@ -353,11 +356,18 @@ class Folders(DomainPair):
     def _parts(self, names: list[str]) -> tuple[Files, Files | None]:
         """The images of the domains, pooled: those that train, and those that are kept apart where that is so in each."""
         found = [self.found[name] for name in names]
-        if not found[0].train:
-            paths = image_files(self.layout.folder(self.root, names[0]))
-            return self._read_as(paths, torch.full((len(paths),), UNKNOWN)), None
+        if not all(part.train for part in found):
+            return self._unlabelled(names, [name for name, part in zip(names, found, strict=True) if part.train]), None
         tests = [part.test for part in found if part.test is not None]
         return self._files([part.train for part in found]), self._files(tests) if len(tests) == len(found) else None
+
+    def _unlabelled(self, names: list[str], labelled: list[str]) -> Files:
+        """The images of domains without labels, of which none is ``labelled``."""
+        if labelled:
+            raise UserError(f"'{labelled[0]}' has class folders, and not all of --data.target have: measure it by itself")
+        paths = [(path, n) for n, name in enumerate(names) for path in image_files(self.layout.folder(self.root, name))]
+        domains = torch.tensor([n for _, n in paths])
+        return self._read_as([path for path, _ in paths], torch.full((len(paths),), UNKNOWN), domains if len(names) > 1 else None)
 
     def _files(self, parts: Sequence[Classes]) -> Files:
         assert isinstance(self.task, Classification)  # by which the sets are made

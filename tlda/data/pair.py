@@ -243,6 +243,9 @@ class DomainPair(Recorded, LightningDataModule):
 
     # What the command line and Lightning use
 
+    targets: Sequence[str] = ()
+    """The domains that the target was pooled from, each of which a test measures by itself too."""
+
     @property
     def transfer(self) -> str:
         """The name of the transfer task: ``source_to_target`` where the data has such options."""
@@ -452,6 +455,7 @@ class DomainPair(Recorded, LightningDataModule):
         """The measured places, in the order of the evaluation loaders."""
         names = (domain.name for domain in self.loaded)
         found = [Place(n, role, rows) for n, role, rows in zip(names, ROLES, self.evaluation_rows, strict=True)]
+        found[1] = found[1]._replace(pooled=self.targets if len(self.targets) > 1 and self.stream is None else ())
         return [*found, found[1]._replace(apart=True)] if self.validate_on == "holdout" else found
 
     @property

@@ -104,6 +104,9 @@ class Part(nn.Module):
             return nn.ModuleDict(task.metrics(place) if counts else {})
 
         self.scores: Any = nn.ModuleDict({stage: nn.ModuleList(map(made, places, measured)) for stage in ("val", "test")})
+        self.each: Any = nn.ModuleList(
+            nn.ModuleList(made(place, counts) for _ in place.pooled if task.one_row) for place, counts in zip(places, measured, strict=True)
+        )
         self.confusion = MulticlassConfusionMatrix(len(task.classes)) if task.classes else None
         self.certainty = InformationMaximization(len(task.outputs)) if task.classes else None
         self.validators, self.mixval = Validators(), MixVal()
@@ -113,10 +116,22 @@ class Part(nn.Module):
         output, batch = counted(self.task, output, batch)
         if not len(batch.y):
             return {}
-        metrics = self.scores[stage][index]
+        prefix = self.places[index].prefix(stage)
+        found = self._update(prefix, self.scores[stage][index], output.logits, batch)
+        for number, (domain, metrics) in enumerate(
+            zip(self.places[index].pooled, self.each[index] if stage == "test" else (), strict=False)
+        ):
+            own = batch.domain == number
+            if bool(own.any()):
+                rows = Sample(batch.x[own], batch.y[own], batch.row[own], batch.domain[own])
+                found |= self._update(f"{prefix}/{domain}", metrics, output.logits[own], rows)
+        return found
+
+    def _update(self, prefix: str, metrics: Any, logits: Tensor, batch: Sample) -> dict[str, Metric]:
+        """Count a batch in ``metrics``, and give them by the names of their curves."""
         for metric in metrics.values():
-            metric.update(output.logits, batch)
-        return {self.called(self.places[index].prefix(stage), name): metric for name, metric in metrics.items()}
+            metric.update(logits, batch)
+        return {self.called(prefix, name): metric for name, metric in metrics.items()}
 
     def test_target(self, output: Output, batch: Sample) -> dict[str, Metric]:
         """Count a batch of the target in its confusion, where its rows have labels, and in what needs none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from tlda.batch import Rows
@@ -11,7 +12,8 @@ class Place(NamedTuple):
     """One measured set of rows: its ``domain``, the ``role`` of that domain, its rows where they are known, and the data set it is of.
 
     ``part`` is empty unless the data are several data sets. ``apart`` are rows that no rule looks at: their metrics of validation, prefixed
-    ``oracle/measured``, say what a test of that epoch would. The order of the places is that of the evaluation loaders.
+    ``oracle/measured``, say what a test of that epoch would. ``pooled`` are the names of the domains that it was pooled from, each of which
+    a test measures by itself too. The order of the places is that of the evaluation loaders.
     """
 
     domain: str
@@ -19,6 +21,7 @@ class Place(NamedTuple):
     rows: Rows | None = None
     part: str = ""
     apart: bool = False
+    pooled: Sequence[str] = ()
 
     def prefix(self, stage: str) -> str:
         """Prefix of a metric's name by stage (``val`` or ``test``) and role.
