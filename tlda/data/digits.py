@@ -188,11 +188,7 @@ class Digits(DomainPair):
         """Refuse domains of which one lacks a class that takes part."""
         present = {domain.name: set(domain.train.labels.tolist()) for domain in (*sources, *targets)}
         common = set.intersection(*present.values())
-        own = {
-            domain.name: private
-            for domains, private in ((targets, self.target_private), (sources, self.source_private))
-            for domain in domains
-        }
+        own = {domain.name: self.source_private for domain in sources} | {domain.name: self.target_private for domain in targets}
         lacking = [
             f"{name} lacks the classes {', '.join(missing)}"
             for name, there in present.items()

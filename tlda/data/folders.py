@@ -353,7 +353,7 @@ class Folders(DomainPair):
             if short := self.layout.shortfall(name, found.counts):
                 warn(f"{short}; a result on it does not compare with published ones")
 
-    def _parts(self, names: list[str]) -> tuple[Files, Files | None]:
+    def _parts(self, names: Sequence[str]) -> tuple[Files, Files | None]:
         """The images of the domains, pooled: those that train, and those that are kept apart where that is so in each."""
         found = [self.found[name] for name in names]
         if not all(part.train for part in found):
@@ -361,7 +361,7 @@ class Folders(DomainPair):
         tests = [part.test for part in found if part.test is not None]
         return self._files([part.train for part in found]), self._files(tests) if len(tests) == len(found) else None
 
-    def _unlabelled(self, names: list[str], labelled: list[str]) -> Files:
+    def _unlabelled(self, names: Sequence[str], labelled: list[str]) -> Files:
         """The images of domains without labels, of which none is ``labelled``."""
         if labelled:
             raise UserError(f"'{labelled[0]}' has class folders, and not all of --data.target have: measure it by itself")
