@@ -21,7 +21,7 @@ from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.nn import evaluating, train_depthwise_in_float32
 from tlda.nn.cosine_head import CosineHead, TextHead
-from tlda.tasks import Task
+from tlda.tasks import Task, Verification
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "none": nn.Identity}
 
@@ -80,6 +80,9 @@ class Head:
     Args:
         hidden: the width of a hidden layer with ReLU before the last one; 0 for none. MDD's authors have one as wide as the features.
         layers: the number of such layers; by default one.
+        arcface: the margin, in radians, by which the angle to a person's own weight must be the smaller one in training
+            (:func:`tlda.nn.margins.arcface_logits`); the paper's is 0.5, at a temperature of 1/64. It is for verification.
+        cosface: the margin of the cosine instead (:func:`tlda.nn.margins.cosface_logits`); the paper's is 0.35, at 1/64.
         dropout: the probability that a hidden feature is dropped in training.
         weight_norm: whether the last layer's weights are a direction and a length each, as in SHOT's networks (Liang et al., ICML 2020,
             sec. 3.4).
@@ -102,8 +105,11 @@ class Head:
     text: str | None = None
     prompts: Sequence[str] | None = None
     layers: int | None = None
+    arcface: float | None = None
+    cosface: float | None = None
 
     def __post_init__(self) -> None:
+        self._require_margins()
         if self.hidden < 0:
             raise UserError(f"--model.head.hidden is {self.hidden}: it must be 0 or more")
         if not 0 <= self.dropout < 1:
@@ -122,6 +128,17 @@ class Head:
         if self.prompts is not None and (not self.text or not self.prompts or any("{}" not in prompt for prompt in self.prompts)):
             raise UserError(f"--model.head.prompts is {list(self.prompts)}: give sentences with {{}} each, and --model.head.text")
 
+    def _require_margins(self) -> None:
+        """Refuse margins that are out of their range, of no cosines, or two of them."""
+        for name, value, most in (("arcface", self.arcface, math.pi), ("cosface", self.cosface, 2.0)):
+            if value is not None and not 0 < value < most:
+                raise UserError(f"--model.head.{name} is {value}: it is a margin above 0, and below {most:.4g}")
+        given = [name for name, value in (("arcface", self.arcface), ("cosface", self.cosface)) if value]
+        if len(given) > 1:
+            raise UserError("--model.head.arcface and --model.head.cosface are two margins of one head: give one of them")
+        if given and self.temperature is None:
+            raise UserError(f"--model.head.{given[0]} is a margin of cosines: give --model.head.temperature too, such as 0.03")
+
     def build(self, num_features: int, task: Task, backbone: Backbone | None = None) -> nn.Module:
         """Make the layers, for features of width ``num_features`` of ``backbone`` and the answers of ``task``."""
         last: nn.Module = task.head(self.hidden or num_features)
@@ -129,8 +146,13 @@ class Head:
             raise UserError(f"--model.head changes a linear layer, and {type(task).__name__} has another head: leave it out")
         if self.text:
             return self.written(TextHead(last.in_features, last.out_features), task, backbone)
+        if (self.arcface or self.cosface) and not isinstance(task, Verification):
+            raise UserError(
+                f"--model.head.{'arcface' if self.arcface else 'cosface'} is a margin of Verification, and the data ask for "
+                f"{type(task).__name__}: leave it out"
+            )
         if self.temperature is not None:
-            last = CosineHead(last.in_features, last.out_features, self.temperature)
+            last = CosineHead(last.in_features, last.out_features, self.temperature, self.arcface or 0.0, self.cosface or 0.0)
         last = weight_norm(last) if self.weight_norm else last
         if not self.hidden:
             return last
@@ -198,6 +220,11 @@ class Network(nn.Module):
         if self.asked:
             raise UserError("--model.head makes the last layers, and this method makes its own: leave it out")
         self.head = head
+
+    def with_margin(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The ``logits`` of rows with labels ``y`` (r,) as the loss of training sees them: with the head's margin, where it has one."""
+        last = self.head[-1] if isinstance(self.head, nn.Sequential) else self.head
+        return last.with_margin(logits, y) if isinstance(last, CosineHead) else logits
 
     def write_head(self) -> None:
         """Write a head of texts again: the backbone's own tower of texts has other weights than it was made with."""

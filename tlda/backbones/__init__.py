@@ -5,6 +5,7 @@ from tlda.backbones.clip import CLIP
 from tlda.backbones.conv4 import Conv4
 from tlda.backbones.dense import Dense
 from tlda.backbones.digit_nets import DTN, MNISTCNN, LeNet, PixelMLP
+from tlda.backbones.dlib_face import DlibFace
 from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
 from tlda.backbones.policy_mlp import PolicyMLP
@@ -25,6 +26,7 @@ __all__ = [
     "Backbone",
     "Conv4",
     "Dense",
+    "DlibFace",
     "LeNet",
     "PixelMLP",
     "Pixels",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -62,16 +62,20 @@ def _in_package(name: str) -> Path:
     return found[0]
 
 
-def load_file(model: nn.Module, path: Path, classifier: Iterable[str]) -> None:
+Renaming = Callable[[dict[str, Tensor], Iterable[str]], dict[str, Tensor]]
+"""Weights that were found by name, and the names that are wanted, to the weights by these."""
+
+
+def load_file(model: nn.Module, path: Path, classifier: Iterable[str], rename: Renaming | None = None) -> None:
     """Load the state_dict at ``path`` into ``model``, except the layers named ``classifier``. All other names and shapes must agree.
 
-    Names of efficientnet_pytorch become timm's.
+    Names change by ``rename``; where there is none, those of efficientnet_pytorch become timm's.
 
     Raises:
         UserError: the file holds no state_dict, or not this network's; it names the first key that does not fit.
     """
     wanted = model.state_dict()
-    found = _timm_names(_read(path), wanted)
+    found = (rename or _timm_names)(_read(path), wanted)
     left_out = tuple(f"{name}." for name in classifier)
     found = {key: value for key, value in found.items() if not key.startswith(left_out)}
     for key in dict.fromkeys((*wanted, *found)):

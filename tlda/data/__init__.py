@@ -22,6 +22,7 @@ from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
 from tlda.data.episodes import Episodes
+from tlda.data.faces import Faces
 from tlda.data.features import Features
 from tlda.data.folders import Folders
 from tlda.data.har import HAR
@@ -58,6 +59,7 @@ __all__ = [
     "DomainNet",
     "DomainPair",
     "Episodes",
+    "Faces",
     "Features",
     "Folders",
     "Images",

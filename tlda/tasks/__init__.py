@@ -11,6 +11,7 @@ from tlda.tasks.regression import Regression
 from tlda.tasks.segmentation import Segmentation
 from tlda.tasks.several import Several
 from tlda.tasks.spans import Spans
+from tlda.tasks.verification import Verification
 
 __all__ = [
     "Classification",
@@ -24,5 +25,6 @@ __all__ = [
     "Several",
     "Spans",
     "Task",
+    "Verification",
     "Words",
 ]

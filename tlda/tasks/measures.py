@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from tlda.batch import Inputs, Output, Sample
+from tlda.metrics.pairs import AtSourceThreshold
 from tlda.metrics.validators import VALIDATORS, InformationMaximization, MixVal, Validators
 from tlda.metrics.validators.base import LIMIT
 from tlda.tasks.base import Task
@@ -107,6 +108,9 @@ class Part(nn.Module):
         self.each: Any = nn.ModuleList(
             nn.ModuleList(made(place, counts) for _ in place.pooled if task.one_row) for place, counts in zip(places, measured, strict=True)
         )
+        scores: Any = self.scores
+        for stage in ("val", "test"):
+            let_look_at_source(places, scores[stage])
         self.confusion = MulticlassConfusionMatrix(len(task.classes)) if task.classes else None
         self.certainty = InformationMaximization(len(task.outputs)) if task.classes else None
         self.validators, self.mixval = Validators(), MixVal()
@@ -178,6 +182,16 @@ class Part(nn.Module):
         self.validators.reset()
         self.mixval.reset()
         return {f"val/target/{name}": value for name, value in values.items()}
+
+
+def let_look_at_source(places: Sequence[Place], metrics: Iterable[nn.ModuleDict]) -> None:
+    """Give the metrics of each place that look at the source's pairs the threshold of the source, which is measured before the target."""
+    each: list[tuple[Place, dict[str, Any]]] = [(place, dict(own.items())) for place, own in zip(places, metrics, strict=True)]
+    source = next((own for place, own in each if place.role == "source"), {})
+    for _, own in each:
+        for metric in own.values():
+            if isinstance(metric, AtSourceThreshold):
+                metric.source = [source["threshold"]] if "threshold" in source else []
 
 
 def counted(task: Task, output: Output, batch: Sample) -> tuple[Output, Sample]:
