@@ -29,8 +29,12 @@ def data(args: list[str]) -> None:
         options = _check_arguments(args[1:])
         _require_subject(options.subject)
         from tlda.data.check import check  # with torch, which --help and a mistyped option need not wait for
+        from tlda.data.masked_check import check_masks, masked
 
-        check(options.subject, options.root, options.sheet)
+        if found := masked(options.subject, options.root):
+            check_masks(*found, options.sheet)
+        else:
+            check(options.subject, options.root, options.sheet)
     elif args[0] == "cache":
         cache(args[1:])
     else:
@@ -71,7 +75,7 @@ def _require_subject(name: str) -> None:
     """Raise :class:`UserError` where there is neither a folder nor a data set called ``name``, before anything is imported."""
     from tlda.config.index import parents, subclasses
 
-    sets = {found for found, cls in subclasses("DomainPair").items() if "Folders" in (parent.name for parent in parents(cls)[1:])}
+    sets = {found for found, cls in subclasses("DomainPair").items() if {"Folders", "Masks"} & {parent.name for parent in parents(cls)[1:]}}
     places = (Path(name).expanduser(), Path(os.environ.get("TLDA_DATA") or "data") / name)
     if name not in sets and not any(place.is_dir() for place in places):
         raise UserError(f"there is no data set and no folder '{name}'{near(name, sets)}")
@@ -81,7 +85,11 @@ def _check_arguments(args: list[str]) -> argparse.Namespace:
     parser = Arguments(
         prog="tlda data check", description="Say what images a data set has, by domain and class, and what is wrong with them."
     )
-    parser.add_argument("subject", metavar="NAME_OR_FOLDER", help="a data set such as PACS, or a folder of DOMAIN/CLASS/*.jpg")
+    parser.add_argument(
+        "subject",
+        metavar="NAME_OR_FOLDER",
+        help="a data set such as PACS, or a folder of DOMAIN/CLASS/*.jpg, or of DOMAIN/images and masks",
+    )
     parser.add_argument("--root", help="where a named data set lies; by default in TLDA_DATA, else in data")
     parser.add_argument("--sheet", type=Path, help="the picture that is written; by default NAME-sheet.png")
     return parser.parse_args(args)

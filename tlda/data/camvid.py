@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tlda.data.files import image_files
 from tlda.data.masks import Files, Masks, matched
@@ -37,6 +38,8 @@ class CamVid(Masks):
     Raises:
         UserError: an unknown drive; files that are missing.
     """
+
+    known_domains: ClassVar[Sequence[str]] = DRIVES
 
     def __init__(
         self,

@@ -84,7 +84,7 @@ def check(name: str, root: str | None, sheet: Path | None) -> None:
     """
     layout, home, domains = subject(name, root)
     sheet = sheet or Path(f"{layout.name}-sheet.png")
-    _require_picture(sheet)
+    require_picture(sheet)
     require_writable(sheet.parent, "--sheet")
     checked = [check_domain(layout, home, domain) for domain in domains]
     for line in report(home, checked):
@@ -96,7 +96,7 @@ def check(name: str, root: str | None, sheet: Path | None) -> None:
     _require_whole(checked)
 
 
-def _require_picture(path: Path) -> None:
+def require_picture(path: Path) -> None:
     """Raise :class:`UserError` where no picture can be written to ``path``."""
     if path.suffix.lower() not in PICTURES:
         raise UserError(f"--sheet is {path}, and a picture ends in {', '.join(PICTURES)}: give it such a name")

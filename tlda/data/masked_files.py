@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -40,30 +41,59 @@ def read_mask(path: Path, values: Mapping[Value, int]) -> Tensor:
     Raises:
         UserError: the file is damaged, or has more than 8 bits; a value that stands for nothing.
     """
-    from PIL import Image
-
     coloured = isinstance(next(iter(values)), tuple)
-    with reading(path), Image.open(path, formats=FORMATS) as image:
-        mode, found = image.mode, np.asarray(image.convert("RGB") if coloured and not image.mode.startswith(("I", "F")) else image)
-    if mode.startswith(("I", "F")):
-        raise UserError(
-            f"{path} is a mask of more than 8 bits (Pillow's mode {mode}): save it with 8 bits, a class number or a colour a pixel"
-        )
-    if not coloured and found.ndim == 3:
-        if (found != found[..., :1]).any():
-            raise UserError(f"{path} has colours, and --data.classes has numbers: give the colour of each class, as road: [128, 64, 128]")
-        found = found[..., 0]
-    numbers = found.astype(np.int64) if found.ndim == 2 else found.astype(np.int64) @ np.array([65536, 256, 1])
+    numbers, has_colours = mask_values(path, coloured)
+    if has_colours and not coloured:
+        raise UserError(f"{path} has colours, and --data.classes has numbers: give the colour of each class, as road: [128, 64, 128]")
     table = {_number(value): label for value, label in values.items()}
     kinds, inverse = np.unique(numbers, return_inverse=True)
     if unknown := [int(kind) for kind in kinds if int(kind) not in table]:
         line, column = (int(place[0]) for place in np.nonzero(numbers == unknown[0]))
-        code = unknown[0]
-        what = f"the colour {[code >> 16, code >> 8 & 255, code & 255]}" if coloured else f"the number {code}"
+        what = f"the {'colour' if coloured else 'number'} {written(unknown[0], coloured)}"
         raise UserError(
             f"{path} has {what} at line {line}, column {column}, which is neither in --data.classes nor in --data.void: add it there"
         )
     return torch.from_numpy(np.array([table[int(kind)] for kind in kinds], dtype=np.uint8)[inverse.reshape(numbers.shape)])
+
+
+def mask_values(path: Path, as_colours: bool = False) -> tuple[npt.NDArray[np.int64], bool]:
+    """The number of each pixel of a mask (h, w), and whether the numbers are those of colours, 65536 r + 256 g + b.
+
+    Args:
+        path: an image of 8 bits.
+        as_colours: whether greys and palettes are read as colours too.
+
+    Raises:
+        UserError: the file is damaged, or has more than 8 bits.
+    """
+    from PIL import Image
+
+    with reading(path), Image.open(path, formats=FORMATS) as image:
+        deep = image.mode.startswith(("I", "F"))
+        mode, found = image.mode, np.asarray(image.convert("RGB") if as_colours and not deep else image)
+    if deep:
+        raise UserError(
+            f"{path} is a mask of more than 8 bits (Pillow's mode {mode}): save it with 8 bits, a class number or a colour a pixel"
+        )
+    if found.ndim == 3 and not as_colours and bool((found == found[..., :1]).all()):
+        found = found[..., 0]
+    if found.ndim == 2:
+        return found.astype(np.int64), False
+    return found[..., :3].astype(np.int64) @ np.array([65536, 256, 1]), True
+
+
+def written(number: int, coloured: bool) -> str:
+    """A number of :func:`mask_values` as options have it."""
+    return str([number >> 16, number >> 8 & 255, number & 255] if coloured else number)
+
+
+def require_same_size(mask: Path, shape: tuple[int, ...], image: Path) -> None:
+    """Raise :class:`UserError` where a mask of ``shape`` (height, width) and its image have different sizes."""
+    with reading(image):
+        size = shape_of(image, turned=False)
+    if size != tuple(shape):
+        sizes = f"{shape[0]} x {shape[1]}, and its image {image} is {size[0]} x {size[1]}"
+        raise UserError(f"the mask {mask} is {sizes} (height x width): give both one size")
 
 
 def _number(value: Value) -> int:
@@ -132,11 +162,7 @@ class MaskedFiles:
         if path is None:
             return torch.full(self.size, VOID, dtype=torch.uint8)
         found = read_mask(path, self.values)
-        with reading(image):
-            shape = shape_of(image, turned=False)
-        if shape != tuple(found.shape):
-            sizes = f"{found.shape[0]} x {found.shape[1]}, and its image {image} is {shape[0]} x {shape[1]}"
-            raise UserError(f"the mask {path} is {sizes} (height x width): give both one size")
+        require_same_size(path, found.shape, image)
         return torch.from_numpy(np.array(Image.fromarray(found.numpy()).resize(self.size[::-1], Image.Resampling.NEAREST)))
 
     @cached_property

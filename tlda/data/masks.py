@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -57,6 +57,9 @@ class Masks(DomainPair):
             has more than 8 bits, or a value that stands for nothing; a size that is no multiple of the stride; an augmentation that does
             not say whether it moves what is in an image.
     """
+
+    known_domains: ClassVar[Sequence[str]] = ()
+    """The names of the domains, where they are known."""
 
     def __init__(
         self,
@@ -110,9 +113,7 @@ class Masks(DomainPair):
         folder = self.root / name
         if not folder.is_dir():
             raise UserError(f"there is no folder {folder}: set --data.root, --data.source and --data.target to where the images are")
-        parts = [folder / "train", folder / "test"] if (folder / "test").is_dir() else [folder]
-        images, masks = self.folders
-        found = [_paired(part / images, part / masks, name == self.target and name not in self.sources) for part in parts]
+        found = files_of(folder, *self.folders, name == self.target and name not in self.sources)
         return found[0], found[1] if len(found) > 1 else None
 
     def read_new(self, place: str, fitted: Plain) -> New:
@@ -201,6 +202,16 @@ def _values(classes: Any, void: Sequence[int | Colour]) -> tuple[list[str], Mapp
     if len(named) >= VOID:
         raise UserError(f"--data.classes has {len(named)} classes: masks of 8 bits have at most {VOID - 1} and void")
     return list(named), values
+
+
+def files_of(folder: Path, images: str, masks: str, may_lack: bool) -> list[Files]:
+    """The files of a domain in ``folder``, or its training files and its test files; one that ``may_lack`` masks may have none at all.
+
+    Raises:
+        UserError: there are no images; an image has no mask, or a mask no image.
+    """
+    parts = [folder / "train", folder / "test"] if (folder / "test").is_dir() else [folder]
+    return [_paired(part / images, part / masks, may_lack) for part in parts]
 
 
 def _paired(images: Path, masks: Path, may_lack: bool) -> Files:

@@ -1,0 +1,71 @@
+"""``tlda data check`` of images with masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from tests.helpers.masked import write_masks
+from tlda.data.check import check
+from tlda.data.masked_check import SIDE, check_masks, masked
+from tlda.documents.palette import palette
+from tlda.errors import UserError
+
+
+def test_it_counts_pixels_by_value_and_draws_images_beside_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = masked(str(write_masks(tmp_path / "road")), None)
+    assert found
+    check_masks(*found, tmp_path / "sheet.png")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["source: 6 images, 6 masks", "target: 6 images, 6 masks"]
+    assert lines[3].split() == ["0", "54.17", "%", "54.17", "%"]  # 2, 3, 4, 5, 6 and 2 of 8 lines are sky
+    with Image.open(tmp_path / "sheet.png") as image:
+        sheet = np.asarray(image)
+    ground, sky = palette(2)
+    mask = sheet[22 : 22 + SIDE, SIDE + 4 : 2 * SIDE + 4]
+    assert tuple(mask[4, 64]) == sky
+    assert tuple(mask[-4, 64]) == ground
+
+
+def test_colours_and_a_target_without_masks_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_masks(tmp_path / "road", count=2)
+    for path in (root / "source/masks").iterdir():
+        Image.fromarray(np.full((8, 8, 3), (200, 10, 0), dtype=np.uint8)).save(path)
+    for path in [*(root / "target/masks").iterdir()]:
+        path.unlink()
+    (root / "target/masks").rmdir()
+    found = masked(str(root), None)
+    assert found
+    check_masks(*found, tmp_path / "sheet.png")
+    out = capsys.readouterr().out
+    assert "target: 2 images, no masks: it can be a target without labels" in out
+    assert "[200, 10, 0]  100.00 %" in out
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        (np.zeros((6, 8), dtype=np.uint8), "1 images or masks cannot be used, the first: the mask .*1.png is 6 x 8, and its image"),
+        (np.zeros((8, 8), dtype=np.uint16), "the first: .*1.png is a mask of more than 8 bits"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_a_sentence_after_the_report(tmp_path: Path, mask: npt.NDArray[Any], sentence: str) -> None:
+    root = write_masks(tmp_path / "road", count=2)
+    Image.fromarray(mask).save(root / "source/masks/1.png")
+    found = masked(str(root), None)
+    assert found
+    with pytest.raises(UserError, match=sentence):
+        check_masks(*found, tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").exists()
+
+
+def test_a_folder_of_classes_is_no_folder_of_masks(tmp_path: Path) -> None:
+    (tmp_path / "a/cup").mkdir(parents=True)
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "a/cup/1.png")
+    assert masked(str(tmp_path), None) is None
+    check(str(tmp_path), None, tmp_path / "sheet.png")

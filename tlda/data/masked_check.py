@@ -1,0 +1,146 @@
+"""``tlda data check`` of images with masks: which classes there are, which masks do not fit, and a sheet of some with their images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tlda.data.check import SHOWN, require_picture
+from tlda.data.files import decode
+from tlda.data.folders import in_threads
+from tlda.data.layouts import few, subfolders
+from tlda.data.masked_files import mask_values, require_same_size, written
+from tlda.data.masks import Files, Masks, files_of
+from tlda.documents.palette import palette
+from tlda.errors import UserError, subclasses
+from tlda.writing import require_writable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+SIDE = 128
+"""The height and width of an image on the sheet."""
+
+MOST = 30
+"""The values of pixels that are listed."""
+
+
+@dataclass
+class Domain:
+    """A domain's images with their masks, the fraction of pixels that each value has, and what is wrong with them."""
+
+    name: str
+    files: Files
+    values: Counter[int] = field(default_factory=Counter)
+    coloured: bool = False
+    wrong: list[str] = field(default_factory=list)
+
+
+def masked(name: str, root: str | None) -> tuple[str, dict[str, Files]] | None:
+    """The name and the files by domain of a data set with masks of that name, or of a folder with such domains; None where it is neither.
+
+    Raises:
+        UserError: an image has no mask, or a mask no image.
+    """
+    families: dict[str, Any] = subclasses(Masks)
+    if name in families and families[name].known_domains:
+        data = families[name](root)
+        parts = {domain: data.find(domain) for domain in data.known_domains}
+        return name, {domain: [*train, *(test or ())] for domain, (train, test) in parts.items()}
+    home = Path(name).expanduser()
+    domains = [domain for domain in subfolders(home) if _has(home / domain, "images")] if home.is_dir() else []
+    if not any(_has(home / domain, "masks") for domain in domains):
+        return None
+    found = {domain: files_of(home / domain, "images", "masks", True) for domain in domains}
+    return home.resolve().name, {domain: [pair for part in parts for pair in part] for domain, parts in found.items()}
+
+
+def _has(folder: Path, kind: str) -> bool:
+    return (folder / kind).is_dir() or (folder / "train" / kind).is_dir()
+
+
+def check_masks(name: str, files: dict[str, Files], sheet: Path | None) -> None:
+    """Look through images with masks, print what they have, and draw some of each domain beside their masks.
+
+    Raises:
+        UserError: a file cannot be read, or a mask does not fit its image.
+    """
+    sheet = sheet or Path(f"{name}-sheet.png")
+    require_picture(sheet)
+    require_writable(sheet.parent, "--sheet")
+    domains = [_checked(domain, pairs) for domain, pairs in files.items()]
+    for line in report(domains):
+        print(line)
+    mask_sheet(domains).save(sheet)
+    print(f"tlda: wrote {sheet}, a few images of each domain beside their masks")
+    wrong = [sentence for domain in domains for sentence in domain.wrong]
+    if wrong:
+        raise UserError(f"{len(wrong)} images or masks cannot be used, the first: {wrong[0]}")
+
+
+def _checked(name: str, files: Files) -> Domain:
+    domain = Domain(name, files)
+    for found in in_threads(lambda row: _look(*files[row]), range(len(files))):
+        if isinstance(found, str):
+            domain.wrong.append(found)
+        else:
+            domain.values.update(found[0])
+            domain.coloured |= found[1]
+    return domain
+
+
+def _look(image: Path, mask: Path | None) -> tuple[dict[int, int], bool] | str:
+    """How many pixels of a mask have each value, and whether these are colours; or what is wrong with an image or its mask."""
+    try:
+        decode(image, turned=False)
+        if mask is None:
+            return {}, False
+        values, coloured = mask_values(mask)
+        require_same_size(mask, values.shape, image)
+    except UserError as error:
+        return str(error)
+    return dict(zip(*(part.tolist() for part in np.unique(values, return_counts=True)), strict=True)), coloured
+
+
+def report(domains: Sequence[Domain]) -> Iterator[str]:
+    """Describe the domains, line by line: their numbers, and a table of the fraction of pixels that each value has."""
+    for domain in domains:
+        masks = sum(mask is not None for _, mask in domain.files)
+        said = f"{masks} masks" if masks else "no masks: it can be a target without labels"
+        yield f"{domain.name}: {len(domain.files)} images, {said}"
+    every, coloured = sorted({value for domain in domains for value in domain.values}), any(domain.coloured for domain in domains)
+    names = [written(value, coloured) for value in every]
+    yield "  ".join(["pixels".ljust(max(map(len, [*names, "pixels"]))), *(domain.name.rjust(8) for domain in domains)])
+    for value, name in list(zip(every, names, strict=True))[:MOST]:
+        shares = [100 * domain.values[value] / max(domain.values.total(), 1) for domain in domains]
+        yield "  ".join([name.ljust(max(map(len, [*names, "pixels"]))), *(f"{share:.2f} %".rjust(8) for share in shares)])
+    if len(every) > MOST:
+        yield f"and {len(every) - MOST} more values; are the masks saved with loss, as JPEG is, or with soft borders?"
+    yield f"--data.classes names them: {few([f'NAME: {name}' for name in names], 3)}; those without a class are --data.void"
+
+
+def mask_sheet(domains: Sequence[Domain]) -> Picture:
+    """A picture with a line per domain, of :data:`SHOWN` images each with its mask beside it, in a colour per value."""
+    from PIL import Image, ImageDraw, ImageOps
+
+    every = sorted({value for domain in domains for value in domain.values})
+    colours = np.array(palette(len(every)) or [(0, 0, 0)], dtype=np.uint8)
+    sheet = Image.new("RGB", (2 * SHOWN * (SIDE + 4), (SIDE + 24) * len(domains)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for line, domain in enumerate(domains):
+        draw.text((4, line * (SIDE + 24) + 6), domain.name, fill="black")
+        rows = [pair for pair in domain.files if not isinstance(_look(*pair), str)]
+        for number, place in enumerate(sorted({round(i * (len(rows) - 1) / (SHOWN - 1)) for i in range(SHOWN)}) if rows else []):
+            image, mask = rows[place]
+            pictures = [decode(image, turned=False)]
+            if mask is not None:
+                pictures.append(Image.fromarray(colours[np.searchsorted(every, mask_values(mask)[0])]))
+            for column, picture in enumerate(pictures, 2 * number):
+                fitted = ImageOps.pad(picture, (SIDE, SIDE), method=Image.Resampling.NEAREST, color="white")
+                sheet.paste(fitted, (column * (SIDE + 4), line * (SIDE + 24) + 22))
+    return sheet
