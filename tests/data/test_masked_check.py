@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from tests.conftest import QUICK, Tlda
 from tests.helpers.masked import write_masks
+from tests.test_docs import marked
 from tlda.data.check import check
 from tlda.data.masked_check import SIDE, check_masks, masked
 from tlda.documents.palette import palette
@@ -69,3 +72,16 @@ def test_a_folder_of_classes_is_no_folder_of_masks(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), "red").save(tmp_path / "a/cup/1.png")
     assert masked(str(tmp_path), None) is None
     check(str(tmp_path), None, tmp_path / "sheet.png")
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme(tlda: Tlda) -> None:
+    """The first two, the second with a small network and for two steps."""
+    block = marked("README.md", "own masks").removeprefix("```bash\n").removesuffix("```").replace("\\\n", " ")
+    check, fit, _ = (shlex.split(line)[1:] for line in block.splitlines())
+    write_masks(Path("road"), ["day", "dusk"], 4)
+    assert tlda(*check).code == 0
+    assert Path("road-sheet.png").is_file()
+    fit[fit.index("--model.backbone") :] = ["--model.backbone={class_path: Dense, init_args: {name: resnet10t, weights: null}}"]
+    done = tlda(*fit, "--data.size=[8,16]", "--data.batch_size=2", *QUICK, "--trainer.accelerator=cpu")
+    assert done.code == 0, done.err
