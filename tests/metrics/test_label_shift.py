@@ -45,6 +45,15 @@ def test_regularised_weights_are_those_of_another_solver(strength: float) -> Non
     assert (found >= -1).all()
 
 
+def test_a_penalty_below_the_least_singular_value_changes_nothing() -> None:
+    least = float(torch.linalg.svdvals(JOINT)[-1])
+    log = 2 * math.log(2 * 3 / 0.05) / 200
+    bound = 3 * (log / 3 + math.sqrt(log))
+    below, above = (regularized_class_weights(JOINT, PREDICTED, 200, factor * least / bound) for factor in (0.5, 5.0))
+    torch.testing.assert_close(below, class_weights(JOINT, PREDICTED), atol=1e-4, rtol=0)
+    assert float((above - class_weights(JOINT, PREDICTED)).abs().max()) > 0.01
+
+
 def test_weak_evidence_leaves_all_weights_at_one() -> None:
     torch.testing.assert_close(regularized_class_weights(JOINT, PREDICTED, 2, 1.0), torch.ones(3).double(), atol=1e-4, rtol=0)
 
