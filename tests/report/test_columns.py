@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from tests.helpers.toy import trainer
-from tlda.backbones import MLP
+from tlda.backbones import MLP, Precomputed
 from tlda.data import Tabular
 from tlda.methods import SourceOnly
 from tlda.optim import Adam
+from tlda.report import integrated
 from tlda.report.columns import ADVICE, Shift, column_sections, dependence, domain_auc, groups, importance, said, shift_of
 from tlda.report.page import Figure
 from tlda.report.sections import Side
@@ -81,7 +82,7 @@ def test_columns_stand_together() -> None:
     assert groups(names) == {"age": [0, 1], "code": [2, 3], "sex": [4]}
 
 
-def test_the_sections_of_a_run() -> None:
+def test_the_sections_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = []
     for seed, move in ((0, 0.0), (1, 2.0)):
         rows, labels = drawn(80, 0.5, move, seed)
@@ -100,4 +101,14 @@ def test_the_sections_of_a_run() -> None:
     figures = [block for block in reasons.blocks if isinstance(block, Figure)]
     assert all(name in figures[0].plots[0] for name in ("dose", "age"))
     assert ("var(--target)", "target (oracle)") in figures[0].legend
+    assert "integrated gradients" in figures[-1].caption
+    monkeypatch.setattr(integrated, "is_there", lambda: False)
+    assert "pip install 'tlda[captum]'" in str(column_sections([side], data)[1].blocks[-1])
     assert column_sections([side], SimpleNamespace()) == []  # type: ignore[arg-type]
+
+
+def test_integrated_gradients_of_a_linear_network_are_its_weights_times_the_row() -> None:
+    method = SourceOnly(backbone=Precomputed(3), task=2)
+    x = torch.randn(5, 3)
+    weight: Tensor = method.network.head.get_parameter("weight")
+    torch.testing.assert_close(integrated.integrated(method, x, 1), (x * weight[1]).detach(), atol=1e-5, rtol=1e-4)

@@ -13,6 +13,7 @@ from torch import Tensor
 from tlda.data.pair import DomainPair
 from tlda.documents import svg
 from tlda.metrics.label_shift import class_shares, label_shift
+from tlda.report import integrated
 from tlda.report.page import AFTER, SOURCE, TARGET, Block, Figure, Section
 from tlda.report.sections import Side, legend_of
 
@@ -201,7 +202,22 @@ def _reasons(sides: Sequence[Side], data: DomainPair, columns: dict[str, list[in
         for name in numbers
     ]
     figures: list[Block] = [Figure([dots], IMPORTANCE, legend, "plots wide")]
-    return [*figures, Figure(plots, DEPENDENCE.format(data.task.classes[-1]), legend_of(sides))] if plots else figures
+    if plots:
+        figures.append(Figure(plots, DEPENDENCE.format(data.task.classes[-1]), legend_of(sides)))
+    return [*figures, _integrated(sides, target.x, columns, data.task.classes)]
+
+
+def _integrated(sides: Sequence[Side], x: Tensor, columns: dict[str, list[int]], classes: Sequence[str]) -> Block:
+    """What each column adds to the logit of the last class on the target, by each side, or how to see it."""
+    if not integrated.is_there():
+        return integrated.MISSING
+    found = [integrated.integrated(side.run.method, x, len(classes) - 1) for side in sides]
+    parts = [{name: float(values[:, places].sum(1).abs().mean()) for name, places in columns.items()} for values in found]
+    sums = [{name: 100 * value / (sum(part.values()) or 1.0) for name, value in part.items()} for part in parts]
+    shown = sorted(columns, key=lambda name: -max(values[name] for values in sums))[:SHOWN]
+    legend = legend_of(sides)
+    dots = svg.rows_of_dots(shown, [[values[name] for name in shown] for values in sums], *zip(*legend, strict=True))
+    return Figure([dots], INTEGRATED.format(classes[-1]), legend, "plots wide")
 
 
 def _answer(side: Side) -> Callable[[Tensor], Tensor]:
@@ -221,4 +237,8 @@ IMPORTANCE = (
 DEPENDENCE = (
     "The mean probability of {} on the target, in percent, by the value of one column (standardised where the data are), all others "
     "as they are: partial dependence."
+)
+INTEGRATED = (
+    "What moves the logit of {} from that of the mean of the source to that of a row of the target: each column's share in percent of the "
+    "absolute integrated gradients, by captum."
 )
