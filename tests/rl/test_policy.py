@@ -29,6 +29,7 @@ from tlda.rl import policy as policy_module
 from tlda.rl.policy_divergence import kl_divergence
 from tlda.rl.ppo import clipped_loss
 from tlda.tasks import Classification, Control
+from tlda.training.averaging import SWAD
 
 ROLLOUTS = 3
 FOLDER = TemporaryDirectory()
@@ -233,6 +234,8 @@ def test_what_does_not_fit_is_refused_in_a_sentence() -> None:
         trainer(1).fit(DANN(backbone=PolicyMLP(4), task=Control(["0", "1"])), physics())
     with pytest.raises(UserError, match=r"set --model\.backbone\.num_inputs 4"):
         trainer(1).fit(Policy(backbone=PolicyMLP(3), task=Control(["0", "1"])), physics())
+    with pytest.raises(UserError, match=r"use --model\.average EMA"):
+        trainer(1).fit(policy(average=SWAD()), physics())
     with pytest.raises(UserError, match="there are no rows to predict"):
         trainer(1).predict(policy(), physics())
     with pytest.raises(UserError, match="Policy"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ def frames(method: Acting, data: Physics) -> list[NDArray[np.uint8]]:
     Raises:
         gymnasium.error.DependencyNotInstalled: the package that draws is missing.
     """
+    for driver in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
+        os.environ.setdefault(driver, "dummy")  # nothing is shown or heard, so that no screen is asked for
     env = single(data.environment, render_mode="rgb_array")
     set_on(env.unwrapped, {name: float(np.mean(value)) for name, value in data.physics["target"].items()})
     x, drawn, ended = env.reset(seed=data.seed)[0], [], False

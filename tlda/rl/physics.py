@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
-from tlda.batch import Output, Sample
+from tlda.batch import Output, Rows, Sample
 from tlda.data.arrays import digest
 from tlda.data.pair import ROLES, DomainPair, Moved
 from tlda.data.rows import Domain
@@ -163,8 +163,15 @@ class Physics(DomainPair):
 
     # Measuring
 
+    @property
+    def evaluation_rows(self) -> tuple[Rows, Rows]:
+        raise UserError(
+            "an environment has no held-out rows that an average of weights could watch: use --model.average EMA"
+        )
+
     def val_dataloader(self) -> list[DataLoader[Any]]:
-        return [DataLoader(_Episodes(self, role), batch_size=None, generator=torch.Generator()) for role in ROLES]
+        loaders: list[Any] = [_Episodes(self, role) for role in ROLES]
+        return loaders
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
         return self.val_dataloader()
@@ -184,7 +191,7 @@ class Physics(DomainPair):
         return Sample(last.to(method.device), returns.to(method.device), torch.arange(len(returns)), torch.zeros(len(returns)).long())
 
 
-class _Episodes(IterableDataset[Sample]):
+class _Episodes:
     """One batch: greedy episodes of the policy that the trainer has."""
 
     def __init__(self, data: Physics, role: str) -> None:
