@@ -165,9 +165,7 @@ class Physics(DomainPair):
 
     @property
     def evaluation_rows(self) -> tuple[Rows, Rows]:
-        raise UserError(
-            "an environment has no held-out rows that an average of weights could watch: use --model.average EMA"
-        )
+        raise UserError("an environment has no held-out rows that an average of weights could watch: use --model.average EMA")
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         loaders: list[Any] = [_Episodes(self, role) for role in ROLES]
