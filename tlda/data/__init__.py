@@ -27,6 +27,7 @@ from tlda.data.features import Features
 from tlda.data.folders import Folders
 from tlda.data.har import HAR
 from tlda.data.masks import Masks
+from tlda.data.med_mnist import MedMNIST
 from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, TinyImageNet, VisDA2017
 from tlda.data.omniglot import Omniglot
 from tlda.data.pair import Augment, DomainPair
@@ -64,6 +65,7 @@ __all__ = [
     "Folders",
     "Images",
     "Masks",
+    "MedMNIST",
     "Office31",
     "OfficeCaltech10",
     "OfficeCaltech10SURF",
