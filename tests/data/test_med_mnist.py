@@ -16,7 +16,7 @@ from tlda.errors import UserError
 def write(path: Path, shape: tuple[int, ...] = (28, 28), labels: int = 1, classes: int = 2) -> Any:
     random = np.random.default_rng(0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {}
+    content: dict[str, Any] = {}
     for part, n in (("train", 12), ("val", 3), ("test", 6)):
         content[f"{part}_images"] = random.integers(0, 256, (n, *shape), dtype=np.uint8)
         content[f"{part}_labels"] = (np.arange(n * labels) % classes).reshape(n, labels).astype(np.uint8)

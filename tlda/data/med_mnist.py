@@ -53,7 +53,7 @@ class MedMNIST(DomainPair):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.source = self.target = self.name = name
+        self.source, self.target, self.set_name = name, name, name
         self.root, self.edition, self.classes = data_root(root), edition, classes
         self.size = None if size is None else require_size(size)
 
@@ -64,23 +64,23 @@ class MedMNIST(DomainPair):
         Raises:
             UserError: it is nowhere.
         """
-        name = f"{self.name}.npz" if self.edition == 28 else f"{self.name}_{self.edition}.npz"
-        for place in (self.root / name, self.root / self.name / name):
+        name = f"{self.set_name}.npz" if self.edition == 28 else f"{self.set_name}_{self.edition}.npz"
+        for place in (self.root / name, self.root / self.set_name / name):
             if place.is_file():
                 return place
-        raise UserError(f"there is no {name} in {self.root} or {self.root / self.name}: get it from medmnist.com, or set --data.root")
+        raise UserError(f"there is no {name} in {self.root} or {self.root / self.set_name}: get it from medmnist.com, or set --data.root")
 
     @property
     def task(self) -> Task:
         """The classification of an image."""
-        names = self.classes or NAMES.get(self.name)
+        names = self.classes or NAMES.get(self.set_name)
         count = 1 + int(max(self._read("train_labels").max(), self._read("test_labels").max()))
         if names is not None and len(names) < count:
             raise UserError(f"--data.classes names {len(names)} classes, and {self.file} has {count}: name all, in their order")
         return self.classification(list(names or map(str, range(count))), ["auc"])
 
     def load(self) -> tuple[Domain, Domain]:
-        domain = Domain(self.name, self._images("train"), self._images("test"))
+        domain = Domain(self.set_name, self._images("train"), self._images("test"))
         return domain, domain
 
     def _images(self, part: str) -> Images:
@@ -101,5 +101,5 @@ class MedMNIST(DomainPair):
 
 def _resized(x: Tensor, size: int) -> Tensor:
     """Images of bytes (n, c, h, w) at ``size`` x ``size``, a part at a time."""
-    parts = [interpolate(part.float(), (size, size), mode="bilinear", antialias=True) for part in x.split(512)]
+    parts = [interpolate(part.float(), (size, size), mode="bilinear", antialias=True) for part in torch.split(x, 512)]
     return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
