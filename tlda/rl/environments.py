@@ -54,9 +54,9 @@ def single(name: str, **options: str) -> Env[Any, Any]:
         made = gymnasium.make(name, disable_env_checker=True, **options)
     except (gymnasium.error.Error, ImportError) as error:
         raise UserError(f"--data.environment {name} cannot be made: {' '.join(str(error).split())}") from error
-    if not isinstance(made.action_space, gymnasium.spaces.Discrete):
+    if not isinstance(made.action_space, gymnasium.spaces.Discrete) or made.action_space.start != 0:
         raise UserError(
-            f"--data.environment {name} has actions {made.action_space}, and a policy chooses one of a few: take a Discrete one"
+            f"--data.environment {name} has actions {made.action_space}, and a policy chooses one of a few: take a Discrete one, from 0"
         )
     if not isinstance(made.observation_space, gymnasium.spaces.Box) or len(made.observation_space.shape) != 1:
         raise UserError(f"--data.environment {name} has observations {made.observation_space}, and a policy reads rows of numbers")
