@@ -108,11 +108,6 @@ class Physics(DomainPair):
         """Both domains; their rows are episodes that are yet to be played."""
         return [Place(described(self.physics["source"]), "source"), Place(described(self.physics["target"]), "target")]
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """The environments' steps in an epoch, all together."""
-        return self.rollouts * self.environments * self.horizon
-
     def load(self) -> tuple[Domain, Domain]:
         raise UserError("the physics of an environment have no rows to look at: train, and look at the returns")
 

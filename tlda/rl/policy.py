@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,32 +12,14 @@ from tlda.backbones import PolicyMLP
 from tlda.batch import Output, Sample, SourceBatch
 from tlda.errors import UserError
 from tlda.losses import Loss
-from tlda.methods.base import ManualMethod
-from tlda.nn import evaluating
+from tlda.rl.curve import Followed
 from tlda.rl.ppo import clipped_loss, entropy, gae, log_probability
-from tlda.rl.rollouts import RandomisedRollout, Rollout, SourceRollout, TargetRollout
+from tlda.rl.rollouts import BATCHES, Judged, RandomisedRollout, Rollout, SourceRollout, TargetRollout
 from tlda.tasks import Control
 from tlda.training.checkpoint import read
-from tlda.training.lightning import data_of
-
-BATCHES = {"source": SourceRollout, "target": TargetRollout, "randomised": RandomisedRollout}
-"""By the physics that a policy learns in, the type of its batch."""
-
-CURVE = "tlda.curve"
-"""Where a checkpoint has the greedy returns so far."""
 
 
-class Judged(NamedTuple):
-    """The counted steps of a roll-out, r in all: observations (r, d), and of each action what its loss needs, (r,)."""
-
-    x: Tensor
-    actions: Tensor
-    before: Tensor
-    advantages: Tensor
-    returns: Tensor
-
-
-class Policy(ManualMethod):
+class Policy(Followed):
     r"""Learn to act by proximal policy optimisation (PPO: Schulman et al., 2017).
 
     .. math:: -\frac{1}{n} \sum_i \min\left(r_i A_i,\ \operatorname{clip}(r_i, 1 - \epsilon, 1 + \epsilon) A_i\right)
@@ -87,7 +69,6 @@ class Policy(ManualMethod):
         self.passes, self.minibatches, self.discount, self.trace = passes, minibatches, discount, trace
         self.clip, self.bonus, self.value_weight, self.max_norm = clip, bonus, value_weight, max_norm
         self.value = nn.Sequential(copy.deepcopy(self.backbone), nn.Linear(self.backbone.num_features, 1))
-        self.curve: list[float] = []
 
     @property
     def batch_type(self) -> type:
@@ -110,9 +91,10 @@ class Policy(ManualMethod):
             return torch.multinomial(self(x).logits.float().softmax(1), 1).squeeze(1)
 
     def step_batch(self, batch: SourceRollout | TargetRollout | RandomisedRollout) -> None:
+        (rollout,), optimizer = batch, self.optimizers()
+        self.steps_seen += rollout.actions.numel()
         if not self.rate:
             return
-        (rollout,), optimizer = batch, self.optimizers()
         backbones = [part for part in (self.backbone, self.value[0]) if isinstance(part, PolicyMLP)]
         new = [part for part in backbones if not part.observed.count]
         for part in new:
@@ -153,8 +135,6 @@ class Policy(ManualMethod):
             nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.max_norm)
             optimizer.step()
 
-    # The curve of greedy returns, and the value network of the policy that it starts from
-
     def setup(self, stage: str) -> None:
         path = self.init_from
         super().setup(stage)
@@ -168,35 +148,3 @@ class Policy(ManualMethod):
         if self.trainer.precision == "16-mixed":
             raise UserError("Policy clips gradients, which 16-mixed scales: use --trainer.precision bf16-mixed or 32-true")
         super().on_fit_start()
-
-    def on_train_start(self) -> None:
-        super().on_train_start()
-        if not self.curve:
-            self._measure()
-
-    def on_train_epoch_end(self) -> None:
-        """Measure the greedy return on the target."""
-        self._measure()
-
-    def _measure(self) -> None:
-        data: Any = data_of(self.trainer)
-        self.averaging.enter(self.network)
-        with evaluating(self), self.trainer.precision_plugin.forward_context():
-            self.curve.append(float(data.played("target", self).y.mean()))
-        self.averaging.leave(self.network)
-
-    def on_test_epoch_end(self) -> None:
-        super().on_test_epoch_end()
-        data: Any = data_of(self.trainer)
-        found = {f"return_at_{number * data.steps_per_epoch}": value for number, value in enumerate(self.curve)}
-        if len(self.curve) > 1:  # the mean height of the curve, whose points are equally far apart
-            found["return_area"] = (sum(self.curve) - (self.curve[0] + self.curve[-1]) / 2) / (len(self.curve) - 1)
-        self.log_epoch({f"test/target/{name}": value for name, value in found.items()})
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        checkpoint[CURVE] = list(self.curve)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        self.curve = list(checkpoint.get(CURVE, ()))

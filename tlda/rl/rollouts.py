@@ -46,6 +46,20 @@ class RandomisedRollout(NamedTuple):
     randomised: Rollout
 
 
+BATCHES = {"source": SourceRollout, "target": TargetRollout, "randomised": RandomisedRollout}
+"""By the physics that a policy learns in, the type of its batch."""
+
+
+class Judged(NamedTuple):
+    """The counted steps of a roll-out, r in all: observations (r, d), and of each action what its loss needs, (r,)."""
+
+    x: Tensor
+    actions: Tensor
+    before: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
 class Actor(Protocol):
     """What chooses actions (n,) for observations (n, d)."""
 
