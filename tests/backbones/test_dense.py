@@ -26,6 +26,17 @@ def test_every_parameter_has_a_gradient() -> None:
     assert [name for name, parameter in backbone.named_parameters() if parameter.grad is None] == []
 
 
+def test_checkpointing_changes_no_gradient() -> None:
+    gradients, x = [], torch.rand(2, 3, 32, 32)
+    for checkpointing in (None, True):
+        torch.manual_seed(0)
+        backbone = Dense("resnet10t", None, width=8, checkpointing=checkpointing).train()
+        backbone(x).square().sum().backward()
+        gradients.append([parameter.grad for parameter in backbone.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_maps_are_line_by_line() -> None:
     x = torch.arange(2 * 4 * 6.0).view(2, 1, 4, 6)
     assert torch.equal(as_maps(x.permute(0, 2, 3, 1).flatten(0, 2), x), x)

@@ -14,6 +14,7 @@ from torch import Tensor
 from tests.helpers.masked import NAMES, Scenes, setup, write_masks
 from tlda.batch import Pair, Sample
 from tlda.data import (
+    DRIVE,
     CamVid,
     ColourJitter,
     Masks,
@@ -200,6 +201,46 @@ def test_a_colour_that_no_palette_names_is_named(tmp_path: Path) -> None:
 def test_options_that_do_not_fit_are_refused(tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         _ = data_in(write_masks(tmp_path), **options).loaded
+
+
+# DRIVE
+
+
+def write_drive(root: Path) -> Path:
+    """Two images a part; the first line is outside the field of view."""
+    random = np.random.default_rng(0)
+    for part, first in (("training", 21), ("test", 1)):
+        for number in range(first, first + 2):
+            field = np.full((8, 8), 255, dtype=np.uint8)
+            field[0] = 0
+            save(root / part / "images" / f"{number:02}_{part}.tif", random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+            save(root / part / "1st_manual" / f"{number:02}_manual1.gif", 255 * random.integers(0, 2, (8, 8), dtype=np.uint8))
+            save(root / part / "mask" / f"{number:02}_{part}_mask.gif", field)
+    return root
+
+
+def test_outside_the_field_of_view_drive_is_void(tmp_path: Path) -> None:
+    data = DRIVE(str(write_drive(tmp_path)), size=8)
+    assert data.task.classes == ["background", "vessel"]
+    for domain in data.loaded:
+        y = domain.train[torch.arange(2)].y
+        assert (y[:, 0] == -1).all()
+        assert set(y[:, 1:].unique().tolist()) == {0, 1}
+    assert data.loaded[1].labelled
+    manual = Image.open(tmp_path / "training/1st_manual/22_manual1.gif").convert("L")
+    assert torch.equal(data.loaded[0].train[torch.tensor([1])].y[0, 1:], torch.from_numpy(np.array(manual))[1:].long() // 255)
+
+
+def test_what_drive_lacks_is_said(tmp_path: Path) -> None:
+    write_drive(tmp_path)
+    (tmp_path / "training/mask/21_training_mask.gif").unlink()
+    with pytest.raises(UserError, match=r"1 images of DRIVE have no field of view in the folder mask, the first: .*21_training\.tif"):
+        _ = DRIVE(str(tmp_path), size=8).loaded
+    for path in (tmp_path / "test/1st_manual").iterdir():
+        path.unlink()
+    assert DRIVE(str(tmp_path)).find("test")[0][0][1] is None
+    with pytest.raises(UserError, match="DRIVE has no part 'val': its parts are training and test"):
+        DRIVE(str(tmp_path), target="val")
 
 
 # CamVid

@@ -27,13 +27,21 @@ class Dense(Timm):
         channels: the input's channels.
         stride: the distance of two positions in pixels, of which height and width of the images are multiples.
         width: the width of the features.
+        checkpointing: whether the backward pass computes the blocks of the network again instead of keeping what is in them: less memory,
+            about a third more time. BatchNorm's running statistics then see each batch twice; gradients are the same.
 
     Raises:
         UserError: an unknown network, or one without feature maps; weights that cannot be loaded; a stride or width below 1.
     """
 
     def __init__(
-        self, name: str = "resnet18", weights: str | None = "pretrained", channels: int = 3, stride: int = 4, width: int = 64
+        self,
+        name: str = "resnet18",
+        weights: str | None = "pretrained",
+        channels: int = 3,
+        stride: int = 4,
+        width: int = 64,
+        checkpointing: bool | None = None,
     ) -> None:
         super().__init__(name, weights, channels)
         if min(stride, width) < 1:
@@ -41,6 +49,8 @@ class Dense(Timm):
         self.stride, self.num_features = stride, width
         self.levels, widths = _levels(self.model, name, stride)
         model: Any = self.model
+        if checkpointing:
+            model.set_grad_checkpointing(True)
         model.prune_intermediate_layers(self.levels, prune_norm=True, prune_head=True)
         self.lateral = nn.ModuleList(nn.Sequential(nn.Conv2d(d, width, 1, bias=False), nn.BatchNorm2d(width)) for d in widths)
         self.smooth = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())

@@ -21,6 +21,7 @@ from tlda.data.cifar import CIFAR10
 from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
+from tlda.data.drive import DRIVE
 from tlda.data.episodes import Episodes
 from tlda.data.faces import Faces
 from tlda.data.features import Features
@@ -44,6 +45,7 @@ from tlda.data.translated import Translated
 
 __all__ = [
     "CIFAR10",
+    "DRIVE",
     "FDA",
     "HAR",
     "PACS",

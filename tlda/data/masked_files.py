@@ -112,6 +112,8 @@ class MaskedFiles:
     masks: Sequence[Path | None]
     size: tuple[int, int]
     values: Mapping[Value, int]
+    fields: Sequence[Path] = ()
+    """Where there are any, an image for each mask; the pixels that are black in it are void."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -163,6 +165,10 @@ class MaskedFiles:
             return torch.full(self.size, VOID, dtype=torch.uint8)
         found = read_mask(path, self.values)
         require_same_size(path, found.shape, image)
+        if self.fields:
+            field = mask_values(self.fields[row], True)[0]
+            require_same_size(self.fields[row], field.shape, image)
+            found[torch.from_numpy(field == 0)] = VOID
         return torch.from_numpy(np.array(Image.fromarray(found.numpy()).resize(self.size[::-1], Image.Resampling.NEAREST)))
 
     @cached_property
@@ -188,3 +194,4 @@ class MaskedFiles:
     def _files(self) -> Iterator[Path]:
         yield from self.images
         yield from (path for path in self.masks if path is not None)
+        yield from self.fields
