@@ -20,7 +20,7 @@ METRIC = "test/target/accuracy"
 IN_UNITS = ("rmse", "mae", "risk", "few_shot_risk")
 """The metrics that are errors in the unit of the labels, or in nats, and no percentages."""
 
-ERRORS = (*IN_UNITS, "ece", "brier")
+ERRORS = (*IN_UNITS, "ece", "brier", "eer", "accuracy_std")
 """The metrics of which lower is better."""
 
 METRICS = {
@@ -46,6 +46,11 @@ METRICS = {
     "few_shot_risk": "few-shot risk",
     "mean_iou": "mIoU",
     "dice": "Dice",
+    "accuracy_std": "its standard deviation over folds",
+    "eer": "EER",
+    "tar_far_1": "TAR at FAR 1 %",
+    "tar_far_01": "TAR at FAR 0.1 %",
+    "accuracy_source_threshold": "accuracy at the source's threshold",
     "return": "greedy return",
     "return_area": "mean greedy return over the run",
 }
