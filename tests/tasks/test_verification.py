@@ -46,7 +46,7 @@ class People(Toy):
         parts = [people(0, 0), people(1, 0)]
         rows = [[Subset(part, flags.nonzero().flatten()) for flags in (part.labels < 4, part.labels >= 4)] for part in parts]
         unnamed = Subset(Images(parts[1].images, torch.full_like(parts[1].labels, -1)), rows[1][0].rows)
-        return Domain("one", *rows[0]), Domain("two", unnamed, rows[1][1], labelled=False)
+        return Domain("one", rows[0][0], rows[0][1]), Domain("two", unnamed, rows[1][1], labelled=False)
 
 
 def made(cls: type[Method] = DANN, **options: Any) -> Method:
