@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlda.errors import UserError
-from tlda.rl.environments import described, make, set_physics, single
+from tlda.errors import Note, UserError
+from tlda.rl.environments import described, make, set_physics, single, warn_of_idle
 from tlda.rl.physics import Physics
 
 DRAWS = np.random.default_rng(0)
@@ -87,3 +87,11 @@ def test_without_gymnasium_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_physics_have_a_name() -> None:
     assert described({"masspole": 0.3, "length": [0.5, 1.5]}) == "length0.5-1.5_masspole0.3"
     assert described({}) == "as_is"
+
+
+def test_an_attribute_that_changes_nothing_is_said(recwarn: pytest.WarningsRecorder) -> None:
+    warn_of_idle("CartPole-v1", "target", {"length": [0.3, 0.6], "force_mag": 5.0, "theta_threshold_radians": 0.1, "screen_width": 600})
+    warn_of_idle("Acrobot-v1", "target", {"LINK_MASS_2": 1.5})
+    assert not recwarn.list
+    with pytest.warns(Note, match=r"--data\.target sets 'LINK_LENGTH_2' to 2, which changed nothing in 200 random steps"):
+        warn_of_idle("Acrobot-v1", "target", {"LINK_LENGTH_2": 2.0})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlda.errors import UserError, lacking, near
+from tlda.errors import UserError, lacking, near, warn
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Values = Mapping[str, float | list[float]]
 """The physics of an environment: attributes by name, each a number, or the two ends of a range."""
+
+TRIED = 200
+"""The random steps in which an attribute must show."""
 
 DERIVED: dict[str, tuple[Callable[[Any], float], tuple[str, ...]]] = {
     "total_mass": (lambda env: env.masspole + env.masscart, ("masspole", "masscart")),
@@ -84,6 +87,34 @@ def require_physics(env: Env[Any, Any], option: str, values: Values) -> None:
             raise UserError(f"--data.{option}.{name} is {value}: it is a number, or the two ends of a range, as [0.5, 1.5]")
         if len(ends) == 2 and not ends[0] < ends[1]:
             raise UserError(f"--data.{option}.{name} is {value}: the lower end of a range comes first")
+
+
+def warn_of_idle(name: str, option: str, values: Values) -> None:
+    """Warn of those ``values``, given as ``option``, that change nothing in :data:`TRIED` random steps of the environment ``name``.
+
+    An environment may read an attribute once, as it is made, or only to draw.
+    """
+    usual = _trace(name, {})
+    for key, value in values.items():
+        end = value[-1] if isinstance(value, list) else value
+        if end != getattr(single(name).unwrapped, key) and _trace(name, {key: end}) == usual:
+            warn(
+                f"--data.{option} sets '{key}' to {end:g}, which changed nothing in {TRIED} random steps: {name} may not read it"
+            )
+
+
+def _trace(name: str, values: Mapping[str, float]) -> list[list[float]]:
+    """What random actions lead to: observation, reward and end of each step."""
+    env, draws, found = single(name), np.random.default_rng(0), []
+    set_on(env.unwrapped, values)
+    env.reset(seed=0)
+    for _ in range(TRIED):
+        x, reward, terminated, truncated, _ = env.step(int(draws.integers(env.action_space.n)))
+        found.append([*np.asarray(x, dtype=float).tolist(), float(reward), float(terminated)])
+        if terminated or truncated:
+            env.reset()
+    env.close()
+    return found
 
 
 def make(name: str, count: int, values: Values) -> VectorEnv[Any, Any, Any]:

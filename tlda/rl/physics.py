@@ -16,7 +16,7 @@ from tlda.data.arrays import digest
 from tlda.data.pair import ROLES, DomainPair, Moved
 from tlda.data.rows import Domain
 from tlda.errors import UserError
-from tlda.rl.environments import Values, described, require_physics, single
+from tlda.rl.environments import Values, described, require_physics, single, warn_of_idle
 from tlda.rl.rollouts import Player, Rollouts
 from tlda.tasks import Control, Place, Task
 
@@ -118,6 +118,9 @@ class Physics(DomainPair):
         method: Any = getattr(self.trainer, "lightning_module", None)
         if not set(getattr(self.batch_type, "_fields", ())) <= self.physics.keys() or not hasattr(method, "act"):
             raise UserError(f"{type(method).__name__} learns from rows, and Physics has roll-outs: take --model Policy")
+
+        for option in (*ROLES, "randomised") if stage == "fit" else ():
+            warn_of_idle(self.environment, option, self.physics[option])
 
     def fingerprint(self) -> str:
         """A hash of the environment and its physics."""
