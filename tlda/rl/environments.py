@@ -98,9 +98,7 @@ def warn_of_idle(name: str, option: str, values: Values) -> None:
     for key, value in values.items():
         end = value[-1] if isinstance(value, list) else value
         if end != getattr(single(name).unwrapped, key) and _trace(name, {key: end}) == usual:
-            warn(
-                f"--data.{option} sets '{key}' to {end:g}, which changed nothing in {TRIED} random steps: {name} may not read it"
-            )
+            warn(f"--data.{option} sets '{key}' to {end:g}, which changed nothing in {TRIED} random steps: {name} may not read it")
 
 
 def _trace(name: str, values: Mapping[str, float]) -> list[list[float]]:
