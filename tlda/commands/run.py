@@ -123,7 +123,12 @@ class Run(LightningCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "predict":
             parser.add_argument("--inputs", type=str, default=None, help="New inputs, which need no source; by default the target.")
-            parser.add_argument("--output", type=str, default="predictions.csv", help="The CSV that is written.")
+            parser.add_argument(
+                "--output",
+                type=str,
+                default="predictions.csv",
+                help="The CSV that is written; of boxes a .json, in the layout of COCO, too.",
+            )
             parser.add_argument("--features", type=str, default=None, help="The .npy, .npz or .parquet of features that is written.")
         if subcommand == "fit":
             parser.add_argument("--wandb-checkpoints", type=bool, default=False, help="Log the checkpoints to W&B.")

@@ -16,6 +16,7 @@ from tlda.data.augment import (
     RandomWindow,
     RandomZoom,
 )  # fmt: skip
+from tlda.data.boxes import Boxes
 from tlda.data.camvid import CamVid
 from tlda.data.cifar import CIFAR10
 from tlda.data.colored_mnist import ColoredMNIST
@@ -50,6 +51,7 @@ __all__ = [
     "HAR",
     "PACS",
     "Augment",
+    "Boxes",
     "Buckets",
     "CamVid",
     "ColoredMNIST",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +13,9 @@ import torch
 from torch import Tensor
 
 from tlda.batch import ONE_DOMAIN, Sample
-from tlda.data.arrays import digest
-from tlda.data.cache import mapped, size_limit, slug
-from tlda.data.files import FORMATS, decode, pixels, reading, shape_of
-from tlda.data.folders import in_threads
+from tlda.data.cache import size_limit
+from tlda.data.files import FORMATS, reading, shape_of
+from tlda.data.sized_files import SizedFiles
 from tlda.errors import UserError
 
 VOID = 255
@@ -26,9 +23,6 @@ VOID = 255
 
 Value = int | tuple[int, int, int]
 """How a mask writes a class: a number, or a colour."""
-
-PART = 256
-"""The images that are decoded before they are written to the cache."""
 
 
 def read_mask(path: Path, values: Mapping[Value, int]) -> Tensor:
@@ -101,7 +95,7 @@ def _number(value: Value) -> int:
 
 
 @dataclass
-class MaskedFiles:
+class MaskedFiles(SizedFiles):
     """Images with masks: a row is an image (3, h, w) of bytes, and its label a map (h, w) of classes, -1 where there is none.
 
     Both are brought to one size, an image bilinearly and antialiased, a mask by its nearest pixels. They are decoded once, into memory
@@ -114,9 +108,6 @@ class MaskedFiles:
     values: Mapping[Value, int]
     fields: Sequence[Path] = ()
     """Where there are any, an image for each mask; the pixels that are black in it are void."""
-
-    def __len__(self) -> int:
-        return len(self.images)
 
     @cached_property
     def labels(self) -> Tensor:
@@ -133,24 +124,7 @@ class MaskedFiles:
         """All images (n, 3, h, w) and all masks (n, h, w) in bytes, or what reads one where the cache does not hold them."""
         if 4 * len(self) * self.size[0] * self.size[1] > size_limit():
             return self.image, self.mask
-        return self._kept("images", self.image), self._kept("masks", self.mask)
-
-    def _kept(self, kind: str, read: Callable[[int], Tensor]) -> Tensor:
-        name = f"masked/{slug(self.folder.name)}-{self.size[0]}x{self.size[1]}-{kind}-{self.content}"
-        return mapped(name, len(self), lambda: self._decoded(read))
-
-    def _decoded(self, read: Callable[[int], Tensor]) -> Iterator[Tensor]:
-        found = in_threads(read, range(len(self)))
-        while part := list(islice(found, PART)):
-            yield torch.stack(part)
-
-    def image(self, row: int) -> Tensor:
-        """The image of a row, bytes (3, h, w)."""
-        from PIL import Image
-
-        path = self.images[row]
-        with reading(path):
-            return pixels(decode(path, turned=False).resize(self.size[::-1], Image.Resampling.BILINEAR))
+        return self.kept("images", self.image), self.kept("masks", self.mask)
 
     def mask(self, row: int) -> Tensor:
         """The mask of a row, bytes (h, w); void all over where it has none.
@@ -171,27 +145,11 @@ class MaskedFiles:
             found[torch.from_numpy(field == 0)] = VOID
         return torch.from_numpy(np.array(Image.fromarray(found.numpy()).resize(self.size[::-1], Image.Resampling.NEAREST)))
 
-    @cached_property
-    def folder(self) -> Path:
-        """The folder that all of the images lie in."""
-        return Path(os.path.commonpath([path.parent for path in self.images]))
-
-    @cached_property
-    def digest(self) -> str:
-        """A hash of the files' names and sizes, and of how they are read."""
-        return digest(line for path in self._files() for line in (f"{path.name} {path.stat().st_size} {self._way}\n".encode(),))
-
-    @cached_property
-    def content(self) -> str:
-        """A hash that any change of a file changes: of names, sizes and times of change, and of how the files are read."""
-        states = ((path.name, path.stat()) for path in self._files())
-        return digest(f"{name} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {self._way}\n".encode() for name, s in states)
-
     @property
-    def _way(self) -> str:
+    def way(self) -> str:
         return f"{self.size} {sorted((_number(value), label) for value, label in self.values.items())}"
 
-    def _files(self) -> Iterator[Path]:
+    def files(self) -> Iterator[Path]:
         yield from self.images
         yield from (path for path in self.masks if path is not None)
         yield from self.fields

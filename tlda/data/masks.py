@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
-from tlda.batch import Sample, Unlabelled
-from tlda.data.arrays import require_size
+from tlda.batch import Sample
 from tlda.data.files import image_files
-from tlda.data.folders import new_images
-from tlda.data.layouts import data_root
 from tlda.data.masked_files import VOID, MaskedFiles, Value
-from tlda.data.pair import Augment, DomainPair, OneDomain
-from tlda.data.pooling import Name, require_apart
-from tlda.data.rows import Domain, New, Pooled
+from tlda.data.pair import Augment
+from tlda.data.pooling import Name
+from tlda.data.positions import Positions
 from tlda.errors import UserError
-from tlda.options.recorded import Plain
 from tlda.tasks import Segmentation, Task
 
 Colour = list[int]
@@ -29,7 +26,7 @@ Files = Sequence[tuple[Path, Path | None]]
 """Images, each with its mask where it has one."""
 
 
-class Masks(DomainPair):
+class Masks(Positions[Files]):
     """Images in ``root/DOMAIN/images``, and masks of the same names in ``root/DOMAIN/masks``: an image in which a pixel's value is its
     class.
 
@@ -76,13 +73,9 @@ class Masks(DomainPair):
         eval_batch_size: int = 16,
         **kwargs: Any,
     ) -> None:
-        super().__init__(eval_batch_size=eval_batch_size, **kwargs)
-        given = source if isinstance(source, list) else ["source" if source is None else source]
-        self.sources, self.target = [str(name) for name in given], "target" if target is None else str(target)
-        require_apart(self.sources, [self.target])
-        self.source, self.root = "+".join(self.sources), data_root(root)
+        super().__init__(root, source, target, size, stride, eval_batch_size=eval_batch_size, **kwargs)
         self.names, self.values = _values(classes, void or [])
-        self.size, self.stride, self.max_rows = _size(size, stride), stride, max_rows
+        self.max_rows = max_rows
         self.folders = images, masks
 
     @cached_property
@@ -92,21 +85,11 @@ class Masks(DomainPair):
         task.sources = self.sources if len(self.sources) > 1 else ()
         return task
 
-    def load(self) -> tuple[Domain, Domain]:
-        """The sources, pooled where there are several, and the target, each with its rows to train on and to measure."""
-        found = [self.find(name) for name in self.sources]
-        tests = [test for _, test in found if test]
-        source = self._pooled([train for train, _ in found]), self._pooled(tests) if tests else None
-        train, test = self.find(self.target)
-        target = self._rows(train), self._rows(test) if test else None
-        return Domain(self.source, *source), Domain(self.target, *target, labelled=all(mask is not None for _, mask in train))
-
-    def _pooled(self, parts: Sequence[Files]) -> MaskedFiles | Pooled:
-        rows = [self._rows(part) for part in parts]
-        return Pooled(rows) if len(rows) > 1 else rows[0]
-
-    def _rows(self, files: Files) -> MaskedFiles:
+    def rows_of(self, files: Files) -> MaskedFiles:
         return MaskedFiles([image for image, _ in files], [mask for _, mask in files], self.size, self.values)
+
+    def unknown(self, files: Sequence[Path]) -> MaskedFiles:
+        return self.rows_of([(path, None) for path in files])
 
     def find(self, name: str) -> tuple[Files, Files | None]:
         """The training files of the domain ``name``, and its test files where they are kept apart."""
@@ -116,70 +99,25 @@ class Masks(DomainPair):
         found = files_of(folder, *self.folders, name == self.target and name not in self.sources)
         return found[0], found[1] if len(found) > 1 else None
 
-    def read_new(self, place: str, fitted: Plain) -> New:
-        paths = new_images(place)
-        return New(self._rows([(path, None) for path in paths]), [str(path) for path in paths])
-
-    def describe_row(self, row: int) -> str:
-        rows: Any = self.loaded[1].train if self.loaded[1].test is None else self.loaded[1].test
-        return str(rows.images[row])
-
-    # A training batch
-
-    def apply(self, change: Augment, domains: Sequence[OneDomain]) -> list[OneDomain]:
-        """Change the images, and the labels of their positions with them where the change moves what is in an image."""
-        if change.moves is None:
-            raise UserError(
-                f"{type(change).__name__} does not say whether it moves what is in an image, which its mask would have to follow: give "
-                "augmentations one by one, or set `moves` in a class of your own"
-            )
-        return [_moved(change, domain) for domain in domains] if change.moves else super().apply(change, domains)
-
-    def _changed(self, batch: Any, training: bool) -> Any:
-        changed = super()._changed(batch, training)
-        return type(changed)(*map(self._as_rows, changed))
-
-    def as_trained(self, batch: OneDomain) -> OneDomain:
-        rows: OneDomain = self._as_rows(super().as_trained(batch))
-        return rows
-
-    def _as_rows(self, domain: Any) -> Any:
-        """A batch of one domain whose rows are positions: the label of each is that of the pixel in its middle."""
-        height, width = (length // self.stride for length in domain.x.shape[-2:])
-        positions = torch.arange(height * width, device=domain.row.device)
-        row = (domain.row[:, None] * len(positions) + positions).flatten()
-        changed = domain._replace(row=row, domain=domain.domain.expand(len(domain.x)).repeat_interleave(len(positions)))
-        if isinstance(domain, Unlabelled):
-            return changed
+    def of_positions(self, y: Tensor, size: tuple[int, int]) -> Tensor:
+        """The label of the pixel in the middle of each position."""
         middle = slice(self.stride // 2, None, self.stride)
-        return changed._replace(y=domain.y[:, middle, middle].flatten())
+        return y[:, middle, middle].flatten()
 
+    def moved(self, change: Augment, batch: Sample) -> Sample:
+        """The images of a batch moved by ``change``, and their masks alike: a plane per class is moved as one more channel.
 
-def _moved(change: Augment, domain: Any) -> Any:
-    """The images of one domain moved by ``change``, and their masks alike: a plane per class is moved as one more channel.
-
-    A pixel then has the class of the largest plane, and none where what comes in from outside is more than half of it.
-    """
-    if not isinstance(domain, Sample):
-        return domain._replace(x=change(domain.x))
-    x, classes = domain.x, range(int(domain.y.max()) + 1)
-    full = 255 if x.dtype == torch.uint8 else 1
-    planes = torch.stack([domain.y == number for number in classes] or [domain.y > 0], 1).to(x.dtype) * full
-    moved = change(torch.cat((x, planes), 1))
-    x, planes = moved[:, : x.shape[1]], moved[:, x.shape[1] :].float() / full
-    return domain._replace(x=x, y=planes.argmax(1).masked_fill(planes.sum(1) <= 0.5, -1))
+        A pixel then has the class of the largest plane, and none where what comes in from outside is more than half of it.
+        """
+        x, classes = batch.x, range(int(batch.y.max()) + 1)
+        full = 255 if x.dtype == torch.uint8 else 1
+        planes = torch.stack([batch.y == number for number in classes] or [batch.y > 0], 1).to(x.dtype) * full
+        moved = change(torch.cat((x, planes), 1))
+        x, planes = moved[:, : x.shape[1]], moved[:, x.shape[1] :].float() / full
+        return batch._replace(x=x, y=planes.argmax(1).masked_fill(planes.sum(1) <= 0.5, -1))
 
 
 # What options and folders say
-
-
-def _size(size: list[int] | int, stride: int) -> tuple[int, int]:
-    sides = [size, size] if isinstance(size, int) else size
-    if stride < 1:
-        raise UserError(f"--data.stride is {stride}: it is a number of pixels, 1 or more")
-    if len(sides) != 2 or any(require_size(side) % stride for side in sides):
-        raise UserError(f"--data.size is {size}: it is a height and a width, multiples of --data.stride {stride}")
-    return sides[0], sides[1]
 
 
 def _values(classes: Any, void: Sequence[int | Colour]) -> tuple[list[str], Mapping[Value, int]]:

@@ -3,6 +3,7 @@
 from tlda.tasks.base import Task
 from tlda.tasks.classification import Classification, Words
 from tlda.tasks.control import Control
+from tlda.tasks.detection import Detection
 from tlda.tasks.few_shot import FewShot
 from tlda.tasks.multi_label import MultiLabel
 from tlda.tasks.open_set import OpenSet
@@ -16,6 +17,7 @@ from tlda.tasks.verification import Verification
 __all__ = [
     "Classification",
     "Control",
+    "Detection",
     "FewShot",
     "MultiLabel",
     "OpenSet",

@@ -1,9 +1,10 @@
-"""The files that `tlda predict` writes: answers as CSV, features as NumPy or Parquet."""
+"""The files that `tlda predict` writes: answers as CSV, boxes as JSON too, features as NumPy or Parquet."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from tlda.batch import Prediction
+from tlda.data.files import reading, shape_of
 from tlda.data.pair import DomainPair
 from tlda.documents.palette import palette
 from tlda.errors import UserError, lacking
@@ -30,7 +32,7 @@ class Predictions(Callback):
     """Collects the rows that all processes predict into :attr:`columns`, which the first process writes.
 
     Args:
-        path: the CSV of the answers, if any is written.
+        path: the CSV of the answers, or the JSON of boxes, if any is written.
         features: the file of the features, if any is written, see :func:`write_features`.
     """
 
@@ -53,7 +55,10 @@ class Predictions(Callback):
         if not trainer.is_global_zero:
             return
         if self.path is not None:
-            write_predictions(self.path, self.columns)
+            if Path(self.path).suffix == ".json":
+                write_coco(self.path, self.columns, run.datamodule.task.outputs)
+            else:
+                write_predictions(self.path, self.columns)
         if self.features is not None:
             write_features(self.features, self.columns, features_of(predictions))
 
@@ -151,4 +156,26 @@ def write_features(path: str | Path, columns: Columns, features: Tensor) -> None
 
 
 def _printed(value: object) -> object:
-    return f"{value:.6f}" if isinstance(value, float) else value
+    return json.dumps(value) if isinstance(value, list) else f"{value:.6f}" if isinstance(value, float) else value
+
+
+def write_coco(path: str | Path, columns: Columns, names: Sequence[str]) -> None:
+    """Write the boxes of images as COCO's JSON, in pixels of the images' files, each with its ``score``. The categories are numbered
+    as ``names`` has them, the outputs of the task, which begin with the classes; :class:`tlda.data.Boxes` reads such a file.
+
+    Raises:
+        UserError: the answers are no boxes.
+    """
+    if "boxes" not in columns:
+        raise UserError(f"--output is {path}, and JSON is written of boxes alone: let the name end in .csv")
+    images, annotations = [], []
+    for image, (file, boxes) in enumerate(zip(columns["file"], columns["boxes"], strict=True)):
+        with reading(Path(file)):
+            height, width = shape_of(Path(file), turned=False)
+        images.append({"id": image, "file_name": str(file), "width": width, "height": height})
+        for box in boxes:
+            sides = [box.left * width, box.top * height, box.width * width, box.height * height]
+            numbers = {"id": len(annotations), "image_id": image, "category_id": names.index(box.name), "iscrowd": 0}
+            annotations.append({**numbers, "bbox": sides, "area": sides[2] * sides[3], "score": box.score})
+    categories = [{"id": number, "name": name} for number, name in enumerate(names[:-4])]
+    write_text(Path(path), json.dumps({"images": images, "categories": categories, "annotations": annotations}) + "\n")
