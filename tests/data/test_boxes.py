@@ -17,7 +17,7 @@ from tlda.data import Boxes, ColourJitter, RandAugment, RandomAffine, RandomCrop
 from tlda.data.boxed_files import moved_boxes
 from tlda.data.pair import Augment
 from tlda.errors import UserError
-from tlda.tasks.center_net import targets
+from tlda.nn.center_net import targets
 
 
 def data_in(root: Path, **options: Any) -> Boxes:

@@ -92,7 +92,7 @@ class Cells(Boxes):
         self.n = n
 
     @property
-    def names(self) -> list[str]:  # type: ignore[override]
+    def names(self) -> list[str]:
         return list(NAMES)
 
     def load(self) -> tuple[Domain, Domain]:

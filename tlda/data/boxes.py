@@ -16,8 +16,8 @@ from tlda.data.pair import Augment, as_floats
 from tlda.data.pooling import Name
 from tlda.data.positions import Positions
 from tlda.errors import UserError, near
+from tlda.nn.center_net import targets
 from tlda.tasks import Detection, Task
-from tlda.tasks.center_net import targets
 
 
 class Boxes(Positions[Sequence[Annotated]]):
@@ -125,7 +125,7 @@ class Boxes(Positions[Sequence[Annotated]]):
         return BoxedFiles([Annotated(path) for path in files], self.size, {}, 1)
 
     def of_positions(self, y: Tensor, size: tuple[int, int]) -> Tensor:
-        """What CenterNet learns of each position, see :func:`tlda.tasks.center_net.targets`."""
+        """What CenterNet learns of each position, see :func:`tlda.nn.center_net.targets`."""
         return targets(y, size, self.stride, len(self.names))
 
     def moved(self, change: Augment, batch: Sample) -> Sample:

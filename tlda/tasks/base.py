@@ -30,9 +30,6 @@ class Task(ABC):
     sources: Sequence[str] = ()
     """The names of the source domains where the data pool several, in the order of :attr:`tlda.batch.Sample.domain`; else empty."""
 
-    max_rows: int | None = None
-    """The most positions of a domain that a loss sees which compares all pairs of rows, where a row is a position; else None."""
-
     @property
     def label_names(self) -> Sequence[str]:
         """The names of whole numbers as labels, from 0: by default the classes. Levels in an order have names, and no classes."""

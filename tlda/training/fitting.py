@@ -29,7 +29,7 @@ def task_of(method: Trained, task: Task | int) -> Task:
 
 def most_rows(task: Task) -> int | None:
     """The most rows of a domain that a loss sees which compares all pairs of them: those of a map of positions; None for all."""
-    return task.max_rows
+    return getattr(task, "max_rows", None)
 
 
 def _require_rows(method: Trained, task: Task) -> None:

@@ -168,7 +168,8 @@ def write_coco(path: str | Path, columns: Columns, names: Sequence[str]) -> None
     """
     if "boxes" not in columns:
         raise UserError(f"--output is {path}, and JSON is written of boxes alone: let the name end in .csv")
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for image, (file, boxes) in enumerate(zip(columns["file"], columns["boxes"], strict=True)):
         with reading(Path(file)):
             height, width = shape_of(Path(file), turned=False)

@@ -80,9 +80,13 @@ def source_risk(method: Trained) -> float:
     Raises:
         UserError: the trainer was given loaders instead of a datamodule.
     """
-    risks = []
+    data = data_of(method.trainer)
+    if data is None:
+        raise UserError(f"{type(method).__name__} watches the held-out rows of the source: give the trainer a DomainPair, not loaders")
+    rows, risks = data.evaluation_rows[0], []
     with evaluating(method.network), method.trainer.precision_plugin.forward_context():
-        for seen in held_out_batches(method):
+        for batch in data.loader(rows, Once(len(rows), data.eval_batch_size)):
+            seen = data.as_trained(data.transfer_batch_to_device(batch, method.device, 0))
             known = method.task.known(seen.y)
             risks.append(method.task.risk(full_precision(method.network(seen.x).logits[known]), seen.y[known]))
     return float(torch.cat(risks).mean())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 
-from tlda.tasks.center_net import decoded, focal, radius, targets
+from tlda.nn.center_net import decoded, focal, radius, targets
 
 
 def overlap(height: float, width: float, move: tuple[float, float], grow: float) -> float:
@@ -31,7 +32,7 @@ def test_within_the_radius_a_box_overlaps_enough_and_beyond_it_does_not(height: 
         assert (min(moved) >= 0.7) is enough
 
 
-def plain_targets(boxes: list[tuple[float, ...]], height: int, width: int, stride: int, classes: int) -> torch.Tensor:
+def plain_targets(boxes: Sequence[tuple[float, ...]], height: int, width: int, stride: int, classes: int) -> torch.Tensor:
     """The maps of one image, cell by cell, (c + 5, h, w), for boxes whose centres lie apart."""
     maps = torch.zeros(classes + 5, height, width)
     for number, left, top, right, bottom in boxes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
-from torch import Tensor
-from torch.nn.functional import logsigmoid, max_pool2d
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss, logsigmoid, max_pool2d
 
 OVERLAP = 0.7
 """A box whose corners are moved by less than :func:`radius` overlaps at least so much with the true one (CornerNet, sec. 3.2)."""
@@ -14,6 +17,26 @@ ALPHA, BETA = 2.0, 4.0
 
 NUMBERS = 4
 """What is predicted of a position beside its classes: width, height, and how far right and down of the position the centre is."""
+
+SIZE_WEIGHT = 0.1
+"""The weight of the loss of sizes (sec. 3)."""
+
+START = -2.19
+"""The bias of the logits of heat at the start, where a score is 0.1: most positions are no centre (Lin et al., ICCV 2017, sec. 4.1)."""
+
+LEAST = 0.05
+"""The least score of a box that is an answer."""
+
+
+class Found(NamedTuple):
+    """A box that was found: its class, its score, and its left, top, width and height as shares of the image's."""
+
+    name: str
+    score: float
+    left: float
+    top: float
+    width: float
+    height: float
 
 
 def radius(height: Tensor, width: Tensor, overlap: float = OVERLAP) -> Tensor:
@@ -62,7 +85,7 @@ def _draw(maps: Tensor, boxes: Tensor, stride: int, classes: int) -> None:
     reach = radius(extent[:, 1], extent[:, 0]).floor().clamp_min(0)
     lines = [_bells(length, cell[:, axis], reach) for length, axis in ((maps.shape[1], 1), (maps.shape[2], 0))]
     heat = lines[0][:, :, None] * lines[1][:, None]
-    for number in numbers.unique():
+    for number in sorted({*numbers.tolist()}):
         maps[number] = heat[numbers == number].amax(0)
     place = cell[:, 1] * maps.shape[2] + cell[:, 0]
     last = ~(place[:, None] == place).triu(1).any(1)
@@ -90,11 +113,30 @@ def focal(logits: Tensor, heat: Tensor) -> Tensor:
     return -torch.where(heat == 1, centre, other)
 
 
+def errors(logits: Tensor, wanted: Tensor) -> Tensor:
+    """The loss of each position, (r,): :func:`focal` of all classes, and of a centre the L1 errors of offset and, with less weight, size.
+
+    Args:
+        logits: heat of each class, and :data:`NUMBERS`, (r, c + 4).
+        wanted: rows of :func:`targets`, (r, c + 5).
+    """
+    heat, numbers = wanted[:, : -NUMBERS - 1], wanted[:, -NUMBERS - 1 : -1]
+    off = l1_loss(logits[:, -NUMBERS:], numbers, reduction="none") * wanted[:, -1:]
+    return focal(logits[:, :-NUMBERS], heat).sum(1) + SIZE_WEIGHT * off[:, :2].sum(1) + off[:, 2:].sum(1)
+
+
+def start(layer: nn.Linear) -> nn.Linear:
+    """``layer``, whose outputs are heat and :data:`NUMBERS`, with the biases that training starts from."""
+    nn.init.zeros_(layer.bias)
+    nn.init.constant_(layer.bias[:-NUMBERS], START)
+    return layer
+
+
 def decoded(maps: Tensor, stride: int, most: int) -> Tensor:
     """The ``most`` boxes of highest score of each image: class, score, left, top, right and bottom in pixels, (n, ``most``, 6), best first.
 
     A box is where the heat of a class is the greatest of 3 x 3 positions, which stands for non-maximum suppression (sec. 4). Where there
-    are fewer, the rest have a score of 0. Boxes are cut to the image.
+    are fewer, or one has no area, the score is 0. Boxes are cut to the image.
 
     Args:
         maps: what is predicted, (n, c + 4, h, w): logits of heat, width and height, and offsets, in positions.
@@ -110,4 +152,13 @@ def decoded(maps: Tensor, stride: int, most: int) -> Tensor:
     x, y, half = cell % width + right, cell // width + down, (wide.clamp_min(0) / 2, high.clamp_min(0) / 2)
     sides = [(x - half[0], width), (y - half[1], height), (x + half[0], width), (y + half[1], height)]
     corners = [side.clamp(0, length) * stride for side, length in sides]
-    return torch.stack([(place // (height * width)).to(score), score, *corners], 2)
+    has_area = (corners[2] > corners[0]) & (corners[3] > corners[1])
+    return torch.stack([(place // (height * width)).to(score), score * has_area, *corners], 2)
+
+
+def answered(found: Tensor, size: Sequence[int], names: Sequence[str]) -> list[Found]:
+    """The boxes (m, 6) of an image of ``size`` (h, w) of a score of :data:`LEAST` or more, with the ``names`` of their classes."""
+    shares = found[:, 2:] / torch.tensor([size[1], size[0]] * 2)
+    shares[:, 2:] -= shares[:, :2]
+    lines = torch.cat((found[:, :2], shares), 1)[found[:, 1] >= LEAST]
+    return [Found(names[int(number)], *rest) for number, *rest in lines.tolist()]
