@@ -97,6 +97,15 @@ def map_size(rows: int, x: Tensor) -> tuple[int, int]:
     return height, width
 
 
+def require_positions(logits: Tensor, y: Tensor) -> None:
+    """Raise :class:`UserError` where a network answers for other positions than those of the labels."""
+    if len(logits) != len(y):
+        raise UserError(
+            f"the network answers for {len(logits)} positions of a batch, and its labels are of {len(y)}: give --model.backbone Dense, "
+            "and its stride as --data.stride"
+        )
+
+
 def as_maps(rows: Tensor, x: Tensor) -> Tensor:
     """The rows (m, d) of the positions of images ``x`` (n, c, h, w) as maps (n, d, h / stride, w / stride)."""
     return rows.view(len(x), *map_size(len(rows), x), -1).permute(0, 3, 1, 2)

@@ -38,9 +38,8 @@ class BoxedFiles(SizedFiles):
     most: int
     kept_in: ClassVar[str] = "boxed"
 
-    @cached_property
-    def images(self) -> Sequence[Path]:  # type: ignore[override]
-        return [one.image for one in self.found]
+    def __post_init__(self) -> None:
+        self.images: Sequence[Path] = [one.image for one in self.found]
 
     @cached_property
     def labels(self) -> Tensor:

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from tlda.batch import Inputs, Output, Sample
 from tlda.errors import UserError
-from tlda.inputs import as_maps
+from tlda.inputs import as_maps, require_positions
 from tlda.metrics.average_precision import OVERLAPS, AveragePrecision, matched
 from tlda.nn.center_net import answered, decoded, errors, start
 from tlda.tasks.base import Task
@@ -23,8 +23,8 @@ class Detection(Task):
     """Boxes of the classes ``names``, by CenterNet (Zhou et al., 2019): a row is a position at the stride of the network, such as
     :class:`tlda.backbones.Dense`, with a logit per class that a box has its centre there, and four numbers of that box.
 
-    In training labels are those of positions (:func:`tlda.nn.center_net.targets`). In evaluation they are boxes (n, k, 5): class, left,
-    top, right and bottom in pixels; a class below 0 is no box, and NaN says that nobody labelled the image.
+    In training labels are those of positions (:func:`tlda.nn.center_net.targets`), in evaluation boxes (n, k, 5): class, left, top, right
+    and bottom in pixels; a class below 0 is no box, and NaN is no label.
 
     Args:
         names: the names of the classes.
@@ -58,11 +58,7 @@ class Detection(Task):
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """The loss of rows (r, c + 4) to what they are to be (r, c + 5), over the number of centres."""
-        if len(logits) != len(y):
-            raise UserError(
-                f"the network answers for {len(logits)} positions of a batch, and its labels are of {len(y)}: give --model.backbone Dense, "
-                "and its stride as --data.stride"
-            )
+        require_positions(logits, y)
         return self.risk(logits, y).sum() / y[:, -1].sum().clamp_min(1)
 
     def risk(self, logits: Tensor, y: Tensor) -> Tensor:
@@ -88,4 +84,4 @@ class Detection(Task):
     def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
         """The boxes of each image, of a score of :data:`tlda.nn.center_net.LEAST` or more, the best first."""
         assert isinstance(x, Tensor)
-        return {"boxes": [answered(found, x.shape[-2:], self.names) for found in self.boxes(output.logits, x).cpu()]}
+        return {"boxes": [answered(each, x.shape[-2:], self.names) for each in self.boxes(output.logits, x).cpu()]}

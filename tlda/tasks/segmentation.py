@@ -12,8 +12,7 @@ from torch.nn.functional import interpolate
 from torchmetrics import Metric
 
 from tlda.batch import Inputs, Output, Sample
-from tlda.errors import UserError
-from tlda.inputs import as_maps, map_size
+from tlda.inputs import as_maps, map_size, require_positions
 from tlda.metrics.overlap import Dice, MeanIoU
 from tlda.tasks.base import Task
 from tlda.tasks.classification import Classification
@@ -41,11 +40,7 @@ class Segmentation(Classification):
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """The mean cross-entropy, in nats, of the logits (r, c) of positions to their labels (r,)."""
-        if len(logits) != len(y):
-            raise UserError(
-                f"the network answers for {len(logits)} positions of a batch, and its labels are of {len(y)}: give --model.backbone Dense, "
-                "and its stride as --data.stride"
-            )
+        require_positions(logits, y)
         return super().loss(logits, y)
 
     def metrics(self, place: Place) -> dict[str, Metric]:
