@@ -57,8 +57,8 @@ class DRIVE(Masks):
         folder = self.root / part / kind
         return {Path(path.stem.split("_")[0]): path for path in image_files(folder)} if folder.is_dir() else {}
 
-    def _rows(self, files: Files) -> MaskedFiles:
-        rows = super()._rows(files)
+    def rows_of(self, files: Files) -> MaskedFiles:
+        rows = super().rows_of(files)
         if all(mask is None for _, mask in files):
             return rows
         fields = {path: kind for part in self.known_domains for path, kind in self._fields(part)}
