@@ -27,6 +27,7 @@ from tlda.method import Method
 from tlda.methods import DAN, DANN, AdaBN, Oracle, SourceOnly
 from tlda.nn.center_net import focal, targets
 from tlda.optim import Adam
+from tlda.report.pictures import Pictures
 from tlda.tasks import Detection
 from tlda.tasks.measures import Measures
 from tlda.tasks.place import SOURCE_AND_TARGET
@@ -169,6 +170,11 @@ def test_boxes_of_the_target_move_no_unsupervised_method_and_move_the_oracle() -
         (first, loss), (second, other) = (outcome(method, turn) for turn in (0, 1))
         same = all(torch.equal(value, second[name]) for name, value in first.items() if not name.startswith("measures"))
         assert (same and bool(loss == other)) is not moves
+
+
+def test_a_fit_ends_with_a_picture_of_boxes(tmp_path: Path) -> None:
+    trainer(1, limit_val_batches=0, callbacks=[Pictures(tmp_path)]).fit(made(), Cells(steps=1))
+    assert (tmp_path / "detection.png").is_file()
 
 
 def test_a_run_goes_on_exactly(tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ from tlda.batch import Sample
 from tlda.data.pair import DomainPair
 from tlda.data.samplers import by_one_process
 from tlda.nn import evaluating
+from tlda.report.box_pictures import detection_figure
 from tlda.report.charts import Answers, Point, log_charts
 from tlda.report.maps import segmentation_figure
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
 from tlda.report.samples import sample_images, samples_figure
 from tlda.rl import Physics, Policy
 from tlda.rl.film import film_strip
-from tlda.tasks import Segmentation
+from tlda.tasks import Detection, Segmentation
 from tlda.tasks.classification import scored
 from tlda.tasks.heads import first_label
 from tlda.training.tracking import log_picture
@@ -60,8 +61,8 @@ class Pictures(Callback):
         """Draw features, confusion where the target has labels, images, and translations; of a policy an episode on the target."""
         run: Any = trainer
         data = run.datamodule
-        if not trainer.is_global_zero or not (data.task.classes or isinstance(data, Physics)):
-            return  # the pictures are of classes, or of a policy
+        if not trainer.is_global_zero or not (data.task.classes or isinstance(data, Physics) or isinstance(data.task, Detection)):
+            return  # the pictures are of classes, of boxes, or of a policy
         drawn = self._drawn(pl_module, data)
         if drawn is None:
             return
@@ -77,6 +78,8 @@ class Pictures(Callback):
                 log_charts(tracker, charts.target, charts.points, data.task.classes)
 
     def _drawn(self, method: LightningModule, data: DomainPair) -> Drawn | None:
+        if isinstance(data.task, Detection):
+            return {"detection": detection_figure(method, data, data.task)}, None
         if isinstance(data, Physics) and isinstance(method, Policy):
             film = film_strip(method, data)
             return None if film is None else ({"film": film}, None)
