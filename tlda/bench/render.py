@@ -114,8 +114,13 @@ def _class_sets(table: Table) -> str:
     return "".join(f" Classes: {said}." for said in each)
 
 
+def _is_in_units(table: Table) -> bool:
+    """Whether the table shows numbers as they are, and no fractions."""
+    return scale_of(table.shows(next(iter(table.tasks)))) == 1
+
+
 def _unit(table: Table) -> str:
-    percent = "" if scale_of(table.shows(next(iter(table.tasks)))) == 1 else " in percent"
+    percent = "" if _is_in_units(table) else " in percent"
     return f"{percent} (lower is better; a gain is what it falls by)" if table.is_error else percent
 
 
@@ -160,7 +165,7 @@ def _tested(table: Table, tests: int) -> str:
         units = f"over the {len(table.tasks)} tasks (each the mean over its seeds, which are alike)"
     return (
         f"p: of a two-sided paired t-test of the gain {units}, after Holm's correction for {tests} rows; the 95 % confidence interval (CI) "
-        f"of the gain{'' if table.is_error else ', in points,'} is of the same test, not corrected. ± is over seeds."
+        f"of the gain{'' if _is_in_units(table) or table.is_error else ', in points,'} is of the same test, not corrected. ± is over seeds."
     )
 
 
