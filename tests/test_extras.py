@@ -28,11 +28,13 @@ from tlda.bench.launch import launcher
 from tlda.bench.launching import Options
 from tlda.commands import completion
 from tlda.commands.export import export
+from tlda.data.sound import read_clip
 from tlda.data.tabular.sheets import read_sheet
 from tlda.errors import UserError
 from tlda.finetuning import LoRA
 from tlda.methods import DANN
 from tlda.metrics.translation import load_inception
+from tlda.report.integrated import integrated
 from tlda.rl import Physics
 
 MODULES = {
@@ -45,6 +47,8 @@ MODULES = {
     "text": ["transformers", "tokenizers", "huggingface_hub"],
     "rl": ["gymnasium"],
     "tabular": ["pandas", "pyarrow"],
+    "sound": ["soundfile"],
+    "captum": ["captum"],
     "peft": ["peft"],
     "inception": ["torch_fidelity"],
     "onnx": ["onnxscript", "onnx"],
@@ -98,6 +102,11 @@ def parquet(folder: Path) -> object:
     return read_sheet(folder / "x.parquet")
 
 
+def sound(folder: Path) -> object:
+    (folder / "x.wav").write_bytes(b"RIFF")
+    return read_clip(folder / "x.wav", 8000, 1.0)
+
+
 def inception(folder: Path) -> object:
     torch.save({}, folder / "inception.pth")
     return load_inception(str(folder / "inception.pth"))
@@ -129,6 +138,8 @@ USES: dict[str, list[Callable[[Path], object]]] = {
     "text": [model, lambda folder: load_tokenizer("hub/name")],
     "rl": [lambda folder: Physics()],
     "tabular": [parquet],
+    "sound": [sound],
+    "captum": [lambda folder: integrated(DANN(backbone=MLP(2), task=2), torch.zeros(1, 2), 0)],
     "peft": [lambda folder: LoRA().prepare(torch.nn.Linear(2, 2))],  # type: ignore[arg-type]
     "inception": [inception],
     "onnx": [onnx],

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from torch import Tensor
 
+from tlda.errors import lacking
 from tlda.method import Method
 
 MISSING = "Integrated gradients stand here where captum is installed: pip install 'tlda[captum]'."
@@ -24,8 +25,14 @@ def integrated(method: Method, x: Tensor, number: int) -> Tensor:
     """What each number of rows (n, d) adds to the logit of the class ``number``, (n, d) (Sundararajan et al., ICML 2017).
 
     The baseline is 0, the mean of the source where the numbers are standardised. The sum of a row is its logit less that of the baseline.
+
+    Raises:
+        UserError: captum is not installed.
     """
-    from captum.attr import IntegratedGradients
+    try:
+        from captum.attr import IntegratedGradients
+    except ImportError as error:
+        raise lacking("integrated gradients", "captum", "captum") from error
 
     def logit(rows: Tensor) -> Tensor:
         answers: Tensor = method(rows).logits[:, number]
