@@ -7,7 +7,6 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -76,6 +75,8 @@ def vector_scaling(logits: Tensor, labels: Tensor, weights: Tensor | None = None
     >>> [round(value, 2) for value in (torch.zeros(2) + shift).softmax(0).tolist()]
     [0.75, 0.25]
     """
+    from scipy.optimize import minimize
+
     logits, labels, share = (part.cpu() for part in _labelled(logits, labels, weights))
     right = one_hot(labels, logits.shape[1])
 
