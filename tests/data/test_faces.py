@@ -65,6 +65,13 @@ def test_the_people_follow_the_seed(root: Path) -> None:
     assert len({tuple(faces(root, seed=seed).task.people) for seed in range(6)}) > 1
 
 
+def test_the_data_of_several_seeds_are_the_same_until_a_face_changes(root: Path) -> None:
+    before = faces(root).fingerprint()
+    assert faces(root, seed=2).fingerprint() == before
+    write(root / "one" / "p1" / "1.png", 999)
+    assert faces(root).fingerprint() != before
+
+
 def test_a_face_is_the_square_about_its_box_with_edges_repeated(tmp_path: Path) -> None:
     path = write(tmp_path / "face.png", 0)
     pixels = torch.from_numpy(np.asarray(Image.open(path)).copy()).permute(2, 0, 1)

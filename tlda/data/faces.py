@@ -173,6 +173,11 @@ class Faces(DomainPair):
 
         return Images(cached(entry, read).train.images, labels)
 
+    def fingerprint(self) -> str:
+        """A hash of all faces and of whose they are, whoever of them the seed draws: runs of several seeds are of the same data."""
+        images = (self._read(name, self.albums[name].labels) for name in (self.source, self.target))
+        return digest([*(part.digest.encode() for part in images), repr((self.counts, self.folds)).encode()])
+
     def describe_row(self, row: int) -> str:
         return str(self.albums[self.target].paths[row])
 
