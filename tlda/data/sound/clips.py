@@ -17,10 +17,14 @@ from tlda.batch import Sample
 from tlda.data.arrays import digest
 from tlda.data.files import is_hidden
 from tlda.data.progress import progress
+from tlda.data.rows import New
 from tlda.errors import UserError, lacking
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".aiff", ".aif"})
 """The endings of sound files; other files among them are left alone."""
+
+UNKNOWN = -1
+"""The class of a sound without a label."""
 
 FULL = 2**15
 """What a sample of 1 is as a number of 16 bits."""
@@ -96,6 +100,18 @@ def fitted(wave: NDArray[np.float32], rate: int, seconds: float) -> NDArray[np.f
 def in_bits(wave: NDArray[np.float32]) -> Tensor:
     """A wave (t,) as numbers of 16 bits; beyond 1 it is cut."""
     return torch.from_numpy((wave * FULL).round().clip(-FULL, FULL - 1).astype(np.int16))
+
+
+def new_clips(place: str, rate: int, seconds: float) -> New:
+    """The clips at ``place``, a file or a folder, without labels and named by their files.
+
+    Raises:
+        UserError: there is none.
+    """
+    paths = [Path(place)] if Path(place).is_file() else sound_files(Path(place))
+    if not paths:
+        raise UserError(f"there is no sound at {place}: give a wav or flac file, or a folder of some")
+    return New(Clips(read_clips(paths, rate, seconds), torch.full((len(paths),), UNKNOWN)), [str(path) for path in paths])
 
 
 def sound_files(folder: Path) -> list[Path]:

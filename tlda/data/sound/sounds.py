@@ -12,12 +12,10 @@ from tlda.data.layouts import data_root, subfolders
 from tlda.data.pair import DomainPair
 from tlda.data.pooling import Name, require_apart
 from tlda.data.rows import Domain, New, pooled
-from tlda.data.sound.clips import Clips, read_clips, require_length, sound_files
+from tlda.data.sound.clips import UNKNOWN, Clips, new_clips, read_clips, require_length, sound_files
 from tlda.errors import UserError
 from tlda.options.recorded import Plain
 from tlda.tasks import Task
-
-UNKNOWN = -1
 
 
 class Sounds(DomainPair):
@@ -95,11 +93,7 @@ class Sounds(DomainPair):
         return Domain(name, Clips(read_clips(paths, self.rate, self.seconds), torch.tensor(labels)), labelled=UNKNOWN not in labels)
 
     def read_new(self, place: str, fitted: Plain) -> New:
-        paths = [Path(place)] if Path(place).is_file() else sound_files(Path(place))
-        if not paths:
-            raise UserError(f"there is no sound at {place}: give a wav or flac file, or a folder of some")
-        rows = Clips(read_clips(paths, self.rate, self.seconds), torch.full((len(paths),), UNKNOWN))
-        return New(rows, [str(path) for path in paths])
+        return new_clips(place, self.rate, self.seconds)
 
     def describe_row(self, row: int) -> str:
         return str([path for paths in self.found[self.target].values() for path in paths][row])

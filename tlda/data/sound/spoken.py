@@ -18,7 +18,7 @@ from tlda.data.pair import DomainPair
 from tlda.data.pooling import require_apart
 from tlda.data.progress import progress
 from tlda.data.rows import Domain, New, pooled
-from tlda.data.sound.clips import Clips, in_bits, read_clip, read_clips, require_length, sound_files
+from tlda.data.sound.clips import Clips, in_bits, new_clips, read_clip, read_clips, require_length, sound_files
 from tlda.errors import UserError, near
 from tlda.options.recorded import Plain
 from tlda.tasks import Classification
@@ -101,10 +101,7 @@ class Spoken(DomainPair):
         return Domain(name, *recorded(self.root / "fsdd" / "recordings", name, self.rate, self.seconds))
 
     def read_new(self, place: str, fitted: Plain) -> New:
-        paths = [Path(place)] if Path(place).is_file() else sound_files(Path(place))
-        if not paths:
-            raise UserError(f"there is no sound at {place}: give a wav or flac file, or a folder of some")
-        return New(Clips(read_clips(paths, self.rate, self.seconds), torch.full((len(paths),), -1)), [str(path) for path in paths])
+        return new_clips(place, self.rate, self.seconds)
 
 
 def recorded(folder: Path, name: str, rate: int, seconds: float) -> tuple[Clips, Clips]:

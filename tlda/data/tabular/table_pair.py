@@ -222,6 +222,7 @@ class Tabular(DomainPair):
 
     @cached_property
     def task(self) -> Task:
+        """A class or a number of each row; of two classes more is measured than the accuracy."""
         if self.label_type == "number":
             known = self.numbers[0][~self.numbers[0].isnan()]
             return Regression([self.label], [self.unit], [float(known.mean())], [float(known.std(correction=0)) or 1.0])
