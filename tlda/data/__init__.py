@@ -23,6 +23,7 @@ from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
 from tlda.data.drive import DRIVE
+from tlda.data.emoji import Emoji
 from tlda.data.episodes import Episodes
 from tlda.data.faces import Faces
 from tlda.data.features import Features
@@ -63,6 +64,7 @@ __all__ = [
     "Domain",
     "DomainNet",
     "DomainPair",
+    "Emoji",
     "Episodes",
     "Faces",
     "Features",
