@@ -46,6 +46,16 @@ def test_grey_rows_have_no_colour(root: Path) -> None:
     assert torch.equal(grey.x[:, 0], test.x.amax(1))
 
 
+def test_both_targets_are_measured_each_by_itself(root: Path) -> None:
+    data = ColoredMNIST(target=["test", "grey"], root=str(root))
+    data.setup("test")
+    (place,) = (place for place in data.places if place.role == "target")
+    assert place.pooled == ["test", "grey"]
+    target = data.load()[1]
+    assert target.name == "test+grey"
+    assert target.train[torch.arange(len(target.train))].domain.tolist() == [0] * 7 + [1] * 7
+
+
 def test_rows_are_of_each_environment(root: Path) -> None:
     data = ColoredMNIST(rows=3, root=str(root))
     data.setup("fit")
@@ -57,6 +67,7 @@ def test_rows_are_of_each_environment(root: Path) -> None:
     [
         ({"environments": [0.1]}, r"--data.environments is \[0.1\]: give the fractions of two training environments or more"),
         ({"environments": [0.1, 1.2]}, r"--data.environments has 1.2: it is a fraction of rows, from 0 to 1"),
+        ({"target": ["gray"]}, r"--data.target has 'gray'; did you mean 'grey'\?"),
         ({"label_noise": -1.0}, r"--data.label_noise has -1.0: it is a fraction"),
         ({"rows": 17}, r"--data.rows is 17: each of 2 environments has 1 to 16"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -14,8 +14,8 @@ from tlda.data.arrays import Images
 from tlda.data.digits import READERS
 from tlda.data.download import Store
 from tlda.data.pair import DomainPair
-from tlda.data.rows import Domain, Pooled
-from tlda.errors import UserError
+from tlda.data.rows import Domain, Pooled, pooled
+from tlda.errors import UserError, near
 from tlda.tasks import Classification, Task
 
 
@@ -28,7 +28,7 @@ class ColoredMNIST(DomainPair):
     images, coloured as the training environments are.
 
     Args:
-        target: the environment that measures, ``test`` or ``grey``.
+        target: the environment that measures, ``test`` or ``grey``, or both: a test measures each.
         environments: the fraction of rows whose colour is the other label's, in each training environment; two or more.
         test: that fraction in the test environment.
         label_noise: the probability that a label is flipped.
@@ -39,14 +39,14 @@ class ColoredMNIST(DomainPair):
         **kwargs: see :class:`DomainPair`.
 
     Raises:
-        UserError: a fraction that is not in 0 to 1, fewer than two environments, more rows than there are.
+        UserError: an unknown target, a fraction that is not in 0 to 1, fewer than two environments, more rows than there are.
     """
 
     source = "coloured"
 
     def __init__(
         self,
-        target: Literal["test", "grey"] = "test",
+        target: str | list[str] = "test",
         environments: Sequence[float] = (0.2, 0.1),
         test: float = 0.9,
         label_noise: float = 0.25,
@@ -62,7 +62,11 @@ class ColoredMNIST(DomainPair):
                 raise UserError(f"--data.{name} has {value}: it is a fraction of rows, from 0 to 1")
         if len(environments) < 2:
             raise UserError(f"--data.environments is {list(environments)}: give the fractions of two training environments or more")
-        self.target, self.environments, self.test, self.label_noise = target, list(environments), test, label_noise
+        self.targets = target if isinstance(target, list) else [target]
+        for name in self.targets or [""]:
+            if name not in ("test", "grey"):
+                raise UserError(f"--data.target has '{name}'{near(name, ('test', 'grey'))}")
+        self.target, self.environments, self.test, self.label_noise = "+".join(self.targets), list(environments), test, label_noise
         self.rows, self.draw, self.store = rows, draw or 0, Store(Path(root or os.environ.get("TLDA_DATA") or "data"), download)
 
     @property
@@ -85,10 +89,10 @@ class ColoredMNIST(DomainPair):
         parts = [self._coloured(train, rows, flipped, generator) for rows, flipped in zip(own, self.environments, strict=True)]
         held = [torch.arange(number, len(apart), count) for number in range(count)]
         tests = [self._coloured(apart, rows, flipped, generator) for rows, flipped in zip(held, self.environments, strict=True)]
-        measured = self._coloured(train, torch.arange(first, len(train)), self.test, generator)
-        if self.target == "grey":
-            measured = Images(measured.images.amax(1, keepdim=True).expand(-1, 2, -1, -1), measured.labels)
-        return Domain(self.source, Pooled(parts), Pooled(tests)), Domain(self.target, measured)
+        coloured = self._coloured(train, torch.arange(first, len(train)), self.test, generator)
+        grey = Images(coloured.images.amax(1, keepdim=True).expand(-1, 2, -1, -1), coloured.labels)
+        measured = [Domain(name, grey if name == "grey" else coloured) for name in self.targets]
+        return Domain(self.source, Pooled(parts), Pooled(tests)), pooled(self.target, measured)
 
     def _coloured(self, data: Images, rows: Tensor, flipped: float, generator: Generator) -> Images:
         """The ``rows`` with their noisy labels, in the channel of the label or, for the fraction ``flipped`` of them, in the other one."""
