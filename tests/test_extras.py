@@ -28,6 +28,7 @@ from tlda.bench.launch import launcher
 from tlda.bench.launching import Options
 from tlda.commands import completion
 from tlda.commands.export import export
+from tlda.data.asked.easy_vqa import package
 from tlda.data.sound import read_clip
 from tlda.data.tabular.sheets import read_sheet
 from tlda.errors import UserError
@@ -48,6 +49,7 @@ MODULES = {
     "rl": ["gymnasium"],
     "tabular": ["pandas", "pyarrow"],
     "sound": ["soundfile"],
+    "vqa": ["easy_vqa"],
     "captum": ["captum"],
     "peft": ["peft"],
     "inception": ["torch_fidelity"],
@@ -138,6 +140,7 @@ USES: dict[str, list[Callable[[Path], object]]] = {
     "text": [model, lambda folder: load_tokenizer("hub/name")],
     "rl": [lambda folder: Physics()],
     "tabular": [parquet],
+    "vqa": [lambda folder: package(1)],
     "sound": [sound],
     "captum": [lambda folder: integrated(DANN(backbone=MLP(2), task=2), torch.zeros(1, 2), 0)],
     "peft": [lambda folder: LoRA().prepare(torch.nn.Linear(2, 2))],  # type: ignore[arg-type]

@@ -159,6 +159,13 @@ Inputs = Tensor | tuple[Tensor, ...]
 """The inputs of a network: a tensor, or a NamedTuple of tensors."""
 
 
+class ImageTokens(NamedTuple):
+    """Images (n, c, h, w), each with a text: word ids ``tokens`` (n, l), with :data:`PAD` after their end."""
+
+    images: Tensor
+    tokens: Tensor
+
+
 class Prediction(NamedTuple):
     """The answers for a batch: the rows of the data set ``row`` (n,), the task's columns by name, each with one value per row,
     and the features (n, d) that the head saw."""

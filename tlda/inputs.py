@@ -53,6 +53,16 @@ def _joined(tensors: Sequence[Any]) -> Any:
     return torch.cat([pad(x, (*(0, 0) * (x.ndim - 2), 0, longest - x.shape[1]), value=PAD) for x in tensors])
 
 
+def taken(x: Same, rows: Tensor) -> Same:
+    """Some rows of inputs, of a NamedTuple field by field; ``rows`` are their numbers, or a mark per row."""
+    some: Same = _taken(x, rows)
+    return some
+
+
+def _taken(x: Any, rows: Tensor) -> Any:
+    return type(x)(*(_taken(part, rows) for part in x)) if isinstance(x, tuple) else x[rows]
+
+
 def merged(batch: FewSource | FewPair) -> SourceBatch | Pair:
     """The batch whose labelled rows are the source's and then the target's, which :data:`tlda.batch.OF_TARGET` marks."""
     (first, few), rest = batch[:2], batch[2:]

@@ -11,6 +11,7 @@ from tlda.backbones.pixels import Pixels
 from tlda.backbones.policy_mlp import PolicyMLP
 from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision
+from tlda.backbones.question_net import QuestionNet
 from tlda.backbones.series_cnn import SeriesCNN
 from tlda.backbones.small_resnet import SmallResNet
 from tlda.backbones.small_vit import SmallViT
@@ -32,6 +33,7 @@ __all__ = [
     "Pixels",
     "PolicyMLP",
     "Precomputed",
+    "QuestionNet",
     "SeriesCNN",
     "SmallResNet",
     "SmallViT",

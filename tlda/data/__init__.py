@@ -2,6 +2,7 @@
 
 from tlda.batch import Rows
 from tlda.data.arrays import Images
+from tlda.data.asked import EasyVQA
 from tlda.data.augment import (
     ColourJitter,
     Cutout,
@@ -64,6 +65,7 @@ __all__ = [
     "Domain",
     "DomainNet",
     "DomainPair",
+    "EasyVQA",
     "Emoji",
     "Episodes",
     "Faces",

@@ -528,8 +528,8 @@ class DomainPair(Recorded, LightningDataModule):
             domains = self.apply(change, domains)
         domains = [self.prepare(domain, []) for domain in domains]
         for change in changing:
-            if domains[0].x.ndim != 4:
-                shape = tuple(domains[0].x.shape)
+            if not isinstance(domains[0].x, Tensor) or domains[0].x.ndim != 4:
+                shape = tuple(domains[0].x.shape) if isinstance(domains[0].x, Tensor) else "images with texts"
                 raise UserError(f"--data.augment changes images (n, c, h, w), and these inputs are {shape}: leave it out")
             domains = self.apply(change, domains)
         return type(batch)(*domains)

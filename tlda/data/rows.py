@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tlda.batch import Rows, Sample, Unlabelled
 from tlda.data.arrays import digest, runs
-from tlda.inputs import joined
+from tlda.inputs import joined, taken
 
 
 @dataclass
@@ -171,7 +171,9 @@ class Joined:
         samples = [self.parts[i][rows[places] - ends[i]] for i, places in found]
         back = torch.cat([places for _, places in found]).argsort()
         domain = torch.cat([sample.domain.expand(len(sample.row)) for sample in samples])[back]
-        return Sample(joined([sample.x for sample in samples])[back], torch.cat([sample.y for sample in samples])[back], rows, domain)
+        return Sample(
+            taken(joined([sample.x for sample in samples]), back), torch.cat([sample.y for sample in samples])[back], rows, domain
+        )
 
     @property
     def digest(self) -> str:

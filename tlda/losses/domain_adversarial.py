@@ -69,23 +69,34 @@ class DomainAdversarial(Loss):
         dropout: the domain discriminator's dropout.
         gamma: the steepness of the ramp.
         batch_norm: whether BatchNorm follows each hidden layer of the discriminator, which both domains go through as one batch.
+        first: how many of the features the discriminator sees, the first ones; by default all.
     """
 
     mixed_precision: ClassVar[bool] = True
     compares_domains: ClassVar[bool] = True
 
     def __init__(
-        self, trade_off: float = 1.0, hidden: int = 1024, dropout: float = 0.0, gamma: float = 10.0, batch_norm: bool | None = None
+        self,
+        trade_off: float = 1.0,
+        hidden: int = 1024,
+        dropout: float = 0.0,
+        gamma: float = 10.0,
+        batch_norm: bool | None = None,
+        first: int | None = None,
     ) -> None:
         super().__init__(trade_off)
-        self.hidden, self.dropout, self.gamma, self.batch_norm = hidden, dropout, gamma, batch_norm
+        self.hidden, self.dropout, self.gamma, self.batch_norm, self.first = hidden, dropout, gamma, batch_norm, first
 
     def build(self, num_features: int, num_classes: int) -> None:
-        self.critic: nn.Module = critic(num_features, self.hidden, self.dropout, bool(self.batch_norm))
+        if self.first is not None and not 1 <= self.first <= num_features:
+            raise UserError(
+                f"the domain discriminator is to see the first {self.first} features, and there are {num_features}: ask for fewer"
+            )
+        self.critic: nn.Module = critic(self.first or num_features, self.hidden, self.dropout, bool(self.batch_norm))
 
     def critic_inputs(self, source: Output, target: Output) -> Tensor:
         """The inputs of the domain discriminator, (n + m, inputs), source first."""
-        return torch.cat((source.features, target.features))
+        return torch.cat((source.features, target.features))[:, : self.first]
 
     def weights(self, batch: Batch, source: Output, target: Output, reversal: float) -> tuple[Tensor | None, Tensor | None]:
         """A weight per example of each domain, or none; ``reversal`` is the coefficient of the reversed gradient."""

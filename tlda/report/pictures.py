@@ -117,7 +117,7 @@ def collect(method: LightningModule, data: DomainPair, loader: Iterable[Sample])
     parts = []
     with evaluating(method), method.trainer.precision_plugin.forward_context():
         for batch in loader:
-            batch = data.on_after_batch_transfer(type(batch)(*(part.to(method.device) for part in batch)), 0)
+            batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, method.device, 0), 0)
             output = method(batch.x)
             confidence, predicted = scored(data.task, output.logits).float().softmax(1).max(1)
             parts.append(Answers(output.features.float(), predicted, first_label(batch.y), confidence, batch.row))

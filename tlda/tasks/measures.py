@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from tlda.batch import Inputs, Output, Sample
+from tlda.inputs import taken
 from tlda.metrics.pairs import AtSourceThreshold
 from tlda.metrics.validators import VALIDATORS, InformationMaximization, MixVal, Validators
 from tlda.metrics.validators.base import LIMIT
@@ -127,7 +128,7 @@ class Part(nn.Module):
         ):
             own = batch.domain == number
             if bool(own.any()):
-                rows = Sample(batch.x[own], batch.y[own], batch.row[own], batch.domain[own])
+                rows = Sample(taken(batch.x, own), batch.y[own], batch.row[own], batch.domain[own])
                 found |= self._update(f"{prefix}/{domain}", metrics, output.logits[own], rows)
         return found
 
@@ -199,7 +200,7 @@ def counted(task: Task, output: Output, batch: Sample) -> tuple[Output, Sample]:
     known = task.known(batch.y)
     if known.all():
         return output, batch
-    x = batch.x[known] if task.one_row else batch.x
+    x = taken(batch.x, known) if task.one_row else batch.x
     rows = Sample(x, batch.y[known], batch.row[known], batch.domain[known] if batch.domain.ndim else batch.domain)
     # Of a map the features are those of coarser positions than the logits, and no metric looks at them.
     features = output.features[known] if len(output.features) == len(known) else output.features

@@ -141,9 +141,14 @@ def refuse_data(method: Trained) -> None:
     _require_rate(method, data)
     x = data.loaded[0].train[torch.zeros(1, dtype=torch.long)].x if method.takes != "any" else None
     numbers = isinstance(x, Tensor) and (x.is_floating_point() or x.dtype == torch.uint8)
-    fits = {"any": True, "numbers": numbers, "images": numbers and getattr(x, "ndim", 0) == 4, "tokens": x is not None and not numbers}
+    fits = {
+        "any": True,
+        "numbers": numbers,
+        "images": numbers and getattr(x, "ndim", 0) == 4,
+        "tokens": isinstance(x, Tensor) and not numbers,
+    }
     if not fits[method.takes]:
-        what = tuple(x.shape[1:]) if numbers and x is not None else "tokens"
+        what = "images with texts" if isinstance(x, tuple) else tuple(x.shape[1:]) if numbers and x is not None else "tokens"
         raise UserError(
             f"{type(method).__name__} trains on {method.takes}, and the inputs of {type(data).__name__} are {what}: see tlda list"
         )
