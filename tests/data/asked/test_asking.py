@@ -54,7 +54,7 @@ def test_some_questions_are_the_same_in_every_run() -> None:
 def test_methods_run_unchanged(kind: Any) -> None:
     data = ToyAsking()
     method = kind(backbone=tiny_net(), task=data.task)
-    run = trainer(max_epochs=1)
+    run = trainer(1)
     run.fit(method, datamodule=data)
     (_, found) = run.test(method, datamodule=data, verbose=False)
     assert 0 <= found["test/target/accuracy"] <= 1
@@ -63,17 +63,17 @@ def test_methods_run_unchanged(kind: Any) -> None:
 def test_what_needs_images_alone_says_so() -> None:
     data = ToyAsking()
     with pytest.raises(UserError, match="FixMatch trains on images, and the inputs of ToyAsking are images with texts"):
-        trainer(max_epochs=1).fit(FixMatch(backbone=tiny_net(), task=data.task), datamodule=data)
+        trainer(1).fit(FixMatch(backbone=tiny_net(), task=data.task), datamodule=data)
     data = ToyAsking(augment=[Cutout()])
     with pytest.raises(UserError, match="these inputs are images with texts: leave it out"):
-        trainer(max_epochs=1).fit(SourceOnly(backbone=tiny_net(), task=data.task), datamodule=data)
+        trainer(1).fit(SourceOnly(backbone=tiny_net(), task=data.task), datamodule=data)
 
 
 def test_the_discriminator_may_see_the_features_of_the_image_alone() -> None:
     data = ToyAsking()
     method = DANN(backbone=tiny_net(), task=data.task, first=8)
     assert method.losses["domain"].critic[0].in_features == 8  # type: ignore[union-attr, index]
-    trainer(max_epochs=1).fit(method, datamodule=data)
+    trainer(1).fit(method, datamodule=data)
     with pytest.raises(UserError, match="the first 25 features, and there are 24: ask for fewer"):
         DANN(backbone=tiny_net(), task=data.task, first=25)
 
@@ -104,7 +104,7 @@ def test_the_network_learns_to_look() -> None:
         torch.manual_seed(0)
         data = ToyAsking(steps=60, seed=0)
         method = SourceOnly(backbone=tiny_net(sees=sees), task=data.task, optimizer=tlda.optim.Adam(0.02))
-        run = trainer(max_epochs=1)
+        run = trainer(1)
         run.fit(method, datamodule=data)
         found[sees] = run.test(method, datamodule=data, verbose=False)[0]["test/source/accuracy"]
     assert found["both"] > 0.9

@@ -15,7 +15,7 @@ from tlda.batch import ImageTokens, Sample
 from tlda.data.arrays import digest, require_size, resize
 from tlda.data.asked.vocabulary import Vocabulary
 from tlda.data.files import decode, pixels, reading
-from tlda.data.pair import DomainPair
+from tlda.data.pair import ROLES, DomainPair
 from tlda.data.rows import Domain, New
 from tlda.data.tabular import read_sheet
 from tlda.errors import UserError
@@ -116,12 +116,11 @@ class Asking(DomainPair):
         return list(self.vocabulary.words)
 
     def load(self) -> tuple[Domain, Domain]:
-        names = (str(getattr(self, name, name)) for name in ("source", "target"))
-        source, target = (
-            Domain(name, *(self.rows(drawn(asked[part], count)) for part, count in (("train", self.questions), ("test", self.measured))))
-            for name, asked in zip(names, self.asked, strict=True)
-        )
+        source, target = (self._domain(str(getattr(self, role)), asked) for role, asked in zip(ROLES, self.asked, strict=True))
         return source, target
+
+    def _domain(self, name: str, asked: dict[str, Asked]) -> Domain:
+        return Domain(name, self.rows(drawn(asked["train"], self.questions)), self.rows(drawn(asked["test"], self.measured)))
 
     def rows(self, asked: Asked) -> AskedImages:
         """The rows of questions; an answer that is none of the source's has the label -1."""
