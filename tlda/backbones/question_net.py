@@ -119,10 +119,12 @@ class QuestionNet(Backbone):
             raise UserError(f"QuestionNet has {self.words} words, and the data have {tokens.max()} or more: set --model.backbone.words")
         words = self.embedding(tokens.clamp_min(0)) * there[..., None]
         if self.gru is None:
-            return self.reader(words.sum(1))  # type: ignore[no-any-return]
-        states = self.gru(words)[0]
-        last = there.sum(1).sub(1)
-        return self.reader(states[torch.arange(len(states)), last])  # type: ignore[no-any-return]
+            summed = words.sum(1)
+        else:
+            states = self.gru(words)[0]
+            summed = states[torch.arange(len(states)), there.sum(1) - 1]
+        features: Tensor = self.reader(summed)
+        return features
 
     def example(self, size: int | None = None) -> Tensor:
         raise UserError("QuestionNet takes images with questions, which no export has: use tlda.load(RUN).network")

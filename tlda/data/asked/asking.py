@@ -34,8 +34,8 @@ class Asked(NamedTuple):
 
     def chosen(self, rows: Sequence[int]) -> Asked:
         """Some of the questions."""
-        columns = ([column[row] for row in rows] for column in self[1:])
-        return Asked(self.images, *columns)  # type: ignore[arg-type]
+        of, questions, answers, names = ([column[row] for row in rows] for column in self[1:])
+        return Asked(self.images, of, questions, answers, names)
 
 
 @dataclass
@@ -51,7 +51,8 @@ class AskedImages:
         return len(self.of)
 
     def __getitem__(self, rows: Tensor) -> Sample:
-        return Sample(ImageTokens(self.images[self.of[rows]], self.tokens[rows]), self.labels[rows], rows)  # type: ignore[arg-type]
+        x: Any = ImageTokens(self.images[self.of[rows]], self.tokens[rows])
+        return Sample(x, self.labels[rows], rows)
 
     @cached_property
     def content(self) -> str:

@@ -102,8 +102,8 @@ def combinations(asked: Asked) -> dict[int, tuple[str, str]]:
         words = set(words_of(question))
         holds = (answer == "yes") != bool(words & {"not", "no"}) if answer in ("yes", "no") else True
         told[image] |= ({answer} | words if holds else set()) & {*COLOURS, *SHAPES}
-    pairs = {image: (words & {*COLOURS}, words & {*SHAPES}) for image, words in told.items()}
-    return {image: (*colour, *shape) for image, (colour, shape) in pairs.items() if colour and shape}  # type: ignore[misc]
+    pairs = {image: ([c for c in COLOURS if c in words], [c for c in SHAPES if c in words]) for image, words in told.items()}
+    return {image: (colours[0], shapes[0]) for image, (colours, shapes) in pairs.items() if colours and shapes}
 
 
 @functools.lru_cache(maxsize=2)
