@@ -63,6 +63,16 @@ def _taken(x: Any, rows: Tensor) -> Any:
     return type(x)(*(_taken(part, rows) for part in x)) if isinstance(x, tuple) else x[rows]
 
 
+def copied(x: Same) -> Same:
+    """A copy of inputs, of a NamedTuple field by field."""
+    copy: Same = _copied(x)
+    return copy
+
+
+def _copied(x: Any) -> Any:
+    return type(x)(*map(_copied, x)) if isinstance(x, tuple) else x.clone()
+
+
 def merged(batch: FewSource | FewPair) -> SourceBatch | Pair:
     """The batch whose labelled rows are the source's and then the target's, which :data:`tlda.batch.OF_TARGET` marks."""
     (first, few), rest = batch[:2], batch[2:]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tlda.batch import Output
 from tlda.errors import UserError
+from tlda.inputs import copied
 from tlda.method import Method
 from tlda.nn import batch_norms
 from tlda.training.target import start_over
@@ -46,7 +47,7 @@ class AtTest(Method, ABC):
             raise UserError(f"{name} normalises a batch by its own statistics, and one image has none: raise --data.eval_batch_size")
         with torch.inference_mode(False), torch.enable_grad():
             self.adapted = self.adapted or self.begin()
-            output = self.adapt(x.clone())  # one that inference mode did not make
+            output = self.adapt(copied(x))  # one that inference mode did not make
         return Output(*(part.detach() for part in output))
 
     @abstractmethod

@@ -52,11 +52,14 @@ def test_the_words_of_an_image_tell_its_combination() -> None:
     assert combinations(asked) == {0: ("red", "triangle")}
 
 
-def test_noise_is_a_look(inverted: EasyVQA) -> None:
-    data = EasyVQA(target="plain+gaussian_noise5", size=4)
-    plain, noisy = (asked["test"].images.float() for asked in data.asked)
-    assert 20 < (plain - noisy).abs().mean() < 80
-    rows = data.load()[1].train[torch.arange(2)].x
+def test_noise_and_corruptions_are_looks(inverted: EasyVQA) -> None:
+    noisy, bright = EasyVQA(target="noisy", size=4), EasyVQA(target="plain+brightness5", size=4)
+    plain, changed = (asked["test"].images.float() for asked in noisy.asked)
+    inside = (plain > 80) & (plain < 175)
+    assert (changed - plain)[inside].std().item() == pytest.approx(0.3 * 255, rel=0.15)  # what is cut at 0 and 255 is less
+    assert torch.equal(EasyVQA(target="noisy", size=4).asked[1]["test"].images.float(), changed)
+    assert (bright.asked[1]["test"].images.float() - plain).mean() > 5
+    rows = noisy.load()[1].train[torch.arange(2)].x
     assert isinstance(rows, ImageTokens)
     assert rows.images.dtype == torch.uint8
 

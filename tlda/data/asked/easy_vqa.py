@@ -20,7 +20,9 @@ from tlda.errors import UserError, lacking, near
 
 COLOURS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
 SHAPES = ("circle", "rectangle", "triangle")
-LOOKS = ("plain", "inverted")
+LOOKS = ("plain", "inverted", "noisy")
+NOISE = 0.3
+"""The standard deviation of the noise, of pixels in 0..1."""
 
 Parts = dict[str, Asked]
 
@@ -29,8 +31,8 @@ class EasyVQA(Asking):
     """Questions about images of one shape in one colour (Zhou, 2019; the package ``easy-vqa``, 4,000 + 1,000 images of 64 x 64).
 
     38,575 questions train and 9,673 measure, each with one of 13 answers: yes, no, three shapes and eight colours. The words alone answer
-    two thirds of them, so a table needs a ``QuestionNet`` that sees the question alone. A look is ``plain``, ``inverted``, or either under
-    a corruption of :mod:`tlda.data.corruptions`, as ``plain+gaussian_noise5``. Where the looks differ, a half of the training images is
+    two thirds of them, so a table needs a ``QuestionNet`` that sees the question alone. A look is ``plain``, ``inverted``,
+    ``noisy`` (normal noise of standard deviation 0.3), or one of these under a corruption of :mod:`tlda.data.corruptions`, as ``plain+fog5``. Where the looks differ, a half of the training images is
     the source's and the other one the target's; the test images are the same in both.
 
     Args:
@@ -88,7 +90,10 @@ class EasyVQA(Asking):
 
 def _looking(images: Tensor, look: str, corruption: str) -> Tensor:
     """The images (k, 3, h, w) in another look, which a corruption then changes."""
-    shown = images if look == "plain" else 255 - images
+    shown = 255 - images if look == "inverted" else images
+    if look == "noisy":
+        noise = torch.randn(images.shape, generator=Generator().manual_seed(len(images)))
+        shown = (images + 255 * NOISE * noise).round_().clamp_(0, 255).to(torch.uint8)
     numbers = torch.arange(len(shown))
     found = corrupted(Images(shown, torch.zeros(len(shown), dtype=torch.long)), corruption)[numbers].x
     assert isinstance(found, Tensor)  # of images
