@@ -32,8 +32,8 @@ class EasyVQA(Asking):
 
     38,575 questions train and 9,673 measure, each with one of 13 answers: yes, no, three shapes and eight colours. The words alone answer
     two thirds of them, so a table needs a ``QuestionNet`` that sees the question alone. A look is ``plain``, ``inverted``, ``noisy``,
-    normal noise of standard deviation 0.3, or one of these under a corruption of :mod:`tlda.data.corruptions`, as ``plain+fog5``. Where the looks
-    differ, a half of the training images is the source's and the other one the target's; the test images are the same in both.
+    normal noise of standard deviation 0.3, or one of these under a corruption of :mod:`tlda.data.corruptions`, as ``plain+fog5``. Where
+    the looks differ, a half of the training images is the source's and the other one the target's; the test images are the same in both.
 
     Args:
         source: the look of the source.
