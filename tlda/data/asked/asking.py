@@ -34,7 +34,8 @@ class Asked(NamedTuple):
 
     def chosen(self, rows: Sequence[int]) -> Asked:
         """Some of the questions."""
-        of, questions, answers, names = ([column[row] for row in rows] for column in self[1:])
+        of = [self.of[row] for row in rows]
+        questions, answers, names = ([column[row] for row in rows] for column in (self.questions, self.answers, self.names))
         return Asked(self.images, of, questions, answers, names)
 
 
