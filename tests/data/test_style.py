@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
+from tlda.batch import SourceBatch
 from tlda.data import FDA, ColourTransfer
 from tlda.data.style import fourier_swap
 from tlda.errors import UserError
 from tlda.losses import MinEnt
-from tlda.methods import SourceOnly
+from tlda.methods import Oracle, SourceOnly
 
 STYLES = [FDA(0.1), ColourTransfer()]
 
@@ -63,11 +66,27 @@ def test_the_target_and_the_range_stay(style: FDA, images: list[Tensor]) -> None
 
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: type(style).__name__)
-def test_one_domain_alone_has_no_style_to_take(style: FDA) -> None:
-    method = SourceOnly(backbone=Tiny(), task=CLASSES)
-    with pytest.raises(UserError, match=r"needs a source and a target in the batch.*plus"):
-        trainer().fit(method, Toy(augment=[style]))
-    trainer().fit(SourceOnly(backbone=Tiny(), task=CLASSES, plus=[MinEnt(0.005)]), Toy(augment=[style]))
+def test_source_only_learns_images_in_the_targets_style_and_sees_no_target(style: FDA) -> None:
+    class Watched(SourceOnly):
+        """Source only that keeps its batch."""
+
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            seen.append(batch)
+            return super().training_step(batch, batch_idx)
+
+    seen: list[Any] = []
+    method = Watched(backbone=Tiny(), task=CLASSES)
+    trainer(1, limit_val_batches=0).fit(method, data := Toy(augment=[style], steps=1, seed=0))
+    (batch,) = seen
+    assert type(batch) is SourceBatch
+    own = data.prepare(data.loaded[0].train[batch.source.row], []).x
+    assert not torch.allclose(batch.source.x, own, atol=0.01)
+    trainer(1).fit(SourceOnly(backbone=Tiny(), task=CLASSES, plus=[MinEnt(0.005)]), Toy(augment=[style], steps=1))
+
+
+def test_target_labels_alone_have_no_style_to_take() -> None:
+    with pytest.raises(UserError, match=r"needs a source and a target in the batch.*such as SourceOnly"):
+        trainer(1).fit(Oracle(backbone=Tiny(), task=CLASSES), Toy(augment=[FDA()]))
 
 
 def test_bad_options_and_shapes_are_named(images: list[Tensor]) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
+from tlda.backbones import Backbone
 from tlda.data import Boxes, Domain
 from tlda.data.box_layouts import Annotated, Box
 from tlda.data.boxed_files import BoxedFiles
+from tlda.data.pair import Augment
 
 NAMES = ["cell", "blob"]
 """The class of a square that is red, and of one that is blue."""
@@ -101,10 +104,60 @@ class Cells(Boxes):
     def _made(self, dark: float, seed: int) -> BoxedFiles:
         random = np.random.default_rng(seed)
         drawn = [boxes_of(i) for i in range(self.n)]
-        found = [
-            Annotated(Path(f"{i}.png"), [Box(NAMES[c], *(side / SIDE for side in sides)) for c, *sides in b]) for i, b in enumerate(drawn)
-        ]
-        rows = BoxedFiles(found, (SIDE, SIDE), {name: number for number, name in enumerate(NAMES)}, 2)
-        rows.pictures = torch.from_numpy(np.stack([picture(b, dark, random) for b in drawn])).permute(0, 3, 1, 2)
-        rows.digest = rows.content = f"{self.n}"
+        return in_memory(drawn, np.stack([picture(b, dark, random) for b in drawn]), NAMES)
+
+
+class ClueCells(Cells):
+    """Squares that are red in the source, under some blue; those of the target are blue too, and every second image of it lacks the red."""
+
+    def __init__(self, steps: int = 30, target_seed: int = 1) -> None:
+        super().__init__(16, steps)
+        self.classes, self.target_seed = NAMES[:1], target_seed
+
+    @property
+    def names(self) -> list[str]:
+        return NAMES[:1]
+
+    def _made(self, dark: float, seed: int) -> BoxedFiles:
+        is_target, random = dark < 1, np.random.default_rng(self.target_seed if dark < 1 else 0)
+        corners = random.integers([[0, 0], [8, 0]], [[4, 11], [12, 11]], (self.n, 2, 2))
+        boxes = [[(0, a, b, a + 5, b + 5) for a, b in two] for two in corners.tolist()]
+        images = np.stack([picture(each, 1.0, random) for each in boxes])
+        if is_target:
+            images[..., 2] = images[..., 0]
+            images[1::2, ..., 0] = random.normal(60, 10, images[1::2, ..., 0].shape).clip(0, 255)
+        else:
+            images[..., 2] = random.integers(0, 180, (self.n, 1, 1)) + random.normal(0, 60, images[..., 2].shape).clip(0, 75)
+        return in_memory(boxes, images, self.names)
+
+
+class NoRed(Augment):
+    """The red of all pixels is that of none in :class:`ClueCells`."""
+
+    moves = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((torch.full_like(x[:, :1], 60 / 255), x[:, 1:]), 1)
+
+
+def in_memory(boxes: Sequence[Sequence[tuple[int, int, int, int, int]]], images: Any, names: Sequence[str]) -> BoxedFiles:
+    """The rows of images (n, 16, 16, 3) in bytes, with their boxes of ``names``, that are no files."""
+    found = [Annotated(Path(f"{i}.png"), [Box(names[c], *(side / SIDE for side in sides)) for c, *sides in b]) for i, b in enumerate(boxes)]
+    rows = BoxedFiles(found, (SIDE, SIDE), {name: number for number, name in enumerate(names)}, 2)
+    rows.pictures = torch.from_numpy(images).permute(0, 3, 1, 2)
+    rows.digest = rows.content = f"{len(found)}"
+    return rows
+
+
+class Near(Backbone):
+    """Rows of positions at stride 2, each of which sees 5 x 5 of them."""
+
+    channels, size, stride = 3, SIDE, 2
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__(width)
+        self.layers = nn.Sequential(nn.Conv2d(3, width, 2, 2), nn.ReLU(), nn.Conv2d(width, width, 5, padding=2), nn.ReLU())
+
+    def features(self, x: Tensor) -> Tensor:
+        rows: Tensor = self.layers(x).permute(0, 2, 3, 1).flatten(0, 2)
         return rows

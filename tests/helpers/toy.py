@@ -16,7 +16,7 @@ from tlda.backbones import Backbone, SmallViT, Text, Towers
 from tlda.data import Domain, DomainPair, Images
 from tlda.data.rows import Pooled
 from tlda.data.text.tokens import Texts
-from tlda.methods import DACS, MAE, MLM, CoOp, ImageText, MixStyle
+from tlda.methods import DACS, MAE, MLM, BoxTeacher, CoOp, ImageText, MixStyle
 from tlda.tasks import Classification, Task
 
 CLASSES = 3
@@ -131,6 +131,10 @@ def toy_of(method: type) -> DomainPair:
         from tests.helpers.masked import Scenes
 
         return Scenes(steps=6)
+    if method is BoxTeacher:
+        from tests.helpers.boxed import Cells
+
+        return Cells(steps=6)
     return Sentences() if method is MLM else Toy(sources=2 if getattr(method, "several_sources", False) else 1)
 
 
@@ -142,7 +146,7 @@ def backbone_of(method: type) -> Backbone:
         return Towers(Tiny(), Text(tiny_model()))
     if method is MixStyle:
         return Maps()
-    if method is DACS:
+    if method in (DACS, BoxTeacher):
         from tests.helpers.masked import TinyDense
 
         return TinyDense(16)

@@ -15,6 +15,7 @@ from pytorch_lightning import Trainer, seed_everything
 from torch import Tensor
 
 import tlda.methods
+from tests.helpers.boxed import ClueCells, Near, NoRed
 from tests.helpers.masked import Clues, TinyDense
 from tests.helpers.toy import Tiny, trainer
 from tests.helpers.toys import (
@@ -51,7 +52,7 @@ pytestmark = pytest.mark.slow
 class Family(NamedTuple):
     """A toy, and the methods that must learn on it, each with its options that are not the defaults; a second word names a variant."""
 
-    toy: Callable[..., Plane | Clues]
+    toy: Callable[..., Plane | Clues | ClueCells]
     methods: dict[str, dict[str, Any]]
     batch_norm: bool = False
     metric: str = "test/target/accuracy"
@@ -202,6 +203,14 @@ FAMILIES = {
         {"AdvEnt": {"trade_off": 0.1, "width": 8, "layers": 1}, "DACS": {"momentum": 0.9}},  # its 0.99 is for thousands of steps
         backbone=functools.partial(TinyDense, 16, False),
     ),
+    # Boxes: what shows one beside what is sure of it is learnt from the target.
+    "cells": Family(
+        ClueCells,
+        # Its 0.99 is for thousands of steps, and its 0.3 for networks that know a box.
+        {"BoxTeacher": {"momentum": 0.9, "threshold": 0.2, "strong": [NoRed()]}},
+        metric="test/target/ap50",
+        backbone=Near,
+    ),
     # Labels of the target: any toy would do.
     "labelled": Family(Shortcut, {"Oracle": {}, "FineTune": {}}),
 }
@@ -266,7 +275,7 @@ def without_alignment(method: Method) -> Method:
     return method
 
 
-def fit(method: Method, data: Plane | Clues, epochs: int = 3, **options: Any) -> Trainer:
+def fit(method: Method, data: Plane | Clues | ClueCells, epochs: int = 3, **options: Any) -> Trainer:
     """Train; the trainer knows how to test."""
     run = trainer(epochs, limit_val_batches=0, **options)
     run.fit(method, data)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tests.data.text.test_questions import squad
 from tests.data.text.test_tagging import conllu_line
+from tests.helpers.boxed import Cells
 from tests.helpers.masked import Scenes, TinyDense
 from tests.helpers.tiny_text import tiny_model
 from tests.helpers.toy import CLASSES, Sentences, Tiny, Toy, trainer
@@ -33,8 +34,13 @@ pytest.importorskip("transformers")
 ROWS = 24
 DRAWN: dict[str, Any] = {"batch_size": 8, "steps": 2, "seed": 0}
 SUPERVISED = ("Oracle", "FineTune")
-OWN: dict[str, dict[str, Any]] = {"CycleGAN": TRANSLATION, "CyCADA": TRANSLATION, "FineTune": {"pretrain": 0.0}}
-"""Generators as small as the toy, and target labels from the first step."""
+OWN: dict[str, dict[str, Any]] = {
+    "BoxTeacher": {"pretrain": 0.0},
+    "CycleGAN": TRANSLATION,
+    "CyCADA": TRANSLATION,
+    "FineTune": {"pretrain": 0.0},
+}
+"""Generators as small as the toy, and the target from the first step."""
 EPISODIC = {"ANIL", "CosineClassifier", "MAML", "NearestCentroid", "ProtoNet", "Reptile"}
 """They learn from episodes, whose labels are their own."""
 EACH_WAY = ("SourceOnly", "DANN", "MCC", "MCD", "ATDOC", "FixMatch", "SHOT", "MLM", *SUPERVISED)
@@ -106,6 +112,24 @@ def masks(folder: Path, permuted: bool) -> DomainPair:
     return data
 
 
+class ToldCells(Cells):
+    """The toy of images with boxes with a target whose boxes may be permuted."""
+
+    permuted = False
+
+    def load(self) -> tuple[Domain, Domain]:
+        source, target = super().load()
+        rows: Any = target.train
+        rows.boxes = rows.boxes.roll(int(self.permuted), 0)
+        return source, target
+
+
+def boxes(folder: Path, permuted: bool) -> DomainPair:
+    data = ToldCells(ROWS, 2, seed=0)
+    data.permuted = permuted
+    return data
+
+
 def domains(folder: Path, permuted: bool) -> DomainPair:
     data = ToldToy(ROWS, sources=2, balanced="domains", **DRAWN)
     data.permuted = permuted
@@ -171,8 +195,9 @@ def encoder() -> Backbone:
 
 
 KINDS = {
-    "images": Kind(images, Tiny, {"CoOp", "ImageText", "MLM", "MAE", "MixStyle", "DACS", *EPISODIC}),
+    "images": Kind(images, Tiny, {"CoOp", "ImageText", "MLM", "MAE", "MixStyle", "DACS", "BoxTeacher", *EPISODIC}),
     "masks": Kind(masks, TinyDense, {"ATDOC", "FixMatch", "MLM"}),
+    "boxes": Kind(boxes, TinyDense, {"ATDOC", "FixMatch", "MCC", "MCD", "MLM", "SHOT"}),
     "domains": Kind(domains, Tiny, {"MLM"}),
     "texts": Kind(texts, encoder, {"FixMatch"}),
     "words": Kind(words, encoder, {"ATDOC", "FixMatch"}),
@@ -225,7 +250,12 @@ def test_target_labels_move_no_unsupervised_method_and_move_the_oracle(name: str
     for permuted in (False, True):
         (folder := tmp_path / str(permuted)).mkdir()
         pairs.append(kind.data(folder, permuted))
-    tried = {"images": {*VARIANTS} - {*SEVERAL}, "domains": {*SEVERAL, *EACH_WAY}, "masks": {*DENSE, *EACH_WAY}}.get(name, {*EACH_WAY})
+    tried = {
+        "images": {*VARIANTS} - {*SEVERAL},
+        "domains": {*SEVERAL, *EACH_WAY},
+        "masks": {*DENSE, *EACH_WAY},
+        "boxes": {"BoxTeacher", *EACH_WAY},
+    }.get(name, {*EACH_WAY})
     for method in sorted(tried, key=lambda method: (method != "SourceOnly", method)):
         try:
             first, second = (outcome(method, kind, data, str(tmp_path / "source.ckpt")) for data in pairs)

@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tlda.batch import Batch, Episode, FewPair, FewSource, Inputs, Rows, Sample, Unlabelled, read_by
+from tlda.batch import Batch, Episode, FewPair, FewSource, Inputs, Pair, Rows, Sample, SourceBatch, Unlabelled, read_by
 from tlda.data.arrays import digest
 from tlda.data.class_sets import OPTIONS, ClassSets
 from tlda.data.crops import Viewed
@@ -51,6 +51,9 @@ class Augment(Recorded, torch.nn.Module):
     moves: ClassVar[bool | None] = None
     """Whether it moves what is in an image, and changes each channel of it alike, so that a mask can be moved with its image; False where
     every pixel stays in its place. Where a class does not say, images with masks cannot have it."""
+
+    sees_target: ClassVar[bool] = False
+    """Whether it changes the source's images by the target's, so that both are read for a method that trains on the source alone."""
 
     def domains(self, images: Sequence[Tensor]) -> list[Tensor]:
         """The images of each domain of a training batch, changed: each for itself, unless a subclass looks at all."""
@@ -373,7 +376,8 @@ class DomainPair(Recorded, LightningDataModule):
     def train_dataloader(self) -> CombinedLoader:
         """The loaders of a training batch, one per field of :attr:`batch_type`, as many batches long as an epoch has steps."""
         rows = self.training_rows()
-        batch_type: Any = self.batch_type
+        styled = self.batch_type is SourceBatch and any(change.sees_target for change in self.augment)
+        batch_type: Any = Pair if styled else self.batch_type
         data = {field: rows[field] for field in batch_type._fields}
         rank, world_size = self._processes()
         steps = self.steps or max(1, len(next(iter(data.values()))) // (self.batch_size * world_size))
@@ -509,6 +513,8 @@ class DomainPair(Recorded, LightningDataModule):
         training = self.trainer is not None and self.trainer.training
         prepared: Any = self.prepare(batch, []) if isinstance(batch, (Sample, Unlabelled, Episode)) else self._changed(batch, training)
         prepared = merged(prepared) if isinstance(prepared, FewSource | FewPair) else prepared
+        if isinstance(prepared, Pair) and self.batch_type is SourceBatch:
+            prepared = SourceBatch(prepared.source)  # the target has lent its style, and the method sees no more of it
         moved: Moved = prepared
         return moved
 

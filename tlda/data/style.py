@@ -18,7 +18,7 @@ Window = Literal["centred", "corners"]
 class Restyle(Augment):
     """The base of what changes the source's images after the target's: :meth:`restyle`; those of the target stay as they are."""
 
-    moves = False
+    moves, sees_target = False, True
 
     def restyle(self, source: Tensor, target: Tensor) -> Tensor:
         """Source images (n, c, h, w) in the look of as many target images, both in 0..1."""
@@ -29,8 +29,8 @@ class Restyle(Augment):
         name = type(self).__name__
         if len(images) != 2:
             raise UserError(
-                f"{name} needs a source and a target in the batch, and the method trains on one domain: add a loss that sees both, such "
-                "as --model.plus+=MinEnt"
+                f"{name} needs a source and a target in the batch, and the method trains on other domains: take one that learns the "
+                "source, with a target beside it or not, such as SourceOnly"
             )
         source, target = images
         if source.shape[1:] != target.shape[1:]:

@@ -12,6 +12,7 @@ from tlda.methods.bbse import BBSE
 from tlda.methods.bn_alpha import BNAlpha
 from tlda.methods.bn_ema import BNEMA
 from tlda.methods.bnm import BNM
+from tlda.methods.box_teacher import BoxTeacher
 from tlda.methods.bsp import BSP
 from tlda.methods.cdac import CDAC
 from tlda.methods.cdan import CDAN
@@ -165,6 +166,7 @@ __all__ = [
     "AdvEnt",
     "BNAlpha",
     "BarlowTwins",
+    "BoxTeacher",
     "CoOp",
     "CoTTA",
     "CosineClassifier",

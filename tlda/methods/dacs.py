@@ -1,6 +1,5 @@
 """Self-training on images in which classes of the source are pasted into the target."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -8,10 +7,9 @@ from torch import Tensor, nn
 
 from tlda.batch import Pair, Takes
 from tlda.data.augment import PhotoJitter
-from tlda.data.pair import Augment
 from tlda.errors import UserError
 from tlda.losses import class_mix, weighted_cross_entropy
-from tlda.methods.mean_teacher import MeanTeacher
+from tlda.methods.mean_teacher import MeanTeacher, Strong
 from tlda.nn import BatchNormUse
 from tlda.tasks import Segmentation
 
@@ -33,7 +31,7 @@ class DACS(MeanTeacher):
     takes: ClassVar[Takes] = "images"
     batchnorm: BatchNormUse = "separate"
 
-    def __init__(self, *, trade_off: float = 1.0, threshold: float = 0.968, strong: Sequence[Augment] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, trade_off: float = 1.0, threshold: float = 0.968, strong: Strong = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(self.task, Segmentation):
             raise UserError(f"DACS pastes the pixels of classes, and {type(self.task).__name__} has none: give it masks, such as CamVid's")

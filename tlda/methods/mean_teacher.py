@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
+from tlda.data.pair import Augment
 from tlda.method import Method
 from tlda.nn import MovingAverage
+
+Strong = Sequence[Augment] | None
+"""Augmentations of what the network learns and the teacher sees without; where there are none, those of the method."""
 
 
 class MeanTeacher(Method):

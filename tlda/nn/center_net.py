@@ -156,6 +156,12 @@ def decoded(maps: Tensor, stride: int, most: int) -> Tensor:
     return torch.stack([(place // (height * width)).to(score), score * has_area, *corners], 2)
 
 
+def at_least(score: float, found: Tensor) -> Tensor:
+    """The boxes ``found`` (n, m, 6) of :func:`decoded` as labels (n, m, 5) of :func:`targets`: one below ``score`` is no box."""
+    number = found[..., :1].masked_fill((found[..., 1:2] < score) | (found[..., 1:2] <= 0), -1)
+    return torch.cat((number, found[..., 2:]), -1)
+
+
 def answered(found: Tensor, size: Sequence[int], names: Sequence[str]) -> list[Found]:
     """The boxes (m, 6) of an image of ``size`` (h, w) of a score of :data:`LEAST` or more, with the ``names`` of their classes."""
     shares = found[:, 2:] / torch.tensor([size[1], size[0]] * 2)
