@@ -20,7 +20,7 @@ import torch
 
 import tlda
 from tests.conftest import REPO, Tlda
-from tlda.backbones import MLP, Text
+from tlda.backbones import MLP, LanguageModel, Text
 from tlda.backbones.text import load_tokenizer
 from tlda.backbones.weights import weights_file
 from tlda.bench import workspace
@@ -46,6 +46,7 @@ MODULES = {
     "tune": ["optuna"],
     "slurm": ["submitit"],
     "text": ["transformers", "tokenizers", "huggingface_hub"],
+    "language": ["gguf"],
     "rl": ["gymnasium"],
     "tabular": ["pandas", "pyarrow"],
     "sound": ["soundfile"],
@@ -127,6 +128,11 @@ def model(folder: Path) -> object:
     return Text(str(folder))
 
 
+def gguf(folder: Path) -> object:
+    (folder / "tiny.gguf").write_bytes(b"GGUF")
+    return LanguageModel(str(folder / "tiny.gguf"))
+
+
 def onnx(folder: Path) -> object:
     return export(DANN(backbone=MLP(2), task=2), folder / "net.onnx")
 
@@ -138,6 +144,7 @@ USES: dict[str, list[Callable[[Path], object]]] = {
     "slurm": [lambda folder: launcher("slurm", Options(), 1)],
     "tune": [trial],
     "text": [model, lambda folder: load_tokenizer("hub/name")],
+    "language": [gguf],
     "rl": [lambda folder: Physics()],
     "tabular": [parquet],
     "vqa": [lambda folder: package(1)],

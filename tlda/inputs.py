@@ -21,6 +21,9 @@ from tlda.errors import UserError
 WORDS, SPANS = 2, 3
 """The number of channels of texts whose words have classes, and of those in which an answer is looked for."""
 
+END = 2
+"""The mark of a token that makes no row and ends a document, beyond which attention does not see."""
+
 Same = TypeVar("Same", bound=Inputs)
 
 NOWHERE = -1e4

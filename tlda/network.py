@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from tlda.backbones import CLIP, Backbone
+from tlda.backbones import CLIP, Backbone, LanguageModel, Text
 from tlda.backbones.clip import text_tower
 from tlda.backbones.prompt_head import PromptHead
 from tlda.backbones.text_tower import PROMPTS, tower_of
@@ -21,7 +21,7 @@ from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.nn import evaluating, train_depthwise_in_float32
 from tlda.nn.cosine_head import CosineHead, TextHead
-from tlda.tasks import Task, Verification
+from tlda.tasks import NextToken, Task, Verification
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "none": nn.Identity}
 
@@ -190,6 +190,23 @@ def require_its_images(head: Head, backbone: Backbone, bottleneck: object) -> No
         raise UserError(f"--model.head.text is '{head.text}', and the features are those of {of}: take those of the same CLIP alone")
 
 
+def own_layer(backbone: Backbone, task: Task, between: object) -> nn.Module | None:
+    """The last layer of a language model, where the ``task`` is what it was trained for; None for any other backbone or task.
+
+    Raises:
+        UserError: the ``backbone`` sees the token that it is to predict, or there are layers ``between``.
+    """
+    if not isinstance(task, NextToken) or not isinstance(backbone, LanguageModel | Text):
+        return None
+    if isinstance(backbone, Text):
+        raise UserError(
+            "Text reads a text in both directions, and sees the token that it is to predict: give --model.backbone LanguageModel"
+        )
+    if between or backbone.pooling != "last":
+        raise UserError("a language model has a last layer of its own, which reads its last token: leave bottleneck, head and pooling out")
+    return backbone.output_layer()
+
+
 class Network(nn.Module):
     """Backbone, bottleneck and head, as one module without Lightning: inputs to an :class:`tlda.batch.Output`.
 
@@ -209,7 +226,8 @@ class Network(nn.Module):
         self.bottleneck = layer.build(backbone.num_features) if isinstance(layer, Bottleneck) else nn.Identity()
         if head:
             require_its_images(head, backbone, layer)
-        self.asked, self.head = head, head.build(self.num_features, task, backbone) if head else task.head(self.num_features)
+        own = own_layer(backbone, task, layer or head)
+        self.asked, self.head = head, own or (head.build(self.num_features, task, backbone) if head else task.head(self.num_features))
 
     def replace_head(self, head: nn.Module) -> None:
         """Take ``head``, which a method makes itself, for the last layers.

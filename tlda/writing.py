@@ -10,6 +10,11 @@ from uuid import uuid4
 from tlda.errors import UserError
 
 
+def cache_folder() -> Path:
+    """``TLDA_CACHE``, a folder of the cache's own, else ``~/.cache/tlda``."""
+    return Path(os.environ.get("TLDA_CACHE") or Path.home() / ".cache" / "tlda")
+
+
 def require_writable(folder: Path, option: str) -> None:
     """Make ``folder``, or raise a :class:`UserError` that names ``option``, before anything is computed in vain."""
     probe = folder / f".writable.{os.getpid()}"

@@ -6,6 +6,7 @@ from tlda.backbones.conv4 import Conv4
 from tlda.backbones.dense import Dense
 from tlda.backbones.digit_nets import DTN, MNISTCNN, LeNet, PixelMLP
 from tlda.backbones.dlib_face import DlibFace
+from tlda.backbones.language_model import LanguageModel
 from tlda.backbones.mlp import MLP
 from tlda.backbones.pixels import Pixels
 from tlda.backbones.policy_mlp import PolicyMLP
@@ -28,6 +29,7 @@ __all__ = [
     "Conv4",
     "Dense",
     "DlibFace",
+    "LanguageModel",
     "LeNet",
     "PixelMLP",
     "Pixels",

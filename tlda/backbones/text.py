@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from tlda.backbones.base import Backbone
+from tlda.backbones.quantised import GGUF, dequantised
 from tlda.backbones.weights import PACKAGE, package_files
 from tlda.batch import PAD
 from tlda.errors import UserError, lacking
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
 
 TOKENIZER = "tokenizer.json"
 KINDS = "name a folder, package:NAME of an installed package, or a model on the hub"
+HELD = ("config.json", TOKENIZER)
+"""The files that a model in GGUF holds too."""
 
 
 def model_file(name: str, file: str) -> Path:
-    """The path of a ``file`` of the model ``name``: a folder, ``package:NAME`` of an installed package, or a name on the hub.
+    """The path of a ``file`` of the model ``name``: a folder, ``package:NAME`` of an installed package, a GGUF file, or a name on the hub.
 
     Raises:
         UserError: there is no such model, or it has no such file.
     """
     if name.startswith(PACKAGE):
         return _in_package(name.removeprefix(PACKAGE), file)
+    if Path(name).suffix == GGUF:
+        return dequantised(Path(name).expanduser()) / file
     if Path(name).is_dir():
         if not (path := Path(name, file)).is_file():
             raise UserError(f"the model folder {name} has no {file}: save the encoder and its tokenizer there with save_pretrained")
@@ -46,6 +51,9 @@ def model_file(name: str, file: str) -> Path:
 
 def _in_package(package: str, file: str) -> Path:
     found = [path for path in package_files(package) if path.name == file]
+    quantised = [path for path in package_files(package) if path.suffix == GGUF and file in HELD]
+    if not found and len(quantised) == 1:
+        return dequantised(quantised[0]) / file
     if not found:
         raise UserError(f"the package '{package}' has no {file}: name one that holds a transformers model")
     return min(found, key=lambda path: len(path.parts))
@@ -96,12 +104,12 @@ class Text(Backbone):
         self.segments = getattr(model.config, "type_vocab_size", 0) > 1
         self.limit = getattr(model.config, "max_position_embeddings", None)
         if gradient_checkpointing:
-            _recompute(model)
+            recompute(model)
         self.model = model
 
     def encode(self, x: Tensor) -> Tensor:
         """The hidden states (n, l, d) of token ids (n, l) or (n, l, k)."""
-        self._require_tokens(x)
+        require_tokens(self, x)
         ids = x if x.ndim == 2 else x[..., 0]
         mask = ids != PAD
         given = {"token_type_ids": x[..., 2].clamp_min(0)} if self.segments and channels(x) == SPANS else {}
@@ -125,14 +133,24 @@ class Text(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)
 
-    def _require_tokens(self, x: Tensor) -> None:
-        if x.is_floating_point():
-            raise UserError(f"Text takes token ids, got floats {tuple(x.shape)}: use data of texts, or another backbone")
-        if self.limit and x.shape[1] > self.limit:
-            raise UserError(f"'{self.name}' takes at most {self.limit} tokens, got {x.shape[1]}: lower --data.max_length")
-        size = self.model.get_input_embeddings().num_embeddings
-        if not x.is_cuda and not torch.compiler.is_compiling() and int((x if x.ndim == 2 else x[..., 0]).max()) >= size:
-            raise UserError(f"the texts have token ids beyond the {size} tokens of '{self.name}': give --data.tokenizer the same model")
+
+class Encoding(Protocol):
+    """A backbone of texts: the name of its ``model``, and the most tokens of a text, which is None or 0 where there is no limit."""
+
+    name: str
+    limit: int | None
+    model: Any
+
+
+def require_tokens(backbone: Encoding, x: Tensor) -> None:
+    """Raise :class:`UserError` where ``x`` are no token ids of the model of ``backbone``, or more of them than it has positions for."""
+    if x.is_floating_point():
+        raise UserError(f"{type(backbone).__name__} takes token ids, got floats {tuple(x.shape)}: use data of texts, or another backbone")
+    if backbone.limit and x.shape[1] > backbone.limit:
+        raise UserError(f"'{backbone.name}' takes at most {backbone.limit} tokens, got {x.shape[1]}: lower --data.max_length")
+    size = backbone.model.get_input_embeddings().num_embeddings
+    if not x.is_cuda and not torch.compiler.is_compiling() and int((x if x.ndim == 2 else x[..., 0]).max()) >= size:
+        raise UserError(f"the texts have token ids beyond the {size} tokens of '{backbone.name}': give --data.tokenizer the same model")
 
 
 def _encoder(name: str, attention_dropout: float | None) -> Any:
@@ -149,15 +167,12 @@ def load_model(name: str, attention_dropout: float | None = None) -> nn.Module:
     Raises:
         UserError: there is none, or it cannot be loaded.
     """
-    folder = model_file(name, "config.json").parent if name.startswith(PACKAGE) or Path(name).is_dir() else name
+    folder = model_folder(name)
     try:
         from transformers import AutoConfig, AutoModel
-        from transformers.utils import logging
     except ImportError as error:
         raise missing() from error
-    quiet: Any = logging
-    quiet.set_verbosity_error()
-    quiet.disable_progress_bar()
+    be_quiet()
     # On a processor the fused attention has no dropout of its own and is slower than the plain one, see benchmarks/speed/text.py.
     attention = "sdpa" if torch.cuda.is_available() else "eager"
     try:
@@ -171,7 +186,22 @@ def load_model(name: str, attention_dropout: float | None = None) -> nn.Module:
     return model
 
 
-def _recompute(model: Any) -> None:
+def model_folder(name: str) -> str:
+    """The folder of the model ``name``, or its name on the hub."""
+    is_here = name.startswith(PACKAGE) or Path(name).is_dir() or Path(name).suffix == GGUF
+    return str(model_file(name, "config.json").parent) if is_here else name
+
+
+def be_quiet() -> None:
+    """Let transformers, which is installed, say nothing but errors."""
+    from transformers.utils import logging
+
+    quiet: Any = logging
+    quiet.set_verbosity_error()
+    quiet.disable_progress_bar()
+
+
+def recompute(model: Any) -> None:
     """Let ``model`` compute its activations again in the backward pass."""
     how = {"use_reentrant": False}
     if hasattr(model, "activation_checkpointing_enable"):  # as transformers 5 calls it

@@ -17,7 +17,7 @@ from tlda.errors import UserError, near
 METRIC = "test/target/accuracy"
 """The metric that a table shows by default."""
 
-IN_UNITS = ("rmse", "mae", "risk", "few_shot_risk")
+IN_UNITS = ("rmse", "mae", "risk", "few_shot_risk", "perplexity", "bits_per_byte")
 """The metrics that are errors in the unit of the labels, or in nats, and no percentages."""
 
 ERRORS = (*IN_UNITS, "ece", "brier", "eer", "accuracy_std")
@@ -51,6 +51,8 @@ METRICS = {
     "tar_far_1": "TAR at FAR 1 %",
     "tar_far_01": "TAR at FAR 0.1 %",
     "accuracy_source_threshold": "accuracy at the source's threshold",
+    "perplexity": "perplexity",
+    "bits_per_byte": "bits per byte",
     "return": "greedy return",
     "return_area": "mean greedy return over the run",
 }

@@ -48,7 +48,8 @@ def _unknown(name: str) -> NoReturn:
 def cache(args: list[str]) -> None:
     """List the entries of the cache, or drop them: all, or those least recently used beyond a size."""
     options = _arguments(args)
-    from tlda.data.cache import Entry, cache_folder, entries, parse_size, prune, size_limit
+    from tlda.data.cache import Entry, entries, parse_size, prune, size_limit
+    from tlda.writing import cache_folder
 
     if options.clear or options.limit:
         dropped = prune(0 if options.clear else parse_size(options.limit, "--limit"))

@@ -127,7 +127,8 @@ def tracking() -> Lines:
 def cache() -> Lines:
     """The folder of the cache, its size and its limit."""
     from tlda.commands.data import size
-    from tlda.data.cache import cache_folder, entries, size_limit
+    from tlda.data.cache import entries, size_limit
+    from tlda.writing import cache_folder
 
     found = entries()
     yield "folder", f"{cache_folder()} ({'TLDA_CACHE' if os.environ.get('TLDA_CACHE') else 'TLDA_CACHE is not set'})"

@@ -43,7 +43,7 @@ from tlda.data.style import FDA, ColourTransfer
 from tlda.data.surf import OfficeCaltech10SURF
 from tlda.data.tabular import Tabular
 from tlda.data.tasks import Relabelled, Tasks
-from tlda.data.text import Questions, Records, Reviews, Tagging
+from tlda.data.text import Corpus, Questions, Records, Reviews, Tagging
 from tlda.data.translated import Translated
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "ColoredMNIST",
     "ColourJitter",
     "ColourTransfer",
+    "Corpus",
     "Cutout",
     "Datasets",
     "Digits",

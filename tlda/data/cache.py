@@ -25,6 +25,7 @@ from torch import Tensor
 
 from tlda.data.arrays import Images, Splits
 from tlda.errors import UserError, warn
+from tlda.writing import cache_folder
 
 LIMIT = "20GB"
 """The size limit of the cache where ``TLDA_CACHE_LIMIT`` gives none."""
@@ -36,11 +37,6 @@ LARGE = 2**28
 """From this many bytes on, an array is not read as a whole again once it was found right, until its file changes."""
 
 DAY = 86400.0
-
-
-def cache_folder() -> Path:
-    """``TLDA_CACHE``, a folder of the cache's own, else ``~/.cache/tlda``."""
-    return Path(os.environ.get("TLDA_CACHE") or Path.home() / ".cache" / "tlda")
 
 
 def cached(name: str, make: Callable[[], Splits]) -> Splits:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
+from tlda.batch import Learner
 from tlda.errors import UserError
 from tlda.finetuning.base import Tuning
 from tlda.finetuning.norms import all_but_batch_norm
@@ -51,6 +52,8 @@ class LastBlocks(_ByDepth):
 class Gradual(_ByDepth):
     """Gradual unfreezing: the head alone at first, then one more block at a time, the last one first (ULMFiT; Howard and Ruder, ACL 2018).
 
+    A head without weights of its own, as a language model's, begins with the last block.
+
     Args:
         until: the share of the run after which all blocks train; they come at equal distances.
         epochs: instead, the epochs between two blocks, 1 in the paper.
@@ -61,10 +64,18 @@ class Gradual(_ByDepth):
         if not 0 < until <= 1 or (epochs is not None and epochs < 1):
             raise UserError(f"Gradual has until {until}, a share of the run above 0, and epochs {epochs}, a whole number above 0 or null")
         self.until, self.epochs = until, epochs
+        self.least: int | None = None
 
     def stage(self, blocks: int, progress: float, epoch: int) -> int:
         reached = epoch // self.epochs if self.epochs else int(progress / self.until * blocks)
-        return min(reached, blocks)
+        return min(max(reached, self.least or 0), blocks)
+
+    def apply(self, method: Learner) -> None:
+        if self.least is None:
+            # A head without weights of its own, as a language model's, leaves nothing to train before the last block does.
+            inside = {id(parameter) for parameter in method.network.backbone.parameters()}
+            self.least = int(not any(p.requires_grad and id(p) not in inside for p in method.parameters()))
+        super().apply(method)
 
 
 class LPFT(_ByDepth):

@@ -100,6 +100,7 @@ from tlda.methods.uan import UAN
 from tlda.methods.vada import VADA
 from tlda.methods.vrex import VREx
 from tlda.methods.wdgrl import WDGRL
+from tlda.methods.zero_shot import ZeroShot
 
 __all__ = [
     "ADDA",
@@ -202,4 +203,5 @@ __all__ = [
     "TipAdapter",
     "VICReg",
     "VREx",
+    "ZeroShot",
 ]

@@ -6,6 +6,7 @@ from tlda.tasks.control import Control
 from tlda.tasks.detection import Detection
 from tlda.tasks.few_shot import FewShot
 from tlda.tasks.multi_label import MultiLabel
+from tlda.tasks.next_token import NextToken
 from tlda.tasks.open_set import OpenSet
 from tlda.tasks.place import Place
 from tlda.tasks.regression import Regression
@@ -20,6 +21,7 @@ __all__ = [
     "Detection",
     "FewShot",
     "MultiLabel",
+    "NextToken",
     "OpenSet",
     "Place",
     "Regression",

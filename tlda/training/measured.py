@@ -12,6 +12,7 @@ from tlda.batch import Output, Prediction, Sample
 from tlda.errors import UserError
 from tlda.options.recorded import Recorded
 from tlda.tasks.measures import Measures
+from tlda.tasks.next_token import answers_of
 from tlda.training.companions import refuse_unmeasured
 from tlda.training.lightning import QuickNotes
 from tlda.training.streaming import Passed, forget, stream_of
@@ -97,4 +98,4 @@ class Measured(QuickNotes, Recorded, Trained):
         features = output.features
         if len(features) != len(batch.row):  # an answer is of an image with many rows
             features = features.view(len(batch.row), -1, features.shape[1]).mean(1)
-        return Prediction(batch.row, self.task.answers(output, batch.x), features)
+        return Prediction(batch.row, answers_of(self.task, lambda x: self.answer(x, "target"), output, batch.x), features)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from tlda.backbones.language_model import LanguageModel
 from tlda.backbones.text import Text, load_tokenizer
 from tlda.errors import UserError
 
@@ -18,7 +19,7 @@ class Tokenized(Protocol):
 
 def require_tokenizer(encoder: object, data: Tokenized) -> None:
     """Raise :class:`UserError` where an ``encoder`` of texts comes with another tokenizer than that which made the tokens of ``data``."""
-    if not isinstance(encoder, Text):
+    if not isinstance(encoder, Text | LanguageModel):
         return
     for tokenizer in data.tokenizers:
         if tokenizer != encoder.name and _tokens_of(encoder.name) not in (None, _tokens_of(tokenizer)):
