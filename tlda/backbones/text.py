@@ -201,8 +201,9 @@ def be_quiet() -> None:
     quiet.disable_progress_bar()
 
 
-def recompute(model: Any) -> None:
-    """Let ``model`` compute its activations again in the backward pass."""
+def recompute(network: nn.Module) -> None:
+    """Let ``network``, a model of transformers, compute its activations again in the backward pass."""
+    model: Any = network
     how = {"use_reentrant": False}
     if hasattr(model, "activation_checkpointing_enable"):  # as transformers 5 calls it
         model.activation_checkpointing_enable(activation_checkpointing_kwargs=how)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from tlda.errors import UserError, warn
 from tlda.inputs import END
 from tlda.options.recorded import Plain
 from tlda.tasks import NextToken, Task
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 VERSION = b"1"
 """Part of the names of what is kept. Raise it when a change of this file changes what is made."""
@@ -182,7 +185,7 @@ class Corpus(TextPair):
         return Domain(name, train, test)
 
 
-def separator_of(tokenizer: Any) -> int | None:
+def separator_of(tokenizer: Tokenizer) -> int | None:
     """The token that ends a document, None where the ``tokenizer`` has none of :data:`SEPARATORS`."""
     return next((number for name in SEPARATORS if (number := tokenizer.token_to_id(name)) is not None), None)
 
