@@ -44,13 +44,13 @@ def test_a_tied_head_has_no_weights_and_another_trains_its_own() -> None:
     for net in (network(), network(tied=False)):
         assert len([*net.parameters()]) == len({id(weight) for weight in net.parameters()})
         assert not any("last" in name for name, _ in net.named_parameters())
-    copy = network().copied()
-    weight: Any = copy.head.embeddings[0].weight
+    copy: Any = network().copied()
+    weight = copy.head.embeddings[0].weight
     assert weight is copy.backbone.model.get_input_embeddings().weight
 
 
 def test_no_token_sees_a_later_one_nor_what_fills_up_a_text() -> None:
-    net = network()
+    net: Any = network()
     changed = IDS.clone()
     changed[:, 6:] = PAD
     with torch.no_grad():
