@@ -67,6 +67,17 @@ class Episode(NamedTuple):
         return Sample(self.x[asked], self.y[asked], self.row[asked], self.domain[asked] if self.domain.ndim else self.domain)
 
 
+class Paired(NamedTuple):
+    """Inputs of two modalities that belong together: ``a`` and ``b``, such as a picture and a sound, and the rows ``row`` (n,) of ``b``.
+
+    It has no field that could hold a label.
+    """
+
+    a: Tensor
+    b: Tensor
+    row: Tensor
+
+
 class Output(NamedTuple):
     """The network's output for a batch: ``features`` (r, d) after the bottleneck, and ``logits`` (r, …), which the task reads.
 
@@ -136,11 +147,17 @@ class EpisodeBatch(NamedTuple):
     episode: Episode
 
 
+class PairedBatch(NamedTuple):
+    """Learning from one modality to read another: pairs without labels."""
+
+    paired: Paired
+
+
 Supervised = SourceBatch | Pair | LabelledPair | LabelledBatch | OracleBatch
 """A training batch whose first domain has labels."""
 
 Batch = Supervised | TargetBatch | EpisodeBatch
-"""Any training batch of one task."""
+"""Any training batch of one task and one modality."""
 
 FEW: Mapping[type, type] = {SourceBatch: FewSource, Pair: FewPair}
 """By the batch that a method learns from, the one that has a few labels of the target beside it."""

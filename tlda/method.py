@@ -109,7 +109,7 @@ class Method(Hooked):
     setting: ClassVar[str] = "unsupervised"
     """The setting that the method is made for: ``unsupervised``, ``partial``, ``open``, ``universal``, ``multi-source``,
     ``generalisation``, ``semi-supervised``, ``source-free``, ``test-time``, ``few-shot``,
-    ``label-shift``, ``reinforcement`` or ``pretraining``; ``tlda list`` and docs/methods.md group methods by it."""
+    ``label-shift``, ``cross-modal``, ``reinforcement`` or ``pretraining``; ``tlda list`` and docs/methods.md group methods by it."""
 
     takes_no_loss: ClassVar[str] = ""
     """Why no loss can be added to the method; empty where one can."""

@@ -53,6 +53,7 @@ SETTINGS = {
     "few-shot": "A few examples of new classes",
     "label-shift": "The classes are more or less frequent on the target",
     "reinforcement": "Reinforcement learning",
+    "cross-modal": "From one modality to another: pairs without labels",
     "pretraining": "Before the task: features without labels",
 }
 """The headings of the other settings."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from PIL import Image
 
-from tlda.data import Emoji
+from tests.helpers.tiny_text import tiny_model
+from tlda.backbones.text import load_tokenizer
+from tlda.data import Emoji, EmojiNames
 from tlda.data.emoji import Concept, read_concepts
 from tlda.errors import UserError
 
@@ -77,3 +79,17 @@ def test_a_list_with_other_entries_is_refused(tmp_path: Path) -> None:
     (tmp_path / "emoji.json").write_text('[{"code": "1f600", "name": "grinning face"}]')
     with pytest.raises(UserError, match=r"is no list of emoji, each with code, name, tags, category, sub \(KeyError: 'tags'\)"):
         read_concepts(tmp_path / "emoji.json")
+
+
+def test_names_are_the_rows_of_every_look(root: Path) -> None:
+    looks, model = Emoji("noto", "lines", str(root)), tiny_model()
+    texts: tuple[Literal["name", "tags"], ...] = ("name", "tags")
+    for text in texts:
+        data = EmojiNames(text, model, str(root))
+        train, measured = data.loaded[1].splits
+        assert (len(train), len(measured)) == (8, 2)
+        assert torch.equal(train.labels, looks.loaded[0].train.labels)
+    assert data.tokenizers == [model]
+    tokenizer = load_tokenizer(model)
+    ids = EmojiNames("name", model, str(root)).loaded[0].splits[1][torch.tensor([1])].x[0].tolist()
+    assert ids == tokenizer.encode(looks.concepts[1][1].name).ids

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from tests.helpers.tiny_text import tiny_model
 from tlda.backbones import Backbone, SmallViT, Text, Towers
-from tlda.data import Domain, DomainPair, Images
+from tlda.data import Domain, DomainPair, Images, Pairs
 from tlda.data.rows import Pooled
 from tlda.data.text.tokens import Texts
 from tlda.methods import DACS, MAE, MLM, BoxTeacher, CoOp, ImageText, MixStyle
+from tlda.methods.from_pairs import FromPairs
 from tlda.tasks import Classification, Task
 
 CLASSES = 3
@@ -127,6 +128,8 @@ def toy_of(method: type) -> DomainPair:
         from tests.helpers.toys import episodes
 
         return episodes()
+    if issubclass(method, FromPairs):
+        return Pairs(Toy(), Toy(shift=0.0), batch_size=16, steps=6)
     if method is DACS:
         from tests.helpers.masked import Scenes
 

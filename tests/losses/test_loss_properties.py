@@ -67,6 +67,7 @@ ON_PAIRS = {
     "barlow_twins": lambda s, t: losses.barlow_twins(*views(s, t)),
     "byol": lambda s, t: losses.byol(*views(t, s)),
     "simsiam": lambda s, t: losses.simsiam(*views(t, s)),
+    "distillation": lambda s, t: losses.distillation(*views(t, s), 2.0),
     "dino": lambda s, t: losses.dino(*views(t, s), 0.5, 0.5, torch.zeros(t.shape[1])),
     "prototype_logits": lambda s, t: losses.prototype_logits(s, t).mean(),
     "vat": lambda s, t: losses.vat(lambda x: x @ normalize(t, dim=1).T, s),
@@ -152,7 +153,7 @@ def test_half_precision_changes_only_the_inputs(name: str) -> None:
 
 
 PAIRED = {"classifier_discrepancy", "co_tuning", "delta", "gradient_penalty", "l2_sp", "neighborhood_aggregation", "pseudo_label"}
-PAIRED |= {"nt_xent", "clip", "vicreg", "barlow_twins", "byol", "simsiam", "dino"}
+PAIRED |= {"nt_xent", "clip", "vicreg", "barlow_twins", "byol", "simsiam", "dino", "distillation"}
 """The losses whose two arguments have a row each of one thing: an image, a weight, a place in a bank, a point between."""
 
 

@@ -124,6 +124,7 @@ def test_every_file_is_a_method() -> None:
         "source_free",
         "neighbours",
         "weighted",
+        "from_pairs",
     }
     files = {path.stem for path in Path(tlda.methods.__file__).parent.rglob("*.py")} - bases
     assert files == {cls.__module__.rsplit(".", 1)[1] for cls in METHODS.values()}

@@ -24,7 +24,7 @@ from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
 from tlda.data.digits import Digits
 from tlda.data.drive import DRIVE
-from tlda.data.emoji import Emoji
+from tlda.data.emoji import Emoji, EmojiNames
 from tlda.data.episodes import Episodes
 from tlda.data.faces import Faces
 from tlda.data.features import Features
@@ -32,6 +32,7 @@ from tlda.data.folders import Folders
 from tlda.data.har import HAR
 from tlda.data.masks import Masks
 from tlda.data.med_mnist import MedMNIST
+from tlda.data.modalities import Pairs
 from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, TinyImageNet, VisDA2017
 from tlda.data.omniglot import Omniglot
 from tlda.data.pair import Augment, DomainPair
@@ -68,6 +69,7 @@ __all__ = [
     "DomainPair",
     "EasyVQA",
     "Emoji",
+    "EmojiNames",
     "Episodes",
     "Faces",
     "Features",
@@ -81,6 +83,7 @@ __all__ = [
     "OfficeHome",
     "Omniglot",
     "Once",
+    "Pairs",
     "PerImage",
     "PhotoJitter",
     "Questions",

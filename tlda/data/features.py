@@ -15,7 +15,7 @@ from tlda.batch import ONE_DOMAIN, Rows, Sample
 from tlda.data.arrays import digest, runs
 from tlda.data.cache import mapped, slug
 from tlda.data.extractor import Extractor
-from tlda.data.pair import DomainPair, refuse_idle, refuse_translated
+from tlda.data.pair import DRAWN, DomainPair, refuse_idle, refuse_translated
 from tlda.data.progress import progress
 from tlda.data.rows import Domain, New, Subset, content, domains_of, lengths_of
 from tlda.data.tasks import Relabelled, Tasks
@@ -95,19 +95,7 @@ class Features(DomainPair):
         if data.ten_crop:
             raise UserError("cached features are of one crop of each image: leave ten_crop out, or train on the images with a backbone")
         refuse_translated("Features", self, data)
-        drawn = (
-            "batch_size",
-            "steps",
-            "eval_batch_size",
-            "shots",
-            "holdout",
-            "balanced",
-            "unlabelled_ratio",
-            "validate_on",
-            "labelled",
-            "stream",
-        )
-        refuse_idle(drawn, data, "--data", self)
+        refuse_idle(DRAWN, data, "--data", self)
         if self.has_private_classes:
             raise UserError("the sets of classes are those of the data: give --data.data.source_private and --data.data.target_private")
         self.data, self.extractor, self.standardise, self.targets = data, extractor, standardise, data.targets

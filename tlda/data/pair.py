@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tlda.batch import Batch, Episode, FewPair, FewSource, Inputs, Pair, Rows, Sample, SourceBatch, Unlabelled, read_by
+from tlda.batch import Batch, Episode, FewPair, FewSource, Inputs, Pair, Paired, Rows, Sample, SourceBatch, Unlabelled, read_by
 from tlda.data.arrays import digest
 from tlda.data.class_sets import OPTIONS, ClassSets
 from tlda.data.crops import Viewed
@@ -58,6 +58,25 @@ class Augment(Recorded, torch.nn.Module):
     def domains(self, images: Sequence[Tensor]) -> list[Tensor]:
         """The images of each domain of a training batch, changed: each for itself, unless a subclass looks at all."""
         return [self(x) for x in images]
+
+
+DRAWN = (
+    "batch_size",
+    "steps",
+    "eval_batch_size",
+    "shots",
+    "holdout",
+    "balanced",
+    "unlabelled_ratio",
+    "validate_on",
+    "labelled",
+    "stream",
+)
+"""The options that say how rows are drawn, which do nothing in data that others draw from."""
+
+
+GIVING = {"paired": "give --data Pairs", "episode": "give --data Episodes or Omniglot"}
+"""Which data have the rows of a batch that not all data have."""
 
 
 class DomainPair(Recorded, LightningDataModule):
@@ -378,6 +397,8 @@ class DomainPair(Recorded, LightningDataModule):
         rows = self.training_rows()
         styled = self.batch_type is SourceBatch and any(change.sees_target for change in self.augment)
         batch_type: Any = Pair if styled else self.batch_type
+        if lacking := [field for field in batch_type._fields if field not in rows]:
+            raise UserError(f"the method learns from {lacking[0]} rows, and {type(self).__name__} has none: {GIVING[lacking[0]]}")
         data = {field: rows[field] for field in batch_type._fields}
         rank, world_size = self._processes()
         steps = self.steps or max(1, len(next(iter(data.values()))) // (self.batch_size * world_size))
@@ -511,7 +532,9 @@ class DomainPair(Recorded, LightningDataModule):
     def on_after_batch_transfer(self, batch: Moved, dataloader_idx: int) -> Moved:
         """Make floats of the images of a batch, and augment those of a training batch."""
         training = self.trainer is not None and self.trainer.training
-        prepared: Any = self.prepare(batch, []) if isinstance(batch, (Sample, Unlabelled, Episode)) else self._changed(batch, training)
+        whole: Any = batch
+        is_part = isinstance(whole, Sample | Unlabelled | Episode | Paired)
+        prepared: Any = self.prepare(whole, []) if is_part else self._changed(whole, training)
         prepared = merged(prepared) if isinstance(prepared, FewSource | FewPair) else prepared
         if isinstance(prepared, Pair) and self.batch_type is SourceBatch:
             prepared = SourceBatch(prepared.source)  # the target has lent its style, and the method sees no more of it
@@ -555,6 +578,11 @@ class DomainPair(Recorded, LightningDataModule):
     @staticmethod
     def prepare(domain: OneDomain, augment: Sequence[Callable[[Tensor], Tensor]]) -> OneDomain:
         """Images of bytes to floats in 0..1, augmented, on the batch's device; token ids as they are."""
+        given: Any = domain
+        if isinstance(given, Paired):
+            given = given._replace(a=as_floats(given.a), b=as_floats(given.b))
+            both: OneDomain = given
+            return both
         x = as_floats(domain.x)
         for change in augment:
             x = change(x)

@@ -16,6 +16,7 @@ from tlda.losses.coral import CORAL, coral, coral_align
 from tlda.losses.cycle_self_training import CycleSelfTraining, cycle_self_training
 from tlda.losses.deep_jdot import DeepJDOT, deep_jdot
 from tlda.losses.delta import DELTA, delta
+from tlda.losses.distillation import distillation
 from tlda.losses.domain_adversarial import ConditionalAdversarial, DomainAdversarial, domain_adversarial, entropy_weight
 from tlda.losses.domain_confusion import DomainConfusion, domain_confusion
 from tlda.losses.entropy import (
@@ -129,6 +130,7 @@ __all__ = [
     "delta",
     "dino",
     "dispersion",
+    "distillation",
     "domain_adversarial",
     "domain_confusion",
     "entropy",

@@ -17,6 +17,7 @@ from tlda.methods.bsp import BSP
 from tlda.methods.cdac import CDAC
 from tlda.methods.cdan import CDAN
 from tlda.methods.co_op import CoOp
+from tlda.methods.contrastive import Contrastive
 from tlda.methods.cotta import CoTTA
 from tlda.methods.cst import CST
 from tlda.methods.cycada import CyCADA
@@ -31,6 +32,7 @@ from tlda.methods.darn import DARN
 from tlda.methods.ddc import DDC
 from tlda.methods.deep_coral import DeepCORAL
 from tlda.methods.deep_jdot import DeepJDOT
+from tlda.methods.distill import Distill
 from tlda.methods.domain_confusion import DomainConfusion
 from tlda.methods.domain_labels import DomainLabels
 from tlda.methods.domain_mixup import DomainMixup
@@ -170,11 +172,13 @@ __all__ = [
     "BoxTeacher",
     "CoOp",
     "CoTTA",
+    "Contrastive",
     "CosineClassifier",
     "CyCADA",
     "CycleGAN",
     "DeepCORAL",
     "DeepJDOT",
+    "Distill",
     "DomainConfusion",
     "DomainLabels",
     "DomainMixup",

@@ -191,7 +191,7 @@ def _class_paths(value: Any) -> Iterator[str]:
 
 
 def load_weights(method: Trained, path: str) -> set[str]:
-    """Load backbone, bottleneck and head of the checkpoint at ``path`` into the network of ``method``, and return which it had.
+    """Load backbone, bottleneck and head of the checkpoint at ``path`` into the ``starting`` network of ``method``; return which it had.
 
     Adapters that ``method`` has and the checkpoint has not stay as they are. Bottleneck and head are made anew, which is said, where the
     checkpoint has none that fits: it is of other classes, of another width, or was pre-trained without them.
@@ -199,7 +199,7 @@ def load_weights(method: Trained, path: str) -> set[str]:
     Raises:
         UserError: the checkpoint has another backbone, or adapters that the network has not, without which its weights are others.
     """
-    checkpoint, network = read(path), method.network
+    checkpoint, network = read(path), method.starting
     found = {key.removeprefix("network."): value for key, value in checkpoint["state_dict"].items()}
     names = {key: key if key in found else method.tuning.plain_key(key) for key in network.state_dict()}
     shapes = {key: value.shape for key, value in network.state_dict().items()}

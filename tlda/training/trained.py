@@ -48,6 +48,11 @@ class Trained(LightningModule):
         raise NotImplementedError
 
     @property
+    def starting(self) -> Network:
+        """The network that the checkpoint of ``init_from`` is loaded into: the one that trains, unless a method has a teacher there."""
+        return self.network
+
+    @property
     def backbone(self) -> Backbone:
         """The feature extractor."""
         return self.network.backbone

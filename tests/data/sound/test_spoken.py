@@ -27,6 +27,18 @@ def test_the_first_five_recordings_measure(tmp_path: Path) -> None:
     assert theo.train[torch.tensor([0])].x.shape == (1, 8000)
 
 
+def test_several_speakers_are_measured_each_and_whole_where_none_is_heard(tmp_path: Path) -> None:
+    for speaker in ("theo", "george", "lucas"):
+        for number in (0, 5, 6):
+            write_sound(tmp_path / "fsdd" / "recordings" / f"1_{speaker}_{number}.wav", seconds=0.2)
+    data = Spoken("theo", ["george", "lucas"], str(tmp_path), unheard=True)
+    assert data.transfer == "theo_to_george+lucas"
+    target = data.load()[1]
+    assert target.test is None  # so that all rows measure, and a method that sees labels holds some out
+    assert len(target.train) == 6
+    assert len(Spoken("theo", ["george", "lucas"], str(tmp_path)).load()[1].test or ()) == 2
+
+
 def test_faults_are_one_sentence_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="there is no voice 'teo'; did you mean 'theo'"):
         Spoken("teo", "fsdd")

@@ -54,10 +54,11 @@ class Spoken(DomainPair):
 
     Args:
         source: the domain with labels, or several, which are pooled.
-        target: the domain without.
+        target: the domain without, or several: a method adapts to all, and a test measures each.
         root: the folder of the data; by default that of ``TLDA_DATA``, else ``data``.
         rate: the samples per second; the recordings have 8,000.
         seconds: the length of a clip, which is cut or filled with silence at its end.
+        unheard: whether all recordings of the target measure, its training ones too: for methods that do not adapt to it.
         **kwargs: see :class:`DomainPair`.
 
     Raises:
@@ -67,22 +68,25 @@ class Spoken(DomainPair):
     def __init__(
         self,
         source: str | list[str] = "espeak",
-        target: str = "fsdd",
+        target: str | list[str] = "fsdd",
         root: str | None = None,
         rate: int = 8000,
         seconds: float = 1.0,
+        unheard: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         require_length(rate, seconds)
-        self.sources = source if isinstance(source, list) else [source]
-        if not self.sources:
-            raise UserError("--data.source names no domain: name one or more, as in [george, theo]")
-        require_apart(self.sources, [target])
-        for name in (*self.sources, target):
+        self.sources, self.targets = (names if isinstance(names, list) else [names] for names in (source, target))
+        for option, names in (("source", self.sources), ("target", self.targets)):
+            if not names:
+                raise UserError(f"--data.{option} names no domain: name one or more, as in [george, theo]")
+        require_apart(self.sources, self.targets)
+        self.unheard = bool(unheard)
+        for name in (*self.sources, *self.targets):
             if name not in ("espeak", "fsdd", *SPEAKERS):
                 raise UserError(f"there is no voice '{name}'{near(name, ('espeak', 'fsdd', *SPEAKERS))}")
-        self.source, self.target, self.rate, self.seconds = "+".join(self.sources), target, rate, seconds
+        self.source, self.target, self.rate, self.seconds = "+".join(self.sources), "+".join(self.targets), rate, seconds
         self.root = Path(root or os.environ.get("TLDA_DATA") or "data")
 
     @property
@@ -92,8 +96,10 @@ class Spoken(DomainPair):
         return task
 
     def load(self) -> tuple[Domain, Domain]:
-        *sources, target = (self._domain(name) for name in (*self.sources, self.target))
-        return pooled(self.source, sources), target
+        sources, targets = ([self._domain(name) for name in names] for names in (self.sources, self.targets))
+        if self.unheard:
+            targets = [Domain(domain.name, _joined(domain)) for domain in targets]
+        return pooled(self.source, sources), pooled(self.target, targets)
 
     def _domain(self, name: str) -> Domain:
         if name == "espeak":
@@ -102,6 +108,12 @@ class Spoken(DomainPair):
 
     def read_new(self, place: str, fitted: Plain) -> New:
         return new_clips(place, self.rate, self.seconds)
+
+
+def _joined(domain: Domain) -> Clips:
+    """All clips of a domain."""
+    parts: list[Any] = domain.splits
+    return Clips(*(torch.cat([getattr(part, name) for part in parts]) for name in ("waves", "labels")))
 
 
 def recorded(folder: Path, name: str, rate: int, seconds: float) -> tuple[Clips, Clips]:
