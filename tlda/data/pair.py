@@ -75,10 +75,6 @@ DRAWN = (
 """The options that say how rows are drawn, which do nothing in data that others draw from."""
 
 
-GIVING = {"paired": "give --data Pairs", "episode": "give --data Episodes or Omniglot"}
-"""Which data have the rows of a batch that not all data have."""
-
-
 class DomainPair(Recorded, LightningDataModule):
     """A source and a target domain. A subclass gives them in :meth:`load`, and what is learnt in :attr:`task`.
 
@@ -398,7 +394,7 @@ class DomainPair(Recorded, LightningDataModule):
         styled = self.batch_type is SourceBatch and any(change.sees_target for change in self.augment)
         batch_type: Any = Pair if styled else self.batch_type
         if lacking := [field for field in batch_type._fields if field not in rows]:
-            raise UserError(f"the method learns from {lacking[0]} rows, and {type(self).__name__} has none: {GIVING[lacking[0]]}")
+            raise UserError(f"the method learns from {lacking[0]} rows, and {type(self).__name__} has none: give --data Pairs")
         data = {field: rows[field] for field in batch_type._fields}
         rank, world_size = self._processes()
         steps = self.steps or max(1, len(next(iter(data.values()))) // (self.batch_size * world_size))
