@@ -159,7 +159,7 @@ class Method(Hooked):
 
     def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The task's loss of logits to labels, a scalar."""
-        return self.task.loss(self.network.with_margin(logits, labels), labels)
+        return self.task.loss(self.network.with_labels(logits, labels), labels)
 
     def added(self, batch: Batch, source: Output, target: Output | None) -> dict[str, Tensor]:
         """The terms of the added losses by name; without a ``target``, of those that do not look at it."""

@@ -20,6 +20,7 @@ from tlda.backbones.text_tower import PROMPTS, tower_of
 from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.nn import evaluating, train_depthwise_in_float32
+from tlda.nn.caption_decoder import CaptionDecoder
 from tlda.nn.cosine_head import CosineHead, TextHead
 from tlda.tasks import NextToken, Task, Verification
 
@@ -239,10 +240,10 @@ class Network(nn.Module):
             raise UserError("--model.head makes the last layers, and this method makes its own: leave it out")
         self.head = head
 
-    def with_margin(self, logits: Tensor, y: Tensor) -> Tensor:
-        """The ``logits`` of rows with labels ``y`` (r,) as the loss of training sees them: with the head's margin, where it has one."""
+    def with_labels(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The ``logits`` of rows with labels ``y`` as the loss of training sees them: with the head's margin, or of words taught so far."""
         last = self.head[-1] if isinstance(self.head, nn.Sequential) else self.head
-        return last.with_margin(logits, y) if isinstance(last, CosineHead) else logits
+        return last.with_labels(logits, y) if isinstance(last, (CosineHead, CaptionDecoder)) else logits
 
     def write_head(self) -> None:
         """Write a head of texts again: the backbone's own tower of texts has other weights than it was made with."""

@@ -72,10 +72,10 @@ def test_a_head_has_its_margin_in_training_and_is_cosines_by_itself() -> None:
     features, y = torch.randn(4, 5, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 2, 0])
     cosines = torch.nn.functional.cosine_similarity(features[:, None], head.weight[None], dim=2)
     torch.testing.assert_close(head(features), cosines / 0.1)
-    torch.testing.assert_close(head.with_margin(head(features), y), arcface_logits(cosines, y, 0.3, 10.0))
+    torch.testing.assert_close(head.with_labels(head(features), y), arcface_logits(cosines, y, 0.3, 10.0))
     plain = Head(temperature=0.1).build(5, Verification(["a", "b"]))
     assert isinstance(plain, CosineHead)
-    assert plain.with_margin(features, y) is features
+    assert plain.with_labels(features, y) is features
 
 
 @pytest.mark.parametrize(

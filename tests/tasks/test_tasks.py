@@ -14,7 +14,7 @@ from tlda.batch import Output, Sample
 from tlda.errors import UserError
 from tlda.losses import MCC, CoTuning
 from tlda.methods import DANN, MCD, SHOT, DeepCORAL, SourceOnly
-from tlda.tasks import Classification, MultiLabel, Regression, Several, Spans, Task, Verification, Words
+from tlda.tasks import Caption, Classification, MultiLabel, Regression, Several, Spans, Task, Verification, Words
 from tlda.tasks.measures import Part, counted
 from tlda.tasks.place import SOURCE_AND_TARGET
 from tlda.training.checkpoint import task_from
@@ -25,6 +25,7 @@ TASKS: dict[str, Task] = {
     "spans": Spans(),
     "regression": Regression(["age", "rate"], ["years", "1/min"], [40.0, 100.0], [10.0, 20.0]),
     "verification": Verification(["ann", "bob"], 5),
+    "caption": Caption(["red", "apple"], 3, decoder="transformer", beams=2),
     "several labels": MultiLabel(["red", "round"]),
     "several": Several({"": {"kind": Classification(["a", "b"]), "size": Regression(["size"])}}),
 }

@@ -120,7 +120,7 @@ def test_a_step_has_the_margin_of_the_head(head: Head, logits_of: Any) -> None:
     logits, y, loss = method.seen
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits_of(logits / 10, y), y))
     weighted = made(ImportanceWeighting, head=head)
-    torch.testing.assert_close(weighted.network.with_margin(logits, y), logits_of(logits / 10, y))
+    torch.testing.assert_close(weighted.network.with_labels(logits, y), logits_of(logits / 10, y))
 
 
 def test_people_of_no_class_of_the_head_teach_nothing_and_rows_are_compared_by_their_features() -> None:

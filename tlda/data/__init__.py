@@ -19,6 +19,7 @@ from tlda.data.augment import (
 )  # fmt: skip
 from tlda.data.boxes import Boxes
 from tlda.data.camvid import CamVid
+from tlda.data.captioned_emoji import EmojiCaptions
 from tlda.data.cifar import CIFAR10
 from tlda.data.colored_mnist import ColoredMNIST
 from tlda.data.datasets import Datasets
@@ -69,6 +70,7 @@ __all__ = [
     "DomainPair",
     "EasyVQA",
     "Emoji",
+    "EmojiCaptions",
     "EmojiNames",
     "Episodes",
     "Faces",

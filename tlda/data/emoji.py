@@ -21,7 +21,7 @@ from tlda.data.rows import Domain, New, pooled
 from tlda.data.text.tokens import Texts, encode
 from tlda.errors import UserError, near
 from tlda.options.recorded import Plain
-from tlda.tasks import Classification
+from tlda.tasks import Task
 
 LOOKS = ("noto", "twemoji", "openmoji", "lines")
 """The looks: Google's, Twitter's, OpenMoji's in colour, and its lines in black."""
@@ -88,7 +88,7 @@ class Emoji(DomainPair):
         return [concept for concept in every if concept not in measured], [concept for concept in every if concept in measured]
 
     @property
-    def task(self) -> Classification:
+    def task(self) -> Task:
         task = self.classification(sorted({self._class_of(concept) for part in self.concepts for concept in part}))
         task.sources = self.sources if len(self.sources) > 1 else ()
         return task

@@ -24,7 +24,7 @@ class Weighted(Method, ABC):
     def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
         """The mean of the weighted losses of the rows that have a label, and every added loss."""
         rows = batch.source
-        losses = self.weights(rows) * self.task.risk(self.network.with_margin(source.logits, rows.y), rows.y)
+        losses = self.weights(rows) * self.task.risk(self.network.with_labels(source.logits, rows.y), rows.y)
         return {"task": losses.sum() / self.task.known(rows.y).sum().clamp_min(1), **self.added(batch, source, target)}
 
 

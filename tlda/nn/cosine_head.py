@@ -29,7 +29,7 @@ class CosineHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         return linear(normalize(features, dim=1), normalize(self.weight, dim=1)) / self.temperature
 
-    def with_margin(self, logits: Tensor, y: Tensor) -> Tensor:
+    def with_labels(self, logits: Tensor, y: Tensor) -> Tensor:
         """The ``logits`` (n, classes) of this head as training on the labels ``y`` (n,) sees them: with its margin, where it has one."""
         if not self.arcface and not self.cosface:
             return logits

@@ -1,6 +1,7 @@
 """Tasks: what is learnt about a row. Heads, losses, metrics and answers, one file per kind."""
 
 from tlda.tasks.base import Task
+from tlda.tasks.caption import Caption
 from tlda.tasks.classification import Classification, Words
 from tlda.tasks.control import Control
 from tlda.tasks.detection import Detection
@@ -16,6 +17,7 @@ from tlda.tasks.spans import Spans
 from tlda.tasks.verification import Verification
 
 __all__ = [
+    "Caption",
     "Classification",
     "Control",
     "Detection",
