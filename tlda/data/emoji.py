@@ -149,7 +149,7 @@ class EmojiNames(DomainPair):
         self.text, self.tokenizer, self.looks = text, tokenizer, Emoji(root=root)
 
     @property
-    def task(self) -> Classification:
+    def task(self) -> Task:
         return self.looks.task
 
     @property
