@@ -33,8 +33,8 @@ class Spots(DomainPair):
         return Caption(WORDS, 4, width=16, pictures=not self.blind, beams=2)
 
     def load(self) -> tuple[Domain, Domain]:
-        light, dark = ([self.spots(96, bright, seed), self.spots(48, bright, seed + 1)] for bright, seed in ((200, 0), (150, 2)))
-        return Domain("light", *light), Domain("dark", *dark)
+        light, dark = ((self.spots(96, bright, seed), self.spots(48, bright, seed + 1)) for bright, seed in ((200, 0), (150, 2)))
+        return Domain("light", light[0], light[1]), Domain("dark", dark[0], dark[1])
 
     @staticmethod
     def spots(count: int, bright: int, seed: int) -> Images:

@@ -16,6 +16,9 @@ from tlda.batch import PAD, Sample
 Words = Sequence[Hashable]
 """A caption: words, or their numbers."""
 
+Score = Callable[[Sequence[Words], Sequence[Words]], float]
+"""Generated and written captions to a number."""
+
 
 def word_f1(found: Sequence[Words], wanted: Sequence[Words]) -> float:
     """The mean F1 of the words of captions, whatever their order, as SQuAD has it of answers (Rajpurkar et al., EMNLP 2016, sec. 6.1).
@@ -114,9 +117,7 @@ class CaptionScore(Metric):
     found: list[Tensor]
     wanted: list[Tensor]
 
-    def __init__(
-        self, score: Callable[[Sequence[Words], Sequence[Words]], float], decoded: Callable[[Tensor], Tensor], end: int, length: int
-    ) -> None:
+    def __init__(self, score: Score, decoded: Callable[[Tensor], Tensor], end: int, length: int) -> None:
         super().__init__()
         self.score, self.decoded, self.end, self.length = score, decoded, end, length
         self.add_state("found", [], dist_reduce_fx="cat")

@@ -13,7 +13,7 @@ from torchmetrics import Metric
 
 from tlda.batch import Inputs, Output
 from tlda.errors import UserError
-from tlda.metrics.captions import CaptionScore, bleu, cider, exact, spoken, word_f1
+from tlda.metrics.captions import CaptionScore, Score, bleu, cider, exact, spoken, word_f1
 from tlda.nn.caption_decoder import CaptionDecoder
 from tlda.tasks.base import Task
 from tlda.tasks.place import Place
@@ -75,7 +75,7 @@ class Caption(Task):
         return cross_entropy(logits.flatten(0, 1).float(), y.flatten(), ignore_index=-1, reduction="none").view_as(y)
 
     def metrics(self, place: Place) -> dict[str, Metric]:
-        scores = {"word_f1": word_f1, "exact": exact, "bleu2": partial(bleu, order=2), "cider": cider}
+        scores: dict[str, Score] = {"word_f1": word_f1, "exact": exact, "bleu2": partial(bleu, order=2), "cider": cider}
         return {name: CaptionScore(score, numbers, len(self.words) + 1, self.length) for name, score in scores.items()}
 
     def answers(self, output: Output, x: Inputs) -> dict[str, Sequence[object]]:
