@@ -28,11 +28,14 @@ def data(args: list[str]) -> None:
     elif args[0] == "check":
         options = _check_arguments(args[1:])
         _require_subject(options.subject)
+        from tlda.data.boxed_check import boxed, check_boxes
         from tlda.data.check import check  # with torch, which --help and a mistyped option need not wait for
         from tlda.data.masked_check import check_masks, masked
 
         if found := masked(options.subject, options.root):
             check_masks(*found, options.sheet)
+        elif boxes := boxed(options.subject):
+            check_boxes(*boxes, options.sheet)
         else:
             check(options.subject, options.root, options.sheet)
     elif args[0] == "cache":
@@ -89,7 +92,7 @@ def _check_arguments(args: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "subject",
         metavar="NAME_OR_FOLDER",
-        help="a data set such as PACS, or a folder of DOMAIN/CLASS/*.jpg, or of DOMAIN/images and masks",
+        help="a data set such as PACS, or a folder of DOMAIN/CLASS/*.jpg, or of DOMAIN/images and masks, or images and boxes",
     )
     parser.add_argument("--root", help="where a named data set lies; by default in TLDA_DATA, else in data")
     parser.add_argument("--sheet", type=Path, help="the picture that is written; by default NAME-sheet.png")

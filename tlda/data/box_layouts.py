@@ -46,6 +46,21 @@ class Found:
     test: list[Annotated] = field(default_factory=list)
 
 
+def parts_of(folder: Path) -> list[Path]:
+    """The folder of a domain, or its ``train`` and ``test`` where it has a folder ``test``."""
+    return [folder / "train", folder / "test"] if (folder / "test").is_dir() else [folder]
+
+
+def held(folder: Path) -> list[LayoutName]:
+    """The layouts that ``folder`` has annotations of."""
+    holds: dict[LayoutName, bool] = {
+        "yolo": (folder / "labels").is_dir(),
+        "voc": (folder / "Annotations").is_dir(),
+        "coco": bool(_json_files(folder)),
+    }
+    return [name for name, there in holds.items() if there]
+
+
 def read_boxes(folder: Path, layout: LayoutName | None, names: Sequence[str], may_lack: bool) -> Found:
     """The images of ``folder`` with their boxes.
 
@@ -60,15 +75,11 @@ def read_boxes(folder: Path, layout: LayoutName | None, names: Sequence[str], ma
         UserError: no images, or no annotations; an image without annotation, or the reverse; a box outside, without area, or of a class
             that there is not; more than one layout, or a file that is none.
     """
-    held: dict[LayoutName, bool] = {
-        "yolo": (folder / "labels").is_dir(),
-        "voc": (folder / "Annotations").is_dir(),
-        "coco": bool(_json_files(folder)),
-    }
-    there = [layout] if layout else [name for name, holds in held.items() if holds]
+    found_layouts = held(folder)
+    there = [layout] if layout else found_layouts
     if len(there) > 1:
         raise UserError(f"{folder} has annotations of the layouts {' and '.join(there)}: say which by --data.layout")
-    if not there or (may_lack and not held[there[0]]):
+    if not there or (may_lack and there[0] not in found_layouts):
         images = image_files(folder)
         if not images:
             raise UserError(f"{folder} has no images: put them there, with their boxes")

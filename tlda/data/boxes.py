@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from tlda.batch import Sample
-from tlda.data.box_layouts import Annotated, Found, LayoutName, read_boxes
+from tlda.data.box_layouts import Annotated, Found, LayoutName, parts_of, read_boxes
 from tlda.data.boxed_files import BoxedFiles, moved_boxes
 from tlda.data.pair import Augment, as_floats
 from tlda.data.pooling import Name
@@ -79,8 +79,7 @@ class Boxes(Positions[Sequence[Annotated]]):
         folder = self.root / name
         if not folder.is_dir():
             raise UserError(f"there is no folder {folder}: set --data.root, --data.source and --data.target to where the images are")
-        parts = [folder / "train", folder / "test"] if (folder / "test").is_dir() else [folder]
-        return [read_boxes(part, self.layout, self.classes, name == self.target) for part in parts]
+        return [read_boxes(part, self.layout, self.classes, name == self.target) for part in parts_of(folder)]
 
     @cached_property
     def names(self) -> list[str]:
