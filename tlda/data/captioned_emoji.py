@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tlda.batch import PAD
-from tlda.data.arrays import RECENT, Images, Splits
+from tlda.data.arrays import RECENT, Splits
 from tlda.data.asked.vocabulary import Vocabulary, words_of
 from tlda.data.emoji import Concept, Emoji
 from tlda.errors import UserError
@@ -80,10 +80,7 @@ class EmojiCaptions(Emoji):
         key = ("captions", self.root, look, self.size, self.longest)
         return RECENT.get(key, lambda: Splits(*(self._images(look, part) for part in self.concepts)))
 
-    def _images(self, look: str, concepts: Sequence[Concept]) -> Images:
-        return self._pictures([self.root / look / f"{concept.code}.png" for concept in concepts], self.captions(concepts))
-
-    def captions(self, concepts: Sequence[Concept]) -> Tensor:
+    def labels(self, concepts: Sequence[Concept]) -> Tensor:
         """The word numbers (n, longest + 1) of the names of ``concepts``, with the end and then :data:`tlda.batch.PAD` after them."""
         ids = self.vocabulary.encode([concept.name for concept in concepts])
         found = torch.full((len(concepts), self.longest + 1), PAD)
