@@ -80,7 +80,7 @@ def test_captions_are_learnt_by_looking() -> None:
     found = {}
     for blind in (False, True):
         torch.manual_seed(0)
-        data, run = Spots(steps=80, blind=blind, seed=0), trainer(1)
+        data, run = Spots(steps=60, blind=blind, seed=0), trainer(1, limit_val_batches=0)
         method = SourceOnly(backbone=Tiny(16, dropout=0.0), task=data.task, optimizer=tlda.optim.Adam(0.02))
         run.fit(method, datamodule=data)
         found[blind] = run.test(method, datamodule=data, verbose=False)[0]

@@ -2,7 +2,7 @@
 
 from tlda.batch import Rows
 from tlda.data.arrays import Images
-from tlda.data.asked import EasyVQA
+from tlda.data.asked import EasyVQA, EmojiQuestions
 from tlda.data.augment import (
     ColourJitter,
     Cutout,
@@ -72,6 +72,7 @@ __all__ = [
     "Emoji",
     "EmojiCaptions",
     "EmojiNames",
+    "EmojiQuestions",
     "Episodes",
     "Faces",
     "Features",

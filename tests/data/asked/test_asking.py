@@ -104,7 +104,7 @@ def test_the_network_learns_to_look() -> None:
         torch.manual_seed(0)
         data = ToyAsking(steps=60, seed=0)
         method = SourceOnly(backbone=tiny_net(sees=sees), task=data.task, optimizer=tlda.optim.Adam(0.02))
-        run = trainer(1)
+        run = trainer(1, limit_val_batches=0)
         run.fit(method, datamodule=data)
         found[sees] = run.test(method, datamodule=data, verbose=False)[0]["test/source/accuracy"]
     assert found["both"] > 0.9
