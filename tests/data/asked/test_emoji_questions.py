@@ -40,9 +40,8 @@ def test_the_words_alone_say_nothing_of_yes_and_no() -> None:
 
 
 def test_both_looks_are_asked_the_same(tmp_path: Path) -> None:
-    entries = [
-        {"code": f"{n:x}", "name": f"e{n}", "tags": "", "category": f"c{n % 2}", "sub": ["animal-bug", "heart"][n % 2]} for n in range(10)
-    ]
+    subs = ["animal-bug", "heart"]
+    entries = [{"code": f"{n:x}", "name": f"e{n}", "tags": "", "category": f"c{n % 2}", "sub": subs[n % 2]} for n in range(10)]
     (tmp_path / "emoji.json").write_text(json.dumps(entries))
     for look, colour in (("noto", "red"), ("lines", "black")):
         (tmp_path / look).mkdir()
