@@ -12,12 +12,14 @@ import pytest
 import yaml
 
 from tests.conftest import REPO
-from tlda.bench.dry_run import dry_run
+from tests.helpers.toy import Tiny, Toy, trainer
+from tlda.bench.dry_run import dry_run, shorten
 from tlda.bench.machine import affordable
 from tlda.bench.table import Table, load_table, merge
 from tlda.commands.bench import bench
 from tlda.documents.grid import Grid
 from tlda.errors import UserError
+from tlda.methods import FineTune
 
 TINY = {"class_path": "LeNet", "init_args": {"channels": 3, "size": 28, "num_features": 8}}
 SMALL = {"init_args": {"size": 32, "crop": 28, "batch_size": 4, "eval_batch_size": 20, "num_workers": 0}}
@@ -111,3 +113,10 @@ def test_a_missing_set_and_missing_weights_are_a_sentence_each(
 def test_a_dry_run_trains_nothing_to_the_end(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--dry-run trains nothing to the end: leave --render out"):
         bench(["quickstart", "--dry-run", "--render"])
+
+
+def test_few_rows_have_labels_of_each_class_to_see() -> None:
+    data = Toy(shots=20, batch_size=4, steps=1)
+    shorten(data)
+    assert [len(domain.train) for domain in data.loaded] == [8, 8]
+    trainer(1).fit(FineTune(backbone=Tiny(), task=data.task, pretrain=0.0), datamodule=data)
