@@ -16,12 +16,23 @@ from tests.helpers.fresh import fresh
 from tlda.cli import main
 from tlda.report import pictures
 
+MAPS = {"DACS": "tests.helpers.masked.Scenes", "BoxTeacher": "tests.helpers.boxed.Cells"}
+"""The data of methods of feature maps."""
+
+
+def of_maps(name: str, options: Sequence[str]) -> list[str]:
+    """The ``options`` of a method, on feature maps where it needs them."""
+    if name not in MAPS:
+        return [*options]
+    kept = [option for option in options if not option.startswith(("--data", "--model.backbone"))]
+    return [*kept, f"--data={MAPS[name]}", "--model.backbone=tests.helpers.masked.TinyDense", "--model.backbone.num_features=16"]
+
 
 def fit_each(names: Sequence[str], options: Sequence[str]) -> None:
     """Fit each of the methods of ``names`` with the same ``options``, and draw few rows."""
     pictures.ROWS = 20
     for name in names:
-        assert main(["fit", f"--model={name}", *options]) == 0, name
+        assert main(["fit", f"--model={name}", *of_maps(name, options)]) == 0, name
 
 
 def run_ddp(

@@ -33,6 +33,13 @@ class TinyDense(Backbone):
         return rows
 
 
+def mirrored(backbone: TinyDense) -> TinyDense:
+    """``backbone``, which now sees an image and its mirror image alike."""
+    layer: Any = backbone.layers[0]
+    layer.weight.data += layer.weight.data.flip(3)
+    return backbone
+
+
 def scene(sky: int, dark: float, random: np.random.Generator) -> tuple[Any, Any]:
     """An image of 8 x 8, bright above line ``sky`` and dark below, and its mask."""
     mask = np.zeros((8, 8), dtype=np.uint8)

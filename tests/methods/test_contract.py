@@ -17,7 +17,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor
 
 import tlda.methods
-from tests.helpers.ddp import run_ddp
+from tests.helpers.ddp import MAPS, run_ddp
 from tests.helpers.toy import CLASSES, Tiny, Toy, backbone_of, toy_of, trainer
 from tests.helpers.toys import Noise
 from tests.methods.test_learning import UNSUPERVISED
@@ -451,8 +451,8 @@ def test_two_processes_see_each_row_once_and_end_as_one_does(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_several_optimizers_train_in_two_processes(tmp_path: Path) -> None:
-    names = [name for name, (cls, _) in VARIANTS.items() if issubclass(cls, ManualMethod)]
+def test_several_optimizers_and_methods_of_maps_train_in_two_processes(tmp_path: Path) -> None:
+    names = [*(name for name, (cls, _) in VARIANTS.items() if issubclass(cls, ManualMethod)), *MAPS]
     assert {"MCD", "CycleGAN"} <= {*names}
     for name, after in zip(names, run_ddp(2, tmp_path, names=names), strict=True):
         before = make(name).state_dict()

@@ -16,8 +16,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from tests.helpers.boxed import NAMES, SIDE, Cells, write_boxes
-from tests.helpers.masked import TinyDense, setup
+from tests.helpers.masked import TinyDense, mirrored, setup
 from tests.helpers.toy import Tiny, trainer
+from tests.training.test_resume import Saves
 from tlda.backbones import Backbone
 from tlda.batch import Output, Sample
 from tlda.data import FDA, Boxes, ColourTransfer, RandomHorizontalFlip
@@ -70,6 +71,9 @@ def test_the_loss_is_the_papers() -> None:
     expected = (focal(logits[:, :2], y[:, :2]).sum() + 0.1 * off[:, :2].sum() + off[:, 2:].sum()) / 3
     assert torch.isclose(TASK.loss(logits, y), expected)
     assert torch.isclose(TASK.risk(logits, y).sum() / 3, expected)
+    (gradient,) = torch.autograd.grad(TASK.loss(logits.requires_grad_(), y), logits)
+    assert torch.allclose(gradient[at, 2:], (logits[at, 2:] - y[at, 2:6]).sign() * torch.tensor([0.1, 0.1, 1.0, 1.0]) / 3)
+    assert not gradient[~at, 2:].any()
     assert TASK.loss(logits, targets(boxes[:, :0], (8, 8), 2, 2)).isfinite()
 
 
@@ -103,6 +107,17 @@ def test_a_task_is_made_again_and_bad_options_have_a_sentence() -> None:
     assert task_from(TASK.description()).description() == TASK.description()
     with pytest.raises(UserError, match="a detection has 0 classes and at most 100 boxes: both are 1 or more"):
         Detection([])
+
+
+def test_a_flipped_image_has_flipped_boxes() -> None:
+    torch.manual_seed(0)
+    method: Any = SourceOnly(backbone=mirrored(TinyDense()), task=TASK).eval()
+    method.head.weight.data[4], method.head.bias.data[2:5] = 0.0, torch.tensor([2.0, 3.0, 0.5])  # centres in the middle of a position
+    x = torch.rand(2, 3, SIDE, SIDE)
+    found, flipped = (TASK.boxes(method(image).logits, image)[:, :5] for image in (x, x.flip(3)))
+    expected = torch.stack((*found[..., :2].unbind(2), SIDE - found[..., 4], found[..., 3], SIDE - found[..., 2], found[..., 5]), 2)
+    assert (found[..., 1] > 0).all()
+    torch.testing.assert_close(flipped, expected)
 
 
 # Methods
@@ -180,12 +195,14 @@ def test_a_fit_ends_with_a_picture_of_boxes(tmp_path: Path) -> None:
 def test_a_run_goes_on_exactly(tmp_path: Path) -> None:
     data: dict[str, Any] = {"steps": 2, "seed": 0, "augment": [RandomHorizontalFlip()]}
     keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
-    trainer(2, enable_checkpointing=True, callbacks=[keep], limit_val_batches=1).fit(whole := made(DANN), Cells(**data))
-    rest = made(DANN)
-    torch.manual_seed(12345)  # whatever happened in between must not matter
-    trainer(2, limit_val_batches=1).fit(rest, Cells(**data), ckpt_path=tmp_path / "epoch=0.ckpt", weights_only=True)
-    for (name, a), b in zip(whole.state_dict().items(), rest.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
+    callbacks = [keep, Saves(tmp_path, 3)]
+    trainer(2, enable_checkpointing=True, callbacks=callbacks, limit_val_batches=1).fit(whole := made(DANN), Cells(**data))
+    for checkpoint in ("epoch=0.ckpt", "after-3.ckpt"):
+        rest = made(DANN)
+        torch.manual_seed(12345)  # whatever happened in between must not matter
+        trainer(2, limit_val_batches=1).fit(rest, Cells(**data), ckpt_path=tmp_path / checkpoint, weights_only=True)
+        for (name, a), b in zip(whole.state_dict().items(), rest.state_dict().values(), strict=True):
+            assert torch.equal(a, b), name
 
 
 def test_a_step_in_bfloat16_has_the_loss_and_the_metrics_of_float32() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.nn.functional import cross_entropy, interpolate
 
 import tlda.methods
-from tests.helpers.masked import NAMES, Scenes, TinyDense, setup
+from tests.helpers.masked import NAMES, Scenes, TinyDense, mirrored, setup
 from tests.helpers.toy import Tiny, trainer
 from tlda.backbones import Backbone
 from tlda.batch import Output, Pair, Sample
@@ -156,3 +156,12 @@ def test_predictions_are_a_map_per_image(tmp_path: Path) -> None:
         "y/a.jpg,answers_mask/1-a.png",
     ]
     assert (np.array(Image.open(tmp_path / "answers_mask" / "1-a.png")) == answers["mask"][1]).all()
+
+
+def test_a_flipped_image_has_a_flipped_mask() -> None:
+    torch.manual_seed(0)
+    task: Any = Scenes().task
+    method, x = SourceOnly(backbone=mirrored(TinyDense()), task=task).eval(), torch.rand(3, 3, 8, 8)
+    masks, flipped = (np.stack(task.answers(method(image), image)["mask"]) for image in (x, x.flip(3)))
+    assert (masks[..., ::-1] == flipped).all()
+    assert (masks != flipped).any()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,8 +105,13 @@ class _Timed(Callback):
         self._since = _now()
 
 
-def dry_run(table: Table, cells: list[Cell]) -> tuple[Document, list[str]]:
+def dry_run(table: Table, cells: list[Cell], say: Callable[[str], object] = str) -> tuple[Document, list[str]]:
     """Check the data and the weights of ``cells``, run two steps of each method, and estimate what the whole table needs.
+
+    Args:
+        table: the table.
+        cells: its cells.
+        say: is told, before each part, what is looked at: on a busy machine a method may take a minute.
 
     Returns:
         the tables to show, and a sentence for each thing that is missing.
@@ -114,9 +119,11 @@ def dry_run(table: Table, cells: list[Cell]) -> tuple[Document, list[str]]:
     prepare(torch.get_num_threads())
     dry = Dry(table)
     for task in dict.fromkeys(cell.task for cell in cells):
+        say(f"the data of {task}")
         _sizes(dry, task, next(cell for cell in cells if cell.task == task))
     with TemporaryDirectory() as folder:
         for cell in _one_of_each(cells, dry.sizes):
+            say(f"two steps of {cell.method}")
             _measure(dry, cell, Path(folder))
     return _document(dry, cells), dry.missing
 
@@ -154,7 +161,8 @@ def _sizes(dry: Dry, task: str, cell: Cell) -> None:
     rows = sum(len(rows) for domain in (source, target) for rows in domain.splits), len(target.train)
     held = sum(_bytes(rows) for domain in (source, target) for rows in domain.splits if hasattr(rows, "decode"))
     dry.workers = data.num_workers
-    dry.sizes[task] = Sizes((len(source.train), rows[1]), steps, (epochs + 1) * (validated + measured), held)
+    validations = 0 if trainer.limit_val_batches == 0 else epochs
+    dry.sizes[task] = Sizes((len(source.train), rows[1]), steps, (validations + 1) * (validated + measured), held)
 
 
 def _bytes(rows: Any) -> int:

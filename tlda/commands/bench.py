@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def _dry_run(table: Table, cells: list[Cell]) -> None:
     from tlda.bench.dry_run import dry_run
     from tlda.documents.grid import markdown
 
-    shown, missing = dry_run(table, cells)
+    shown, missing = dry_run(table, cells, lambda part: print(f"tlda: {part}", file=sys.stderr, flush=True))
     Console().print(Markdown(markdown(shown)))
     if missing:
         sentences = "\n".join(f"  {sentence}" for sentence in missing)
