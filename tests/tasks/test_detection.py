@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from tests.helpers.boxed import NAMES, SIDE, Cells, write_boxes
 from tests.helpers.masked import TinyDense, mirrored, setup
+from tests.helpers.saves import Saves
 from tests.helpers.toy import Tiny, trainer
-from tests.training.test_resume import Saves
 from tlda.backbones import Backbone
 from tlda.batch import Output, Sample
 from tlda.data import FDA, Boxes, ColourTransfer, RandomHorizontalFlip
