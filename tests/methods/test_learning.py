@@ -229,9 +229,22 @@ METHODS = {
     for name, cls in subclasses(Method).items()
     if cls.__module__.startswith("tlda.methods") and (getattr(cls, "takes", ""), getattr(cls, "setting", "")) not in ELSEWHERE
 }
-BY_HAND = {"CoOp", "DomainMixup", "ImageText", "MixStyle", "MLDG", "RSC", "SD", "SingleSource", "TipAdapter", "ZeroShot"}
+BY_HAND = {
+    "CoOp",
+    "Contrastive",
+    "Distill",
+    "DomainMixup",
+    "ImageText",
+    "MixStyle",
+    "MLDG",
+    "RSC",
+    "SD",
+    "SingleSource",
+    "TipAdapter",
+    "ZeroShot",
+}
 """What no toy of these shows: regularisers, training on less, and what needs a text's classes. Tests of their own
-(test_several_sources, test_tip_adapter, test_image_text) compare what they do with a computation by hand."""
+(test_several_sources, test_tip_adapter, test_image_text, test_from_pairs) compare what they do with a computation by hand, or have a toy of their own."""
 FAMILY = {name: family for family, (_, methods, *_) in FAMILIES.items() for name in methods}
 OPTIONS = {name: options for _, methods, *_ in FAMILIES.values() for name, options in methods.items()}
 NO_TARGET = ("labelled", "spurious", "minority", "marked")

@@ -195,7 +195,9 @@ def encoder() -> Backbone:
 
 
 KINDS = {
-    "images": Kind(images, Tiny, {"CoOp", "ImageText", "MLM", "MAE", "MixStyle", "DACS", "BoxTeacher", *EPISODIC}),
+    "images": Kind(
+        images, Tiny, {"CoOp", "Contrastive", "Distill", "ImageText", "MLM", "MAE", "MixStyle", "DACS", "BoxTeacher", *EPISODIC}
+    ),
     "masks": Kind(masks, TinyDense, {"ATDOC", "FixMatch", "MLM"}),
     "boxes": Kind(boxes, TinyDense, {"ATDOC", "FixMatch", "MCC", "MCD", "MLM", "SHOT"}),
     "domains": Kind(domains, Tiny, {"MLM"}),
