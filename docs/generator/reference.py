@@ -50,7 +50,8 @@ def public(module: str) -> list[str]:
 def page(module: str) -> str:
     """The page of a module."""
     said = markdown(inspect.getdoc(import_module(module)) or "")
-    return f"# {PARTS[module]}\n\n`{module}`: {said}\n\n" + "\n\n".join(f"::: {name}" for name in public(module)) + "\n"
+    own = [name for name in public(module) if name.rpartition(".")[0] not in PARTS.keys() - {module}]  # what two parts offer is on one page
+    return f"# {PARTS[module]}\n\n`{module}`: {said}\n\n" + "\n\n".join(f"::: {name}" for name in own) + "\n"
 
 
 def uri(module: str) -> str:
