@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlda.data.box_layouts import Annotated, held, parts_of, read_boxes
-from tlda.data.check import SHOWN, require_picture
+from tlda.data.check import SHOWN, refuse_wrong, sheet_of
 from tlda.data.files import SUFFIXES, decode, reading
 from tlda.data.folders import in_threads
 from tlda.data.layouts import data_root, subfolders
 from tlda.documents.palette import palette
 from tlda.errors import UserError
-from tlda.writing import require_writable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -68,17 +67,13 @@ def check_boxes(name: str, folders: Mapping[str, Path], sheet: Path | None) -> N
     Raises:
         UserError: an image cannot be read, or a box does not fit its image.
     """
-    sheet = sheet or Path(f"{name}-sheet.png")
-    require_picture(sheet)
-    require_writable(sheet.parent, "--sheet")
+    sheet = sheet_of(name, sheet)
     domains = [_checked(domain, folder) for domain, folder in folders.items()]
     for line in report(domains):
         print(line)
     box_sheet(domains).save(sheet)
     print(f"tlda: wrote {sheet}, a few images of each domain with their boxes")
-    wrong = [sentence for domain in domains for sentence in domain.wrong]
-    if wrong:
-        raise UserError(f"{len(wrong)} domains or images cannot be used, the first: {wrong[0]}")
+    refuse_wrong([sentence for domain in domains for sentence in domain.wrong], "domains or images")
 
 
 def _checked(name: str, folder: Path) -> Domain:

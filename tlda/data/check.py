@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from io import BytesIO
@@ -83,9 +83,7 @@ def check(name: str, root: str | None, sheet: Path | None) -> None:
         UserError: there are images that cannot be read, or that a list names and the disk lacks.
     """
     layout, home, domains = subject(name, root)
-    sheet = sheet or Path(f"{layout.name}-sheet.png")
-    require_picture(sheet)
-    require_writable(sheet.parent, "--sheet")
+    sheet = sheet_of(layout.name, sheet)
     checked = [check_domain(layout, home, domain) for domain in domains]
     for line in report(home, checked):
         print(line)
@@ -94,6 +92,24 @@ def check(name: str, root: str | None, sheet: Path | None) -> None:
     contact_sheet(checked).save(sheet)
     print(f"tlda: wrote {sheet}, a few images of each class and domain")
     _require_whole(checked)
+
+
+def sheet_of(name: str, asked: Path | None) -> Path:
+    """Where the sheet of the data ``name`` goes: the file that was ``asked`` for, or one by that name.
+
+    Raises:
+        UserError: no picture can be written there.
+    """
+    sheet = asked or Path(f"{name}-sheet.png")
+    require_picture(sheet)
+    require_writable(sheet.parent, "--sheet")
+    return sheet
+
+
+def refuse_wrong(wrong: Sequence[str], what: str) -> None:
+    """Raise :class:`UserError` with the first of the sentences on what is ``wrong``, and how many of ``what`` are."""
+    if wrong:
+        raise UserError(f"{len(wrong)} {what} cannot be used, the first: {wrong[0]}")
 
 
 def require_picture(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlda.data.check import SHOWN, require_picture
+from tlda.data.check import SHOWN, refuse_wrong, sheet_of
 from tlda.data.files import decode
 from tlda.data.folders import in_threads
 from tlda.data.layouts import few, subfolders
@@ -18,7 +18,6 @@ from tlda.data.masked_files import mask_values, require_same_size, written
 from tlda.data.masks import Files, Masks, files_of
 from tlda.documents.palette import palette
 from tlda.errors import UserError, subclasses
-from tlda.writing import require_writable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -70,17 +69,13 @@ def check_masks(name: str, files: dict[str, Files], sheet: Path | None) -> None:
     Raises:
         UserError: a file cannot be read, or a mask does not fit its image.
     """
-    sheet = sheet or Path(f"{name}-sheet.png")
-    require_picture(sheet)
-    require_writable(sheet.parent, "--sheet")
+    sheet = sheet_of(name, sheet)
     domains = [_checked(domain, pairs) for domain, pairs in files.items()]
     for line in report(domains):
         print(line)
     mask_sheet(domains).save(sheet)
     print(f"tlda: wrote {sheet}, a few images of each domain beside their masks")
-    wrong = [sentence for domain in domains for sentence in domain.wrong]
-    if wrong:
-        raise UserError(f"{len(wrong)} images or masks cannot be used, the first: {wrong[0]}")
+    refuse_wrong([sentence for domain in domains for sentence in domain.wrong], "images or masks")
 
 
 def _checked(name: str, files: Files) -> Domain:
