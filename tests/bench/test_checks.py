@@ -110,3 +110,9 @@ def test_published_numbers_that_are_none_are_refused(content: Any, tmp_path: Pat
     (tmp_path / "published.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=r"published.yaml(: the published number .* is incomplete| holds no published numbers)"):
         load_table(declared(tmp_path, published="published.yaml"))
+
+
+def test_printed_names_of_methods_without_a_row_are_texts(tmp_path: Path) -> None:
+    (tmp_path / "published.yaml").write_text(yaml.safe_dump({"numbers": [], "others": {"sigma": 3}}))
+    with pytest.raises(UserError, match=r"published.yaml: 'others' is {'sigma': 3}: it gives each method"):
+        load_table(declared(tmp_path, published="published.yaml"))

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from tests.conftest import REPO
+from tests.helpers.boxed import NAMES, SIDE, write_boxes
+from tests.helpers.masked import write_streets
 from tests.helpers.toy import Tiny, Toy, trainer
 from tlda.bench.dry_run import dry_run, shorten
 from tlda.bench.machine import affordable
@@ -76,6 +78,41 @@ def test_a_dry_run_says_what_a_table_needs(images: Path, monkeypatch: pytest.Mon
     assert f"for {len(cells)} of {len(cells)} cells" in str(shown[-1])
     assert missing
     assert all("a result on it does not compare with published ones" in sentence for sentence in missing)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "methods", "rows"),
+    [
+        ("segmentation", "dacs", [["2", "2", "40,000"], ["2", "2", "40,000"]]),
+        ("detection", "box_teacher", [["6", "6", "40,000"], ["6", "6", "40,000"], ["12", "6", "40,000"]]),
+    ],
+)
+def test_tables_of_masks_and_boxes_run_on_their_distributors_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, methods: str, rows: list[list[str]]
+) -> None:
+    monkeypatch.setenv("TLDA_DATA", str(tmp_path))
+    table = load_table(REPO / f"benchmarks/tables/{name}.yaml").narrowed(methods, None, "0")
+    if name == "segmentation":
+        write_streets(tmp_path)
+        size: Any = [8, 16]
+    else:
+        size = SIDE
+        write_boxes(tmp_path, "voc", ("sim10k/VOC2012", "VOCdevkit/VOC2007", "VOCdevkit/VOC2012", "clipart"))
+        write_boxes(tmp_path, "coco", ("cityscapes_boxes", "foggy_cityscapes_boxes"))
+    tiny = {"class_path": "tests.helpers.masked.TinyDense"}
+    base = {
+        "model": {"init_args": {**_without_backbone(table), "backbone": tiny}},
+        "data": {"class_path": table.base["data"]["class_path"], "init_args": {"batch_size": 2, "stride": 2, "steps": 2000}},
+        "trainer": {"max_epochs": 20, "precision": "32-true", "accelerator": "cpu"},
+    }
+    classes = {} if name == "segmentation" else {"classes": NAMES}
+    tasks = {task: merge(found, {"data": {"init_args": {"size": size, **classes}}}) for task, found in table.tasks.items()}
+    shown, missing = dry_run(table := replace(table, base=base, tasks=tasks), table.cells())
+    sizes, costs = (block for block in shown if isinstance(block, Grid))
+    assert not missing
+    assert [row[1:4] for row in sizes.rows] == rows
+    assert [row[0] for row in costs.rows] == [table.label(method) for method in table.methods]
 
 
 def test_a_machine_that_emulates_bfloat16_runs_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:

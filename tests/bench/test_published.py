@@ -7,10 +7,15 @@ from statistics import mean
 import pytest
 
 from tests.conftest import REPO
+from tlda.bench.render import document
 from tlda.bench.table import load_table
+from tlda.documents.grid import Grid
 
 TABLES = {"office31": 184, "office_home": 143, "visda2017": 33, "domainnet": 8, "office_home_vit": 8}
 """The tables with published numbers, and the count of these."""
+
+DENSE = {"segmentation": 16, "detection": 12}
+"""The same of masks and boxes, whose published methods are mostly none of the table's rows."""
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -37,3 +42,18 @@ def test_a_few_published_numbers_as_they_are_printed() -> None:
     assert [found["mdd", task, "TLLib"] for task in ("amazon_webcam", "dslr_amazon", "average")] == [95.6, 76.6, 89.6]
     assert found["cdan_e", "average", "the paper"] == 87.7
     assert found["shot", "webcam_amazon", "the authors"] == 74.3
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_published_numbers_of_masks_and_boxes_are_of_rows_or_of_named_methods(name: str) -> None:
+    table = load_table(REPO / f"benchmarks/tables/{name}.yaml")
+    numbers, others = table.published["numbers"], table.published["others"]
+    assert len(numbers) == DENSE[name]
+    assert {entry["task"] for entry in numbers} <= {*table.tasks}
+    assert {entry["method"] for entry in numbers} <= {*table.methods, *others}
+    assert {*others} == {entry["method"] for entry in numbers} - {*table.methods}
+    assert "test images" in table.published["protocol_differs"]
+    blocks = document(table.narrowed("source_only", next(iter(table.tasks)), "0"), {})
+    shown = {row[0] for block in blocks if isinstance(block, Grid) and block.name == "published" for row in block.rows}
+    entries = [entry["method"] for entry in numbers if entry["task"] == next(iter(table.tasks))]
+    assert shown == {others.get(method, "source only") for method in entries if method in others or method == "source_only"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.helpers.masked import NAMES, Scenes, setup, write_masks
+from tests.helpers.masked import NAMES, Scenes, setup, write_masks, write_streets
 from tlda.batch import Pair, Sample
 from tlda.data import (
     DRIVE,
@@ -24,6 +25,7 @@ from tlda.data import (
     RandomHorizontalFlip,
     RandomResizedCrop,
     RandomZoom,
+    Streets,
 )
 from tlda.data.masked_files import VOID, read_mask
 from tlda.data.pair import Augment
@@ -277,3 +279,34 @@ def test_a_drive_of_camvid_trains_and_is_measured_by_the_official_split(tmp_path
     assert split_of(day) == [["Seq05VD_test0", "Seq05VD_test1"], []]
     with pytest.raises(UserError, match="CamVid has no drive '0001tp'"):
         CamVid(str(tmp_path), target="0001tp")
+
+
+# Streets
+
+
+def test_streets_have_the_layouts_of_their_distributors_and_nineteen_classes(tmp_path: Path) -> None:
+    write_streets(tmp_path)
+    data = Streets(str(tmp_path), size=[8, 16])
+    assert split_of(data) == [["ulm_0_leftImg8bit", "ulm_1_leftImg8bit"], ["bonn_0_leftImg8bit", "bonn_1_leftImg8bit"]]
+    assert [len(rows) for rows in data.loaded[0].splits] == [2]
+    assert len(data.task.classes) == 19
+    y = data.loaded[1].test[torch.arange(2)].y if data.loaded[1].test else torch.empty(0)
+    assert [int(y.min()), int(y.max())] == [-1, 18]
+    fog = Streets(str(tmp_path), source="cityscapes", target="foggy_cityscapes", size=[8, 16])
+    assert split_of(fog)[0] == ["ulm_0_leftImg8bit_foggy_beta_0.02", "ulm_1_leftImg8bit_foggy_beta_0.02"]
+    assert [len(rows) for domain in fog.loaded for rows in domain.splits] == [2, 2, 2, 2]
+
+
+def test_streets_without_their_files_are_refused_and_a_target_without_masks_is_not(tmp_path: Path) -> None:
+    write_streets(tmp_path)
+    with pytest.raises(UserError, match="Streets has no domain 'gta': its domains are gta5, cityscapes, foggy_cityscapes"):
+        Streets(str(tmp_path), source="gta")
+    with pytest.raises(UserError, match=r"--data.classes out"):
+        Streets(str(tmp_path), classes=["road"])
+    shutil.rmtree(tmp_path / "cityscapes/gtFine")
+    assert not Streets(str(tmp_path)).loaded[1].labelled
+    with pytest.raises(UserError, match="2 of 2 images have no mask"):
+        _ = Streets(str(tmp_path), source="cityscapes", target="foggy_cityscapes").loaded
+    shutil.rmtree(tmp_path / "gta5")
+    with pytest.raises(UserError, match=r"gta5.images has no images \*.png: put the distributor's files there"):
+        _ = Streets(str(tmp_path)).loaded

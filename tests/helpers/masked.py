@@ -61,6 +61,22 @@ def write_masks(root: Path, domains: Sequence[str] = ("source", "target"), count
     return root
 
 
+def write_streets(root: Path) -> None:
+    """Two images of 8 x 16 for each part of GTA5 and of Cityscapes, clear and in fog of two kinds, with masks of all numbers."""
+    random = np.random.default_rng(0)
+    names = [("gta5/images", "gta5/labels", "0000{}.png", "0000{}.png")]
+    for part in ("train/ulm", "val/bonn"):
+        town = part.split("/")[1]
+        for kind, fogs in (("leftImg8bit", [""]), ("leftImg8bit_foggy", ["_foggy_beta_0.02", "_foggy_beta_0.005"])):
+            images, masks = f"cityscapes/{kind}/{part}", f"cityscapes/gtFine/{part}"
+            names += [(images, masks, f"{town}_{{}}_leftImg8bit{fog}.png", f"{town}_{{}}_gtFine_labelIds.png") for fog in fogs]
+    for images, masks, image, mask in names:
+        for number in range(2):
+            for folder, name, shape, most in ((images, image, (8, 16, 3), 256), (masks, mask, (8, 16), 34)):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(random.integers(0, most, shape, dtype=np.uint8)).save(root / folder / name.format(number))
+
+
 class Scenes(Masks):
     """The same, in memory."""
 

@@ -224,13 +224,16 @@ def require_published(path: Path, published: object) -> dict[str, Any]:
     """The ``published`` numbers that the file at ``path`` holds.
 
     Raises:
-        UserError: they are no list of entries with a method, a task, a value and a source, and a text on how the protocols differ.
+        UserError: they are no list of entries with a method, a task, a value and a source, a text on how the protocols differ, and the
+            printed names of ``others``, methods that have numbers and no row.
     """
     declared: dict[str, Any] = published if isinstance(published, dict) else {}
-    numbers, differ = declared.get("numbers"), declared.get("protocol_differs") or ""
-    if set(declared) - {"numbers", "protocol_differs"} or not isinstance(numbers, list) or not isinstance(differ, str):
+    numbers, differ, others = declared.get("numbers"), declared.get("protocol_differs") or "", declared.get("others") or {}
+    if set(declared) - {"numbers", "protocol_differs", "others"} or not isinstance(numbers, list) or not isinstance(differ, str):
         raise UserError(f"{path} holds no published numbers: it needs 'numbers', a list, and 'protocol_differs', a text")
+    if not isinstance(others, dict) or not all(isinstance(name, str) for pair in others.items() for name in pair):
+        raise UserError(f"{path}: 'others' is {others!r}: it gives each method that has numbers and no row a printed name")
     for entry in numbers:
         if not isinstance(entry, dict) or set(entry) != set(PUBLISHED) or not all(holds(entry[k]) for k, holds in PUBLISHED.items()):
             raise UserError(f"{path}: the published number {entry!r} is incomplete: give it a method, a task, a value and a source")
-    return {"numbers": numbers, "protocol_differs": differ}
+    return {"numbers": numbers, "protocol_differs": differ, "others": others}

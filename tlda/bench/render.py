@@ -175,13 +175,13 @@ def _note(table: Table, method: str) -> str:
 
 def _published(table: Table) -> list[str | Grid]:
     """The published numbers with their sources. They are of other protocols, so that no differences are shown."""
-    places = [*table.tasks, "average"]
-    entries = [e for e in table.published.get("numbers", []) if e["task"] in places and e["method"] in table.methods]
+    places, others = [*table.tasks, "average"], table.published.get("others", {})
+    entries = [e for e in table.published.get("numbers", []) if e["task"] in places and e["method"] in {*table.methods, *others}]
     if not entries:
         return []
     tasks = [place for place in places if place in table.tasks or any(e["task"] == place for e in entries)]
     rows = [
-        [table.label(method), *(str(found.get(task, "–")) for task in tasks), source]
+        [others.get(method) or table.label(method), *(str(found.get(task, "–")) for task in tasks), source]
         for (method, source), found in _by_source(entries).items()
     ]
     differs = " ".join(table.published.get("protocol_differs", "").split())

@@ -46,6 +46,8 @@ METRICS = {
     "few_shot_risk": "few-shot risk",
     "mean_iou": "mIoU",
     "dice": "Dice",
+    "ap50": "AP50",
+    "ap50_95": "AP50:95",
     "accuracy_std": "its standard deviation over folds",
     "eer": "EER",
     "tar_far_1": "TAR at FAR 1 %",

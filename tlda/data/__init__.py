@@ -41,6 +41,7 @@ from tlda.data.rotated_mnist import RotatedMNIST
 from tlda.data.rows import Domain
 from tlda.data.samplers import Buckets, Once, Steps
 from tlda.data.sound import Sounds, Spoken
+from tlda.data.streets import Streets
 from tlda.data.style import FDA, ColourTransfer
 from tlda.data.surf import OfficeCaltech10SURF
 from tlda.data.tabular import Tabular
@@ -106,6 +107,7 @@ __all__ = [
     "Sounds",
     "Spoken",
     "Steps",
+    "Streets",
     "Tabular",
     "Tagging",
     "Tasks",
