@@ -13,6 +13,7 @@ from tlda.data.check import SHOWN, refuse_wrong, sheet_of
 from tlda.data.files import SUFFIXES, decode, reading
 from tlda.data.folders import in_threads
 from tlda.data.layouts import data_root, subfolders
+from tlda.documents.outlines import outlined, words
 from tlda.documents.palette import palette
 from tlda.errors import UserError
 
@@ -124,24 +125,18 @@ def _names(domains: Sequence[Domain]) -> list[str]:
 
 def box_sheet(domains: Sequence[Domain]) -> Picture:
     """A picture with a line per domain, of :data:`SHOWN` images with their boxes, in a colour per class, whose names are above them."""
-    from PIL import Image, ImageDraw, ImageOps
+    from PIL import Image, ImageDraw
 
     names = _names(domains)
     colours = dict(zip(names, palette(len(names)), strict=True))
     sheet = Image.new("RGB", (SHOWN * (SIDE + 4), (SIDE + 24) * len(domains)), "white")
     draw = ImageDraw.Draw(sheet)
     for line, domain in enumerate(domains):
-        top, left = line * (SIDE + 24), 4.0
-        for word, colour in (((domain.name), (0, 0, 0)), *((name, colours[name]) for name in domain.names)):
-            draw.text((left, top + 6), word, fill=colour)
-            left += draw.textlength(word) + 8
+        top = line * (SIDE + 24)
+        words(draw, (4, top + 6), [(domain.name, (0, 0, 0)), *((name, colours[name]) for name in domain.names)])
         last = len(domain.images) - 1
         for number, place in enumerate(sorted({round(i * last / (SHOWN - 1)) for i in range(SHOWN)}) if domain.images else []):
             one = domain.images[place]
-            picture = ImageOps.contain(decode(one.image, turned=False).convert("RGB"), (SIDE, SIDE))
-            pen = ImageDraw.Draw(picture)
-            for box in one.boxes or ():
-                sides = [share * length for share, length in zip(box[1:], picture.size * 2, strict=True)]
-                pen.rectangle([sides[0], sides[1], sides[2] - 1, sides[3] - 1], outline=colours[box.name], width=2)
+            picture = outlined(decode(one.image, turned=False), one.boxes or (), colours, SIDE)
             sheet.paste(picture, (number * (SIDE + 4), top + 22))
     return sheet

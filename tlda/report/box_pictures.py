@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import LightningModule
 
 from tlda.data.pair import DomainPair
+from tlda.documents.outlines import DRAWN
 from tlda.documents.palette import palette
 from tlda.nn import evaluating
 from tlda.report.maps import SHOWN
@@ -15,9 +16,6 @@ from tlda.tasks import Detection
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-DRAWN = 0.3
-"""The least score of a box that is drawn."""
 
 
 def detection_figure(method: LightningModule, data: DomainPair, task: Detection) -> Figure:

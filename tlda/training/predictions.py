@@ -1,4 +1,4 @@
-"""The files that `tlda predict` writes: answers as CSV, boxes as JSON too, features as NumPy or Parquet."""
+"""The files that `tlda predict` writes: answers as CSV, boxes as JSON and pictures too, features as NumPy or Parquet."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from tlda.data.files import reading, shape_of
 from tlda.data.pair import DomainPair
 from tlda.documents.palette import palette
 from tlda.errors import UserError, lacking
+from tlda.tasks import Detection
+from tlda.training.found_boxes import labelled, places_of, write_pictures
 from tlda.training.processes import of_all
 from tlda.writing import require_writable, write_bytes, write_text
 
@@ -32,7 +34,7 @@ class Predictions(Callback):
     """Collects the rows that all processes predict into :attr:`columns`, which the first process writes.
 
     Args:
-        path: the CSV of the answers, or the JSON of boxes, if any is written.
+        path: the CSV of the answers, or the JSON of boxes, if any is written; boxes are drawn in a folder beside it.
         features: the file of the features, if any is written, see :func:`write_features`.
     """
 
@@ -59,6 +61,8 @@ class Predictions(Callback):
                 write_coco(self.path, self.columns, run.datamodule.task.outputs)
             else:
                 write_predictions(self.path, self.columns)
+            if isinstance(task := run.datamodule.task, Detection):
+                write_pictures(Path(self.path), self.columns, task.names, labelled(run.datamodule, task.names))
         if self.features is not None:
             write_features(self.features, self.columns, features_of(predictions))
 
@@ -92,14 +96,13 @@ def write_maps(path: Path, name: str, columns: Columns) -> list[str]:
 
     folder = path.with_name(f"{path.stem}_{name}")
     require_writable(folder, "--output")
-    stems = [Path(str(file)).stem for file in columns["file"]]
     colours = [part for colour in palette(256) for part in colour]
     written = []
-    for row, (stem, values) in enumerate(zip(stems, columns[name], strict=True)):
+    for place, values in zip(places_of(columns["file"]), columns[name], strict=True):
         picture = Image.fromarray(values)
         picture.putpalette(colours)
         picture.save(png := io.BytesIO(), "PNG")
-        file = folder / f"{stem if stems.count(stem) == 1 else f'{row}-{stem}'}.png"
+        file = folder / f"{place}.png"
         write_bytes(file, png.getvalue())
         written.append(file.relative_to(path.parent).as_posix())
     return written
