@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from tlda.nn.center_net import decoded, focal, radius, targets
+from tlda.nn.center_net import at_least, decoded, focal, radius, suppressed, targets
 
 
 def overlap(height: float, width: float, move: tuple[float, float], grow: float) -> float:
@@ -122,3 +122,35 @@ def test_targets_as_predictions_give_the_boxes_back() -> None:
     maps[:, :2] = 20 * maps[:, :2] - 10
     found = decoded(maps, 4, 2)[0]
     assert torch.allclose(found[found[:, 0].argsort()][:, [0, 2, 3, 4, 5]], boxes[0, :2], atol=1e-4)
+
+
+def share(a: Sequence[float], b: Sequence[float]) -> float:
+    """The intersection over union of two boxes: left, top, right and bottom."""
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(0.0, wide) * max(0.0, high)
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def test_the_worse_of_two_boxes_that_overlap_is_left_out_as_by_a_plain_loop() -> None:
+    random = torch.Generator().manual_seed(0)
+    number = torch.randint(0, 2, (3, 40, 1), generator=random)
+    score = torch.rand(3, 40, 1, generator=random).sort(1, descending=True).values
+    corner, extent = 30 * torch.rand(3, 40, 2, generator=random), 5 + 20 * torch.rand(3, 40, 2, generator=random)
+    found = torch.cat((number, score, corner, corner + extent), 2)
+    for image, rest in zip(found, suppressed(found, 0.4), strict=True):
+        kept: list[list[float]] = []
+        for box in image.tolist():
+            if all(better[0] != box[0] or share(better[2:], box[2:]) <= 0.4 for better in kept):
+                kept.append(box)
+        assert 5 < len(kept) < 35
+        assert torch.equal(rest[: len(kept)], torch.tensor(kept))
+        assert not rest[len(kept) :].any()
+    assert (at_least(0.0, suppressed(found, 0.4))[..., 0] >= 0).sum() == (suppressed(found, 0.4)[..., 1] > 0).sum()
+    assert torch.equal(suppressed(found, 0.999), found)
+
+
+def test_a_box_far_from_the_first_image_is_compared_exactly() -> None:
+    one = torch.tensor([[1.0, 0.9, 1000.0, 500.0, 1010.0, 510.0], [1.0, 0.8, 1000.0, 500.0, 1010.0, 506.0]])
+    many = one.expand(400, 2, 6)  # an overlap of 0.6 exactly
+    assert (suppressed(many, 0.601)[:, 1, 1] > 0).all()
+    assert (suppressed(many, 0.599)[:, 1, 1] == 0).all()

@@ -250,3 +250,18 @@ def test_predictions_are_boxes_and_cocos_json_is_read_again(tmp_path: Path) -> N
     assert json.loads(line["boxes"])[0][0] == best.name
     with pytest.raises(UserError, match="JSON is written of boxes alone"):
         write_coco(tmp_path / "a.json", {"file": []}, [])
+
+
+def test_boxes_that_overlap_are_left_out_where_nms_is_asked_for() -> None:
+    maps = torch.zeros(1, 5, 4, 8)
+    maps[:, 0] = -9
+    maps[0, 0, 1, 1], maps[0, 0, 1, 3], maps[0, 0, 3, 7] = 3, 2, 1  # two peaks that are two positions apart, and one far away
+    maps[:, 1:3] = 6
+    rows, x = maps.permute(0, 2, 3, 1).flatten(0, 2), torch.zeros(1, 3, 8, 16)
+    plain, sparse = (Detection(["cell"], most=3, nms=nms).boxes(rows, x)[0] for nms in (None, 0.4))
+    assert (plain[:, 1] > 0.5).tolist() == [True, True, True]
+    assert torch.equal(sparse[:2], plain[[0, 2]])
+    assert not sparse[2].any()
+    for wrong in (0.0, 1.0):
+        with pytest.raises(UserError, match=rf"--data.nms is {wrong}: it is an intersection over union, above 0 and below 1"):
+            Detection(["cell"], nms=wrong)

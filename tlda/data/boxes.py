@@ -40,6 +40,8 @@ class Boxes(Positions[Sequence[Annotated]]):
         max_rows: see :class:`tlda.tasks.Detection`.
         most: the most boxes of an image that are found.
         eval_batch_size: the images of a batch where nothing is trained.
+        nms: the intersection over union, above 0 and below 1, above which the worse of two found boxes of one class is left out; null
+            for none but the choice of the heat's peaks, as in CenterNet's paper.
         **kwargs: see :class:`DomainPair`.
 
     Raises:
@@ -60,11 +62,12 @@ class Boxes(Positions[Sequence[Annotated]]):
         max_rows: int | None = 512,
         most: int = 100,
         eval_batch_size: int = 16,
+        nms: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(root, source, target, size, stride, eval_batch_size=eval_batch_size, **kwargs)
         self.classes, self.layout = [str(name) for name in classes or ()], layout
-        self.max_rows, self.most = max_rows, most
+        self.max_rows, self.most, self.nms = max_rows, most, nms
 
     @property
     def transfer(self) -> str:
@@ -102,7 +105,7 @@ class Boxes(Positions[Sequence[Annotated]]):
     @cached_property
     def task(self) -> Task:
         """The detection of boxes of the classes."""
-        task = Detection(self.names, max_rows=self.max_rows, most=self.most)
+        task = Detection(self.names, max_rows=self.max_rows, most=self.most, nms=self.nms)
         task.sources = self.sources if len(self.sources) > 1 else ()
         return task
 

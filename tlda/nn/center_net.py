@@ -156,6 +156,21 @@ def decoded(maps: Tensor, stride: int, most: int) -> Tensor:
     return torch.stack([(place // (height * width)).to(score), score * has_area, *corners], 2)
 
 
+def suppressed(found: Tensor, overlap: float | None) -> Tensor:
+    """The boxes ``found`` (n, m, 6) of :func:`decoded` without those whose intersection over union with a better one of their image and
+    class is above ``overlap``: these are 0, after the others (torchvision's ``batched_nms``). Without an ``overlap`` all stay."""
+    if overlap is None:
+        return found
+    from torchvision.ops import batched_nms
+
+    groups = found[..., 0] + (found[..., 0].max() + 1) * torch.arange(len(found), device=found.device)[:, None]
+    kept = torch.zeros_like(found[..., 1]).flatten()
+    # In double: boxes of groups are moved apart by whole images before they are compared.
+    kept[batched_nms(found[..., 2:].flatten(0, 1).double(), found[..., 1].flatten().double(), groups.flatten(), overlap)] = 1
+    rest = found * kept.view(*found.shape[:2], 1)
+    return rest.gather(1, rest[..., 1].argsort(dim=1, descending=True, stable=True)[..., None].expand_as(rest))
+
+
 def at_least(score: float, found: Tensor) -> Tensor:
     """The boxes ``found`` (n, m, 6) of :func:`decoded` as labels (n, m, 5) of :func:`targets`: one below ``score`` is no box."""
     number = found[..., :1].masked_fill((found[..., 1:2] < score) | (found[..., 1:2] <= 0), -1)

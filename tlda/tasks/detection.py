@@ -13,7 +13,7 @@ from tlda.batch import Inputs, Output, Sample
 from tlda.errors import UserError
 from tlda.inputs import as_maps, require_positions
 from tlda.metrics.average_precision import OVERLAPS, AveragePrecision, matched
-from tlda.nn.center_net import answered, decoded, errors, start
+from tlda.nn.center_net import answered, decoded, errors, start, suppressed
 from tlda.tasks.base import Task
 from tlda.tasks.place import Place
 
@@ -30,14 +30,16 @@ class Detection(Task):
         names: the names of the classes.
         max_rows: the most positions of a domain that a loss sees which compares all pairs of rows, such as MMD; null for all.
         most: the most boxes of an image.
+        nms: the overlap above which the worse of two found boxes is left out (:func:`tlda.nn.center_net.suppressed`); null for none.
 
     Raises:
-        UserError: there is no class, or ``most`` is below 1.
+        UserError: there is no class, or a number is out of its range.
     """
 
     names: Sequence[str]
     max_rows: int | None = 512
     most: int = 100
+    nms: float | None = None
 
     headline: ClassVar[str] = "ap50"
     one_row: ClassVar[bool] = False
@@ -45,6 +47,8 @@ class Detection(Task):
     def __post_init__(self) -> None:
         if not self.names or self.most < 1:
             raise UserError(f"a detection has {len(self.names)} classes and at most {self.most} boxes: both are 1 or more")
+        if self.nms is not None and not 0 < self.nms < 1:
+            raise UserError(f"--data.nms is {self.nms}: it is an intersection over union, above 0 and below 1")
 
     @property
     def outputs(self) -> Sequence[str]:
@@ -66,16 +70,14 @@ class Detection(Task):
 
     def metrics(self, place: Place) -> dict[str, Metric]:
         """AP50 and AP50:95, as COCO has them, over all classes and of each."""
-        found: dict[str, Metric] = {}
-        for name, levels in (("ap50", 1), ("ap50_95", len(OVERLAPS))):
-            found[name] = AveragePrecision(len(self.names), levels)
-            found |= {f"{name}_{one}": AveragePrecision(len(self.names), levels, number) for number, one in enumerate(self.names)}
-        return found
+        each = {"": None} | {f"_{one}": number for number, one in enumerate(self.names)}
+        kinds = {"ap50": 1, "ap50_95": len(OVERLAPS)}
+        return {f"{kind}{one}": AveragePrecision(len(self.names), kinds[kind], only) for kind in kinds for one, only in each.items()}
 
     def boxes(self, logits: Tensor, x: Tensor) -> Tensor:
         """The boxes (n, most, 6) of images ``x`` (n, channels, h, w), of logits of positions: :func:`tlda.nn.center_net.decoded`."""
         maps = as_maps(logits, x).float()
-        return decoded(maps, x.shape[-2] // maps.shape[-2], self.most)
+        return suppressed(decoded(maps, x.shape[-2] // maps.shape[-2], self.most), self.nms)
 
     def views(self, head: nn.Module, output: Output, batch: Sample, place: Place) -> Iterator[tuple[str, Output, Sample]]:
         """The boxes of each image, matched with the true ones."""
