@@ -8,7 +8,8 @@ the head of all three, and every loss sees rows of features and logits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any, TypeVar
 
 import torch
@@ -132,6 +133,38 @@ def require_positions(logits: Tensor, y: Tensor) -> None:
 def as_maps(rows: Tensor, x: Tensor) -> Tensor:
     """The rows (m, d) of the positions of images ``x`` (n, c, h, w) as maps (n, d, h / stride, w / stride)."""
     return rows.view(len(x), *map_size(len(rows), x), -1).permute(0, 3, 1, 2)
+
+
+def windowed(answer: Callable[[Tensor], Output], x: Tensor, size: Sequence[int]) -> Output:
+    """The output for images ``x`` (n, c, h, w) that may be larger than windows of ``size`` (height, width), one window after another.
+
+    Windows overlap by half. Each position is taken from one in whose inner half it lies, or at the border of which the image ends: it has
+    the output for the whole image where it sees no further than a quarter of a window. In memory are what ``answer`` needs for a window,
+    and the rows of the whole images.
+    """
+    sides = [min(length, side) for length, side in zip(x.shape[-2:], size, strict=True)]
+    if sides == [*x.shape[-2:]]:
+        return answer(x)
+    corner = x[..., : sides[0], : sides[1]]
+    first = answer(corner)
+    shown = map_size(len(first.features), corner)
+    stride = sides[0] // shown[0]
+    whole = x.shape[-2] // stride, x.shape[-1] // stride
+    maps = [part.new_empty(len(x), part.shape[1], *whole) for part in first]
+    for (top, rows), (left, columns) in product(*map(_inner, whole, shown)):
+        window = x[..., stride * top : stride * top + sides[0], stride * left : stride * left + sides[1]]
+        output = answer(window) if top or left else first
+        for each, part in zip(maps, output, strict=True):
+            own = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+            each[..., rows, columns] = as_maps(part, window)[..., own[0], own[1]]
+    return Output(*(each.permute(0, 2, 3, 1).flatten(0, 2) for each in maps))
+
+
+def _inner(length: int, window: int) -> list[tuple[int, slice]]:
+    """Where windows on a line of ``length`` positions begin, and which positions are taken from each: together all."""
+    quarter, last = window // 4, length - window
+    starts = [*range(0, last, window - 2 * quarter), last]
+    return [(start, slice(start + quarter if start else 0, length if start == last else start + window - quarter)) for start in starts]
 
 
 def drawn(batch: Batch, source: Output, target: Output, most: int) -> tuple[Batch, Output, Output]:

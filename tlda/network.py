@@ -19,10 +19,11 @@ from tlda.backbones.prompt_head import PromptHead
 from tlda.backbones.text_tower import PROMPTS, tower_of
 from tlda.batch import Inputs, Output
 from tlda.errors import UserError
+from tlda.inputs import windowed
 from tlda.nn import evaluating, train_depthwise_in_float32
 from tlda.nn.caption_decoder import CaptionDecoder
 from tlda.nn.cosine_head import CosineHead, TextHead
-from tlda.tasks import NextToken, Task, Verification
+from tlda.tasks import NextToken, Segmentation, Task, Verification
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "none": nn.Identity}
 
@@ -260,6 +261,12 @@ class Network(nn.Module):
     def forward(self, x: Inputs) -> Output:
         if isinstance(x, Tensor) and x.ndim == CROPS:
             return averaged([self(crop) for crop in x.unbind(1)])
+        if isinstance(self.task, Segmentation) and self.task.window is not None and isinstance(x, Tensor):
+            return windowed(self.whole, x, self.task.window)
+        return self.whole(x)
+
+    def whole(self, x: Inputs) -> Output:
+        """The output for inputs as they are, in no windows."""
         features = self.features(x)
         return Output(features, self.task.arrange(self.head(features), x))
 

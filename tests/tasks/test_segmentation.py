@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ from PIL import Image
 from torch.nn.functional import cross_entropy, interpolate
 
 import tlda.methods
-from tests.helpers.masked import NAMES, Scenes, TinyDense, mirrored, setup
+from tests.helpers.boxed import Near
+from tests.helpers.masked import NAMES, Scenes, TinyDense, mirrored, setup, write_masks
 from tests.helpers.toy import Tiny, trainer
+from tests.tasks.test_detection import Wide
 from tlda.backbones import Backbone
 from tlda.batch import Output, Pair, Sample
-from tlda.data import Cutout, RandomHorizontalFlip
+from tlda.data import Cutout, Masks, RandomHorizontalFlip
 from tlda.errors import UserError
 from tlda.inputs import drawn
 from tlda.losses import MMD, DeepJDOT
 from tlda.methods import CDAN, DAN, DANN, MCC, FixMatch, SourceOnly
+from tlda.network import Network
+from tlda.report.maps import segmentation_figure
 from tlda.tasks import Segmentation
 from tlda.tasks.measures import Measures
 from tlda.tasks.place import SOURCE_AND_TARGET
@@ -165,3 +170,82 @@ def test_a_flipped_image_has_a_flipped_mask() -> None:
     masks, flipped = (np.stack(task.answers(method(image), image)["mask"]) for image in (x, x.flip(3)))
     assert (masks[..., ::-1] == flipped).all()
     assert (masks != flipped).any()
+
+
+# Windows
+
+
+def network_of(backbone: Backbone, window: Sequence[int] | None) -> Network:
+    """A network without chance whose answers depend on the place, with positions that see their neighbours."""
+    torch.manual_seed(0)
+    return Network(backbone, Segmentation(["a", "b", "c"], window=window)).eval()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (40, 16), (22, 58), (16, 18)])
+def test_windows_give_the_output_of_the_whole_image_where_a_position_sees_a_quarter_of_one(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size)
+    for backbone, fits in ((Near(), True), (Wide(), size == (16, 16))):  # 16 pixels are 8 positions: a quarter is 2, and Wide sees 4
+        network = network_of(backbone, (16, 16))
+        found, whole = network(x), network.whole(x)
+        for part, expected in zip(found, whole, strict=True):
+            assert part.shape == expected.shape
+            assert torch.allclose(part, expected, atol=1e-5) is fits
+
+
+def test_a_window_larger_than_the_image_is_the_image_and_a_network_sees_no_more_than_a_window() -> None:
+    network, seen = network_of(TinyDense(), (8, 12)), []
+    network.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape[2:])))
+    network(torch.randn(1, 3, 8, 8))
+    assert seen == [(8, 8)]
+    network(torch.randn(1, 3, 20, 10))
+    assert {*seen} == {(8, 8), (8, 10)}
+    assert len(seen) == 1 + 4  # of 10 lines of positions, windows of 4 begin at 0, 2, 4 and 6
+
+
+def test_images_of_their_own_sizes_are_measured_by_windows_as_one_set(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    sizes = {"train": [(8, 8)] * 4, "test": [(13, 20), (8, 8), (21, 9)]}
+    for domain in ("source", "target"):
+        for part, each in sizes.items():
+            for kind in ("images", "masks"):
+                (tmp_path / domain / part / kind).mkdir(parents=True)
+            for number, size in enumerate(each):
+                Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / domain / part / f"images/{number}.png")
+                Image.fromarray(random.integers(0, 2, size, dtype=np.uint8)).save(tmp_path / domain / part / f"masks/{number}.png")
+
+    def data_of(**options: Any) -> Masks:
+        return Masks(str(tmp_path), classes=[*NAMES], size=8, stride=2, batch_size=2, steps=1, eval_size="own", **options)
+
+    data, run = data_of(eval_batch_size=1), trainer(1)
+    method = SourceOnly(backbone=TinyDense(), task=data.task)
+    run.fit(method, data)
+    run.test(method, data, verbose=False)
+    measured = float(run.callback_metrics["test/target/mean_iou"])
+    pairs = []
+    for row in range(3):
+        sample = data.prepare(data.loaded[1].test[torch.tensor([row])], [])  # type: ignore[index]
+        logits = method.network.eval().whole(sample.x).logits  # a position sees itself alone, so windows change nothing
+        pairs.append((data.task.pixels(logits, sample.x).argmax(1).flatten(), sample.y.flatten()))  # type: ignore[attr-defined]
+    predicted, y = (torch.cat(part) for part in zip(*pairs, strict=True))
+    assert len(y) == 12 * 20 + 8 * 8 + 20 * 8
+    overlaps = [((predicted == c) & (y == c)).sum() / ((predicted == c) | (y == c)).sum() for c in (0, 1)]
+    assert math.isclose(measured, float(torch.stack(overlaps).mean()), rel_tol=1e-5)
+    answers: Any = run.predict(method, data)
+    assert {int(each.row): each.answers["mask"][0].shape for each in answers} == {0: (12, 20), 1: (8, 8), 2: (20, 8)}
+    assert segmentation_figure(method, data, data.task).axes  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"a batch has images of \d+ x \d+ and \d+ x \d+, each its own: give --data.eval_batch_size 1"):
+        trainer(1).test(method, data_of(), verbose=False)
+
+
+def test_a_size_of_test_images_is_one_of_both_domains_and_needs_images_apart(tmp_path: Path) -> None:
+    write_masks(tmp_path, ("source/train", "source/test", "target/train", "target/test", "plain"))
+    data = Masks(str(tmp_path), classes=[*NAMES], size=8, stride=2, eval_size=[12, 16])
+    assert [tuple(rows[torch.arange(2)].x.shape) for domain in data.loaded for rows in domain.splits] == [(2, 3, 8, 8), (2, 3, 12, 16)] * 2
+    assert tuple(data.loaded[1].test[torch.arange(2)].y.shape) == (2, 12, 16)  # type: ignore[index]
+    assert data.read_new(str(tmp_path / "plain/images"), None).rows[torch.tensor([0])].x.shape[2:] == (12, 16)
+    assert list(data.task.window) == [8, 8]  # type: ignore[attr-defined]
+    assert "window" in data.task.description()["init_args"]
+    with pytest.raises(UserError, match=r"--data.eval_size is the size of test images, and 'plain' has none apart"):
+        _ = Masks(str(tmp_path), target="plain", classes=[*NAMES], size=8, stride=2, eval_size="own").loaded
+    with pytest.raises(UserError, match=r"--data.eval_size is \[9, 8\]: it is a height and a width, multiples of --data.stride 2"):
+        Masks(str(tmp_path), classes=[*NAMES], size=8, stride=2, eval_size=[9, 8])

@@ -108,6 +108,9 @@ class MaskedFiles(SizedFiles):
     values: Mapping[Value, int]
     fields: Sequence[Path] = ()
     """Where there are any, an image for each mask; the pixels that are black in it are void."""
+    multiple: int | None = None
+    """Where there is one, each image and mask keeps its own size, cut down to multiples of it by resizing, and is read when it is asked
+    for."""
 
     @cached_property
     def labels(self) -> Tensor:
@@ -115,14 +118,28 @@ class MaskedFiles(SizedFiles):
         return torch.tensor([-1 if mask is None else 0 for mask in self.masks], dtype=torch.long)
 
     def __getitem__(self, rows: Tensor) -> Sample:
-        x, y = (part[rows] if isinstance(part, Tensor) else torch.stack([part(row) for row in rows.tolist()]) for part in self.parts)
+        x, y = (part[rows] if isinstance(part, Tensor) else self._stacked(part, rows) for part in self.parts)
         labels = y.long()
         return Sample(x, labels.masked_fill(labels == VOID, -1), rows, ONE_DOMAIN)
+
+    @staticmethod
+    def _stacked(read: Callable[[int], Tensor], rows: Tensor) -> Tensor:
+        found = [read(row) for row in rows.tolist()]
+        sizes = list(dict.fromkeys(f"{each.shape[-2]} x {each.shape[-1]}" for each in found))
+        if len(sizes) > 1:
+            raise UserError(f"a batch has images of {' and '.join(sizes[:2])}, each its own: give --data.eval_batch_size 1")
+        return torch.stack(found)
+
+    def brought_to(self, own: tuple[int, int]) -> tuple[int, int]:
+        if self.multiple is None:
+            return self.size
+        height, width = (max(1, length // self.multiple) * self.multiple for length in own)
+        return height, width
 
     @cached_property
     def parts(self) -> tuple[Tensor, Tensor] | tuple[Callable[[int], Tensor], Callable[[int], Tensor]]:
         """All images (n, 3, h, w) and all masks (n, h, w) in bytes, or what reads one where the cache does not hold them."""
-        if 4 * len(self) * self.size[0] * self.size[1] > size_limit():
+        if self.multiple is not None or 4 * len(self) * self.size[0] * self.size[1] > size_limit():
             return self.image, self.mask
         return self.kept("images", self.image), self.kept("masks", self.mask)
 
@@ -136,18 +153,21 @@ class MaskedFiles(SizedFiles):
 
         image, path = self.images[row], self.masks[row]
         if path is None:
-            return torch.full(self.size, VOID, dtype=torch.uint8)
+            with reading(image):
+                return torch.full(self.brought_to(shape_of(image, turned=False)), VOID, dtype=torch.uint8)
         found = read_mask(path, self.values)
         require_same_size(path, found.shape, image)
         if self.fields:
             field = mask_values(self.fields[row], True)[0]
             require_same_size(self.fields[row], field.shape, image)
             found[torch.from_numpy(field == 0)] = VOID
-        return torch.from_numpy(np.array(Image.fromarray(found.numpy()).resize(self.size[::-1], Image.Resampling.NEAREST)))
+        height, width = self.brought_to((found.shape[0], found.shape[1]))
+        return torch.from_numpy(np.array(Image.fromarray(found.numpy()).resize((width, height), Image.Resampling.NEAREST)))
 
     @property
     def way(self) -> str:
-        return f"{self.size} {sorted((_number(value), label) for value, label in self.values.items())}"
+        size = self.size if self.multiple is None else f"own, by {self.multiple}"
+        return f"{size} {sorted((_number(value), label) for value, label in self.values.items())}"
 
     def files(self) -> Iterator[Path]:
         yield from self.images

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ from tlda.data.files import image_files
 from tlda.data.masked_files import VOID, MaskedFiles, Value
 from tlda.data.pair import Augment
 from tlda.data.pooling import Name
-from tlda.data.positions import Positions
+from tlda.data.positions import Positions, size_of
+from tlda.data.rows import Domain
 from tlda.errors import UserError
 from tlda.tasks import Segmentation, Task
 
@@ -71,9 +73,11 @@ class Masks(Positions[Files]):
         images: str = "images",
         masks: str = "masks",
         eval_batch_size: int = 16,
+        eval_size: list[int] | int | Literal["own"] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(root, source, target, size, stride, eval_batch_size=eval_batch_size, **kwargs)
+        self.eval_size = eval_size if eval_size is None or eval_size == "own" else size_of("eval_size", eval_size, stride)
         self.names, self.values = _values(classes, void or [])
         self.max_rows = max_rows
         self.folders = images, masks
@@ -81,7 +85,7 @@ class Masks(Positions[Files]):
     @cached_property
     def task(self) -> Task:
         """The segmentation into the classes."""
-        task = Segmentation(self.names, max_rows=self.max_rows)
+        task = Segmentation(self.names, max_rows=self.max_rows, window=None if self.eval_size is None else self.size)
         task.sources = self.sources if len(self.sources) > 1 else ()
         return task
 
@@ -89,7 +93,21 @@ class Masks(Positions[Files]):
         return MaskedFiles([image for image, _ in files], [mask for _, mask in files], self.size, self.values)
 
     def unknown(self, files: Sequence[Path]) -> MaskedFiles:
-        return self.rows_of([(path, None) for path in files])
+        return self.measured([(path, None) for path in files])
+
+    def measured(self, files: Files) -> MaskedFiles:
+        rows = self.rows_of(files)
+        if self.eval_size is None:
+            return rows
+        return replace(rows, multiple=self.stride) if self.eval_size == "own" else replace(rows, size=self.eval_size)
+
+    def load(self) -> tuple[Domain, Domain]:
+        source, target = super().load()
+        if self.eval_size is not None and target.test is None:
+            raise UserError(
+                f"--data.eval_size is the size of test images, and '{self.target}' has none apart: give it folders train and test"
+            )
+        return source, target
 
     def find(self, name: str) -> tuple[Files, Files | None]:
         """The training files of the domain ``name``, and its test files where they are kept apart."""

@@ -42,7 +42,7 @@ class Positions(DomainPair, Generic[Files]):
         self.sources, self.target = [str(name) for name in given], "target" if target is None else str(target)
         require_apart(self.sources, [self.target])
         self.source, self.root = "+".join(self.sources), data_root(root)
-        self.size, self.stride = _size(size, stride), stride
+        self.size, self.stride = size_of("size", size, stride), stride
 
     # What a subclass says
 
@@ -72,14 +72,17 @@ class Positions(DomainPair, Generic[Files]):
         """The sources, pooled where there are several, and the target, each with its rows to train on and to measure."""
         found = [self.find(name) for name in self.sources]
         tests = [test for _, test in found if test]
-        source = self._pooled([train for train, _ in found]), self._pooled(tests) if tests else None
+        source = self._pooled([self.rows_of(train) for train, _ in found]), self._pooled(list(map(self.measured, tests))) if tests else None
         train, test = self.find(self.target)
         rows = self.rows_of(train)
-        target = rows, self.rows_of(test) if test else None
+        target = rows, self.measured(test) if test else None
         return Domain(self.source, *source), Domain(self.target, *target, labelled=bool((rows.labels >= 0).all()))
 
-    def _pooled(self, parts: Sequence[Files]) -> Rows:
-        rows = [self.rows_of(part) for part in parts]
+    def measured(self, files: Files) -> Rows:
+        """The rows of ``files`` as they are measured and predicted: by default as they are trained on."""
+        return self.rows_of(files)
+
+    def _pooled(self, rows: Sequence[Rows]) -> Rows:
         return Pooled(rows) if len(rows) > 1 else rows[0]
 
     def read_new(self, place: str, fitted: Plain) -> New:
@@ -121,10 +124,11 @@ class Positions(DomainPair, Generic[Files]):
         return changed if isinstance(domain, Unlabelled) else changed._replace(y=self.of_positions(domain.y, (height, width)))
 
 
-def _size(size: list[int] | int, stride: int) -> tuple[int, int]:
+def size_of(option: str, size: list[int] | int, stride: int) -> tuple[int, int]:
+    """The height and width that the ``option`` of the data gives, multiples of ``stride``."""
     sides = [size, size] if isinstance(size, int) else size
     if stride < 1:
         raise UserError(f"--data.stride is {stride}: it is a number of pixels, 1 or more")
     if len(sides) != 2 or any(require_size(side) % stride for side in sides):
-        raise UserError(f"--data.size is {size}: it is a height and a width, multiples of --data.stride {stride}")
+        raise UserError(f"--data.{option} is {size}: it is a height and a width, multiples of --data.stride {stride}")
     return sides[0], sides[1]

@@ -48,7 +48,12 @@ class SizedFiles:
 
         path = self.images[row]
         with reading(path):
-            return pixels(decode(path, turned=False).resize(self.size[::-1], Image.Resampling.BILINEAR))
+            image = decode(path, turned=False)
+            return pixels(image.resize(self.brought_to(image.size[::-1])[::-1], Image.Resampling.BILINEAR))
+
+    def brought_to(self, own: tuple[int, int]) -> tuple[int, int]:
+        """The height and width that a file of its ``own`` ones is brought to."""
+        return self.size
 
     @cached_property
     def folder(self) -> Path:

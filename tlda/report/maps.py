@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,21 +35,23 @@ def predicted_maps(method: LightningModule, task: Segmentation, x: Tensor) -> Te
 
 def segmentation_figure(method: LightningModule, data: DomainPair, task: Segmentation) -> Figure:
     """A matplotlib figure of some target images, evenly from those that are measured: the image, its labels, and the predictions."""
-    rows = data.evaluation_rows[1]
-    batch = data.prepare(rows[torch.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).long()], [])
-    count = len(task.classes)
-    truth, found = painted(batch.y, count), painted(predicted_maps(method, task, batch.x), count)
-    return maps_figure(batch.x, {"labels (oracle)": truth, "predicted": found}, task.classes)
+    rows, count = data.evaluation_rows[1], len(task.classes)
+    # One after the other: images of their own sizes make no batch.
+    chosen = torch.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).long()
+    batches = [data.prepare(rows[row], []) for row in chosen[:, None]]
+    truth = [painted(batch.y, count)[0] for batch in batches]
+    found = [painted(predicted_maps(method, task, batch.x), count)[0] for batch in batches]
+    return maps_figure([batch.x[0] for batch in batches], {"labels (oracle)": truth, "predicted": found}, task.classes)
 
 
-def maps_figure(images: Tensor, maps: dict[str, Tensor], names: Sequence[str]) -> Figure:
-    """A figure with a line per image (n, c, h, w) in 0..1, and beside it each of the painted ``maps`` (n, h, w, 3)."""
+def maps_figure(images: Sequence[Tensor], maps: Mapping[str, Sequence[Tensor]], names: Sequence[str]) -> Figure:
+    """A figure with a line per image (c, h, w) in 0..1, and beside it each of its painted ``maps`` (h, w, 3)."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     figure = Figure(figsize=(3.2 * (1 + len(maps)), 2.3 * len(images) + 0.6), layout="constrained")
     grid: Any = figure.subplots(len(images), 1 + len(maps), squeeze=False)
-    columns = {"image": images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1), **maps}
+    columns = {"image": [image.expand(3, -1, -1).permute(1, 2, 0) for image in images], **maps}
     for number, (title, pictures) in enumerate(columns.items()):
         grid[0, number].set_title(title)
         for axes, picture in zip(grid[:, number], pictures, strict=True):

@@ -31,9 +31,11 @@ class Segmentation(Classification):
 
     Args:
         max_rows: the most positions of a domain that a loss sees which compares all pairs of rows, such as MMD; null for all.
+        window: the height and width of the windows by which a network answers for larger images (:func:`tlda.inputs.windowed`).
     """
 
     max_rows: int | None = 512
+    window: Sequence[int] | None = None
 
     headline: ClassVar[str] = "mean_iou"
     one_row: ClassVar[bool] = False
