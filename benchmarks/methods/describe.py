@@ -28,14 +28,14 @@ from tlda.tasks import Classification
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/methods.md"
 FAMILIES = {
-    "Baselines": ("SourceOnly", "Oracle"),
-    "Discrepancy": ("DDC", "DAN", "JAN", "DeepCORAL", "HoMM", "DeepJDOT", "WDGRL", "RSD", "DAREGRAM"),
-    "Adversarial": ("DANN", "CDAN", "DomainConfusion", "ADDA", "MCD", "MDD", "SDAT", "VADA", "AdvEnt"),
+    "Baselines": ("SourceOnly", "Oracle", "ZeroShot"),
+    "Discrepancy": ("DDC", "DAN", "JAN", "DeepCORAL", "HoMM", "DeepJDOT", "WDGRL", "RSD", "DAREGRAM", "DSAN"),
+    "Adversarial": ("DANN", "CDAN", "DomainConfusion", "ADDA", "MCD", "MDD", "SDAT", "VADA", "AdvEnt", "DALN", "GVB", "ToAlign"),
     "Weights of the source's rows": ("ImportanceWeighting",),
     "Translation": ("CycleGAN", "CyCADA"),
     "Norms and spectra": ("AFN", "BSP"),
     "Shape of the predictions": ("MinEnt", "IM", "MCC", "BNM"),
-    "Self-training": ("PseudoLabel", "FixMatch", "CST", "ATDOC", "DACS", "BoxTeacher"),
+    "Self-training": ("PseudoLabel", "FixMatch", "CST", "ATDOC", "SPA", "DACS", "BoxTeacher"),
     "Several tasks, and before a task": ("MultiTask", "MLM"),
     "By the names of the classes": ("CoOp",),
 }

@@ -102,6 +102,8 @@ FAMILIES = {
             "PADA": SMALL,
             "BA3US": SMALL,
             "GVB": SMALL,
+            "ToAlign": SMALL,
+            "SPA": SMALL,
             "IWAN": SMALL,
             "UAN": SMALL,
             "ADDA": {**SMALL, "gan": Adam()},  # the authors' fifth of the rate is for longer runs

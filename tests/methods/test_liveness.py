@@ -82,7 +82,7 @@ CRITICS = [name for name in UNSUPERVISED if name not in ("CyCADA", "DomainLabels
 def told_apart(method: Method, batch: Any) -> float:
     """The share of pairs of a source and a target row that the critic puts in the right order: 0.5 by chance, whatever its scale."""
     owner, (source, target) = with_critic(method), method.forward_pair(batch)
-    inputs = owner.critic_inputs(source, target) if hasattr(owner, "critic_inputs") else torch.cat((source.features, target.features))
+    inputs: Any = getattr(owner, "critic_inputs", lambda _, *parts: torch.cat([part.features for part in parts]))(batch, source, target)
     scores, others = owner.critic(inputs).flatten().split(len(source.features))
     right: Tensor = scores[:, None] > others
     return right.float().mean().item()

@@ -31,6 +31,7 @@ from tlda.losses.entropy_maps import EntropyMaps, self_information
 from tlda.losses.fishr import gradient_variance, variance_distance
 from tlda.losses.gan import gan_critic, gan_generator, semantic_consistency
 from tlda.losses.gradient_penalty import gradient_penalty
+from tlda.losses.graph_spectra import GraphSpectra, graph_spectra
 from tlda.losses.group_dro import group_dro
 from tlda.losses.higher_order_moments import HigherOrderMoments, higher_order_moments
 from tlda.losses.inverse_gram_discrepancy import DAREGRAM, inverse_gram_discrepancy
@@ -57,6 +58,7 @@ from tlda.losses.redundancy import barlow_twins, vicreg
 from tlda.losses.risk_variance import risk_variance
 from tlda.losses.spectral_decoupling import SD, spectral_decoupling
 from tlda.losses.subspace_discrepancy import RSD, subspace_discrepancy
+from tlda.losses.task_oriented import TaskOriented, relevant_features
 from tlda.losses.vanishing_bridge import BridgeAdversarial, Bridged
 from tlda.losses.vat import vat
 from tlda.losses.weighted_adversarial import (
@@ -93,6 +95,7 @@ __all__ = [
     "DomainAdversarial",
     "DomainConfusion",
     "EntropyMaps",
+    "GraphSpectra",
     "HigherOrderMoments",
     "ImportanceAdversarial",
     "InformationMaximization",
@@ -106,6 +109,7 @@ __all__ = [
     "OneVsAll",
     "PartialAdversarial",
     "PseudoLabel",
+    "TaskOriented",
     "TsallisEntropy",
     "UniversalAdversarial",
     "adaptive_clustering",
@@ -140,6 +144,7 @@ __all__ = [
     "gan_generator",
     "gradient_penalty",
     "gradient_variance",
+    "graph_spectra",
     "group_dro",
     "half_of_classes",
     "higher_order_moments",
@@ -167,6 +172,7 @@ __all__ = [
     "pada_weights",
     "prototype_logits",
     "pseudo_label",
+    "relevant_features",
     "risk_variance",
     "self_information",
     "semantic_consistency",

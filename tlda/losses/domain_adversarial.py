@@ -94,7 +94,7 @@ class DomainAdversarial(Loss):
             )
         self.critic: nn.Module = critic(self.first or num_features, self.hidden, self.dropout, bool(self.batch_norm))
 
-    def critic_inputs(self, source: Output, target: Output) -> Tensor:
+    def critic_inputs(self, batch: Batch, source: Output, target: Output) -> Tensor:
         """The inputs of the domain discriminator, (n + m, inputs), source first."""
         return torch.cat((source.features, target.features))[:, : self.first]
 
@@ -104,7 +104,7 @@ class DomainAdversarial(Loss):
 
     def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         coefficient = self.trade_off * ramp(progress, self.gamma)
-        logits = self.critic(reverse_gradient(self.critic_inputs(source, target), coefficient)).float()
+        logits = self.critic(reverse_gradient(self.critic_inputs(batch, source, target), coefficient)).float()
         first, second = logits.tensor_split([len(source.features)])
         return domain_adversarial(first, second, *self.weights(batch, source, target, coefficient))
 
@@ -150,10 +150,10 @@ class ConditionalAdversarial(DomainAdversarial):
         self.map = MultilinearMap(num_features, num_classes, self.max_features)
         super().build(self.map.num_features, num_classes)
 
-    def critic_inputs(self, source: Output, target: Output) -> Tensor:
+    def critic_inputs(self, batch: Batch, source: Output, target: Output) -> Tensor:
         # The predictions carry no gradient: only the features are to hide the domain, as in the authors' code.
         predictions = torch.cat((source.logits, target.logits)).detach().softmax(1)
-        mapped: Tensor = self.map(super().critic_inputs(source, target), predictions)
+        mapped: Tensor = self.map(super().critic_inputs(batch, source, target), predictions)
         return mapped
 
     def weights(self, batch: Batch, source: Output, target: Output, reversal: float) -> tuple[Tensor | None, Tensor | None]:

@@ -60,7 +60,7 @@ class BridgeAdversarial(DomainAdversarial):
         """The discriminator's last layer."""
         return cast(Bridged, cast(nn.Sequential, self.critic)[-1])
 
-    def critic_inputs(self, source: Output, target: Output) -> Tensor:
+    def critic_inputs(self, batch: Batch, source: Output, target: Output) -> Tensor:
         return torch.cat((source.logits, target.logits)).softmax(1)
 
     def weights(self, batch: Batch, source: Output, target: Output, reversal: float) -> tuple[Tensor | None, Tensor | None]:
@@ -68,7 +68,7 @@ class BridgeAdversarial(DomainAdversarial):
 
     def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
         coefficient = self.trade_off * ramp(progress, self.gamma)
-        logits = self.critic(reverse_gradient(self.critic_inputs(source, target), coefficient)).float()
+        logits = self.critic(reverse_gradient(self.critic_inputs(batch, source, target), coefficient)).float()
         first, second = logits.tensor_split([len(source.features)])
         loss: Tensor = domain_adversarial(first, second, *self.weights(batch, source, target, coefficient)) + self.vanish * self.last.size
         return loss

@@ -106,7 +106,8 @@ class BalancedAdversarial(PartialAdversarial):
         self.borrowed = borrowed
 
     def forward(self, batch: Batch, source: Output, target: Output, progress: float) -> Tensor:
-        logits = self.critic(reverse_gradient(self.critic_inputs(source, target), self.trade_off * ramp(progress, self.gamma))).float()
+        coefficient = self.trade_off * ramp(progress, self.gamma)
+        logits = self.critic(reverse_gradient(self.critic_inputs(batch, source, target), coefficient)).float()
         first, second = logits.tensor_split([len(source.features)])
         weights = self.class_weights[cast(Pair, batch).source.y]
         lent = round(self.borrowed * (1 - progress) * len(first))

@@ -95,9 +95,11 @@ from tlda.methods.shot import SHOT
 from tlda.methods.single_source import SingleSource
 from tlda.methods.source_adversary import SourceAdversary
 from tlda.methods.source_only import SourceOnly
+from tlda.methods.spa import SPA
 from tlda.methods.t3a import T3A
 from tlda.methods.tent import TENT
 from tlda.methods.tip_adapter import TipAdapter
+from tlda.methods.to_align import ToAlign
 from tlda.methods.uan import UAN
 from tlda.methods.vada import VADA
 from tlda.methods.vrex import VREx
@@ -158,6 +160,7 @@ __all__ = [
     "SD",
     "SDAT",
     "SHOT",
+    "SPA",
     "T3A",
     "TENT",
     "UAN",
@@ -205,6 +208,7 @@ __all__ = [
     "SourceOnly",
     "SupCon",
     "TipAdapter",
+    "ToAlign",
     "VICReg",
     "VREx",
     "ZeroShot",
