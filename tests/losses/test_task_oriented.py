@@ -38,9 +38,9 @@ def test_the_influence_is_the_weights_of_the_label_under_a_linear_head_and_the_g
     features, labels = torch.randn(5, 4), torch.tensor([0, 2, 1, 1, 0])
     head = nn.Linear(4, 3)
     torch.testing.assert_close(influence(head, features, labels), head.weight[labels])
-    squared = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Tanh())
-    slope = 1 - squared(features).gather(1, labels[:, None]).square()
-    torch.testing.assert_close(influence(squared, features, labels), slope * squared[0].weight[labels])
+    curved = nn.Sequential(head, nn.Tanh())
+    slope = 1 - curved(features).gather(1, labels[:, None]).square()
+    torch.testing.assert_close(influence(curved, features, labels), slope * head.weight[labels])
 
 
 def test_the_discriminator_sees_predictions_of_the_source_by_its_labels_and_of_the_target_as_they_are() -> None:

@@ -25,7 +25,9 @@ def laplacian_spectrum(features: Tensor) -> Tensor:
     unit = normalize(features, dim=1)
     affinity = (2 * (unit @ unit.T) - 2).exp()
     root = affinity.sum(1).rsqrt()
-    return torch.linalg.eigvalsh(torch.eye(len(features), dtype=features.dtype, device=features.device) - root[:, None] * affinity * root)
+    one = torch.eye(len(features), dtype=features.dtype, device=features.device)
+    values: Tensor = torch.linalg.eigvalsh(one - root[:, None] * affinity * root)
+    return values
 
 
 def graph_spectra(source: Tensor, target: Tensor) -> Tensor:

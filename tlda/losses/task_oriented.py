@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from tlda.batch import Batch, Learner, Output
+from tlda.batch import Batch, Learner, Output, Pair
 from tlda.losses.domain_adversarial import DomainAdversarial
 
 
@@ -28,7 +28,8 @@ def relevant_features(features: Tensor, weights: Tensor) -> Tensor:
     length = features.norm(dim=1, keepdim=True)
     # A row none of whose features speaks for its label has none left; the floor keeps its gradient finite.
     floor = 1e-6 * length.detach() + torch.finfo(features.dtype).tiny
-    return weighed * (length / weighed.norm(dim=1, keepdim=True).maximum(floor))
+    scale: Tensor = length / weighed.norm(dim=1, keepdim=True).maximum(floor)
+    return weighed * scale
 
 
 def influence(head: nn.Module, features: Tensor, labels: Tensor) -> Tensor:
@@ -53,5 +54,5 @@ class TaskOriented(DomainAdversarial):
 
     def critic_inputs(self, batch: Batch, source: Output, target: Output) -> Tensor:
         head = self.method[0].network.head
-        relevant = relevant_features(source.features, influence(head, source.features, batch[0].y))
+        relevant = relevant_features(source.features, influence(head, source.features, cast(Pair, batch).source.y))
         return torch.cat((head(relevant), target.logits)).softmax(1)
