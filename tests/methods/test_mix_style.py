@@ -41,7 +41,7 @@ def test_bad_options_are_a_sentence() -> None:
 
 
 class Lit(Plane):
-    """Two classes, the left half brighter than the right or darker; the whole is bright or dark too, by the class, in the target wrongly."""
+    """Two classes, the left half brighter than the right or darker; all is bright or dark too, by the class, in the target wrongly."""
 
     task = Classification(["left", "right"])
 
