@@ -17,6 +17,7 @@ from tlda.data.samplers import by_one_process
 from tlda.nn import evaluating
 from tlda.report.box_pictures import detection_figure
 from tlda.report.charts import Answers, Point, log_charts
+from tlda.report.in_words import writes, written_samples
 from tlda.report.maps import segmentation_figure
 from tlda.report.of_translation import translation_figure, translation_grid, translator_of
 from tlda.report.samples import sample_images, samples_figure
@@ -25,6 +26,7 @@ from tlda.rl.film import film_strip
 from tlda.tasks import Detection, Segmentation
 from tlda.tasks.classification import scored
 from tlda.tasks.heads import first_label
+from tlda.training.predictions import write_predictions
 from tlda.training.tracking import log_picture
 from tlda.training.wandb_logger import trackers
 
@@ -58,9 +60,14 @@ class Pictures(Callback):
         self.folder = folder
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw features, confusion where the target has labels, images, and translations; of a policy an episode on the target."""
+        """Draw features, confusion where the target has labels, images, and translations; of a policy an episode on the target.
+
+        Where the answers are words, some of what is written is in ``samples.csv``.
+        """
         run: Any = trainer
         data = run.datamodule
+        if trainer.is_global_zero and writes(data):
+            self._log_written(pl_module, data)
         if not trainer.is_global_zero or not (data.task.classes or isinstance(data, Physics) or isinstance(data.task, Detection)):
             return  # the pictures are of classes, of boxes, or of a policy
         drawn = self._drawn(pl_module, data)
@@ -76,6 +83,12 @@ class Pictures(Callback):
         if charts is not None:
             for tracker in trackers(trainer.loggers):
                 log_charts(tracker, charts.target, charts.points, data.task.classes)
+
+    def _log_written(self, method: LightningModule, data: DomainPair) -> None:
+        columns = written_samples(method, data)
+        write_predictions(self.folder / "samples.csv", columns)
+        for tracker in trackers(method.trainer.loggers):
+            tracker.log_text("samples", list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
 
     def _drawn(self, method: LightningModule, data: DomainPair) -> Drawn | None:
         if isinstance(data.task, Detection):

@@ -137,6 +137,7 @@ class Tracker(WandbLogger):
             self._id = self._wandb_init["id"] = run_id
 
     log_image = tolerant(WandbLogger.log_image)
+    log_text = tolerant(WandbLogger.log_text)
     finalize = tolerant(WandbLogger.finalize)
     after_save_checkpoint = tolerant(WandbLogger.after_save_checkpoint)
 
