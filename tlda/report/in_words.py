@@ -32,7 +32,10 @@ def written_samples(method: LightningModule, data: DomainPair) -> Columns:
 
     with evaluating(method), method.trainer.precision_plugin.forward_context():
         answers = answers_of(task, answer, answer(x), x)
-    return {"file": [data.describe_row(row) for row in batch.row[:ROWS].tolist()], **answers}
+    return {
+        "file": [data.describe_row(row) for row in batch.row[:ROWS].tolist()],
+        **{name: list(values) for name, values in answers.items()},
+    }
 
 
 def writes(data: DomainPair) -> bool:
