@@ -19,10 +19,11 @@ from tlda.backbones.prompt_head import PromptHead
 from tlda.backbones.text_tower import PROMPTS, tower_of
 from tlda.batch import Inputs, Output
 from tlda.errors import UserError
-from tlda.inputs import windowed
+from tlda.inputs import as_maps, windowed
 from tlda.nn import evaluating, train_depthwise_in_float32
 from tlda.nn.caption_decoder import CaptionDecoder
 from tlda.nn.cosine_head import CosineHead, TextHead
+from tlda.nn.region_head import RegionHead
 from tlda.tasks import NextToken, Segmentation, Task, Verification
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "none": nn.Identity}
@@ -268,6 +269,8 @@ class Network(nn.Module):
     def whole(self, x: Inputs) -> Output:
         """The output for inputs as they are, in no windows."""
         features = self.features(x)
+        if isinstance(self.head, RegionHead) and isinstance(x, Tensor):
+            return Output(features, self.head(features, x, as_maps(features, x)))
         return Output(features, self.task.arrange(self.head(features), x))
 
     def copied(self) -> Network:

@@ -28,7 +28,7 @@ from tlda.tasks import Classification
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/methods.md"
 FAMILIES = {
-    "Baselines": ("SourceOnly", "Oracle", "ZeroShot"),
+    "Baselines": ("SourceOnly", "Oracle", "ZeroShot", "Detector"),
     "Discrepancy": ("DDC", "DAN", "JAN", "DeepCORAL", "HoMM", "DeepJDOT", "WDGRL", "RSD", "DAREGRAM", "DSAN"),
     "Adversarial": ("DANN", "CDAN", "DomainConfusion", "ADDA", "MCD", "MDD", "SDAT", "VADA", "AdvEnt", "DALN", "GVB", "ToAlign"),
     "Weights of the source's rows": ("ImportanceWeighting",),

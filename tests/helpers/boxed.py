@@ -90,8 +90,8 @@ def as_coco(folder: Path, every: Every) -> None:
 class Cells(Boxes):
     """The same, in memory."""
 
-    def __init__(self, n: int = 16, steps: int | None = 4, **kwargs: Any) -> None:
-        super().__init__(classes=list(NAMES), size=SIDE, stride=2, batch_size=4, steps=steps, **kwargs)
+    def __init__(self, n: int = 16, steps: int | None = 4, stride: int | None = 2, **kwargs: Any) -> None:
+        super().__init__(classes=list(NAMES), size=SIDE, stride=stride, batch_size=4, steps=steps, **kwargs)
         self.n = n
 
     @property

@@ -16,7 +16,7 @@ from tlda.backbones import Backbone, SmallViT, Text, Towers
 from tlda.data import Domain, DomainPair, Images, Pairs
 from tlda.data.rows import Pooled
 from tlda.data.text.tokens import Texts
-from tlda.methods import DACS, MAE, MLM, BoxTeacher, CoOp, ImageText, MixStyle
+from tlda.methods import DACS, MAE, MLM, BoxTeacher, CoOp, Detector, ImageText, MixStyle
 from tlda.methods.from_pairs import FromPairs
 from tlda.tasks import Classification, Task
 
@@ -138,6 +138,10 @@ def toy_of(method: type) -> DomainPair:
         from tests.helpers.boxed import Cells
 
         return Cells(steps=6)
+    if issubclass(method, Detector):
+        from tests.helpers.boxed import Cells
+
+        return Cells(steps=6, stride=None)
     return Sentences() if method is MLM else Toy(sources=2 if getattr(method, "several_sources", False) else 1)
 
 
@@ -153,6 +157,10 @@ def backbone_of(method: type) -> Backbone:
         from tests.helpers.masked import TinyDense
 
         return TinyDense(16)
+    if issubclass(method, Detector):
+        from tests.helpers.masked import TinyDense
+
+        return TinyDense(32)
     return Text(tiny_model()) if method is MLM else Tiny()
 
 

@@ -234,6 +234,7 @@ METHODS = {
 BY_HAND = {
     "CoOp",
     "Contrastive",
+    "Detector",
     "Distill",
     "DomainMixup",
     "ImageText",
@@ -246,7 +247,7 @@ BY_HAND = {
     "ZeroShot",
 }
 """What no toy of these shows: regularisers, training on less, pairs, and what needs a text's classes. test_several_sources,
-test_tip_adapter, test_image_text and test_from_pairs have a toy of their own, or compare with a computation by hand."""
+test_tip_adapter, test_image_text, test_from_pairs and test_detector have a toy of their own, or compare with a computation by hand."""
 FAMILY = {name: family for family, (_, methods, *_) in FAMILIES.items() for name in methods}
 OPTIONS = {name: options for _, methods, *_ in FAMILIES.values() for name, options in methods.items()}
 NO_TARGET = ("labelled", "spurious", "minority", "marked")

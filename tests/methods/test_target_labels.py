@@ -196,7 +196,7 @@ def encoder() -> Backbone:
 
 KINDS = {
     "images": Kind(
-        images, Tiny, {"CoOp", "Contrastive", "Distill", "ImageText", "MLM", "MAE", "MixStyle", "DACS", "BoxTeacher", *EPISODIC}
+        images, Tiny, {"CoOp", "Contrastive", "Distill", "ImageText", "MLM", "MAE", "MixStyle", "DACS", "BoxTeacher", "Detector", *EPISODIC}
     ),
     "masks": Kind(masks, TinyDense, {"ATDOC", "FixMatch", "MLM"}),
     "boxes": Kind(boxes, TinyDense, {"ATDOC", "FixMatch", "MCC", "MCD", "MLM", "SHOT"}),

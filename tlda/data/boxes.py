@@ -36,7 +36,8 @@ class Boxes(Positions[Sequence[Annotated]]):
         classes: the names of the classes, of which boxes are looked for; others are left out. By default all, which both domains must have.
         layout: ``yolo``, ``voc`` or ``coco``; by default what is found decides.
         size: the height and width that images and boxes are brought to, or one number for both.
-        stride: the distance of two positions in pixels, which is that of the backbone :class:`tlda.backbones.Dense`.
+        stride: the distance of two positions in pixels, which is that of the backbone :class:`tlda.backbones.Dense`; null where boxes
+            themselves are learnt, by :class:`tlda.methods.Detector`.
         max_rows: see :class:`tlda.tasks.Detection`.
         most: the most boxes of an image that are found.
         eval_batch_size: the images of a batch where nothing is trained.
@@ -58,14 +59,15 @@ class Boxes(Positions[Sequence[Annotated]]):
         classes: list[Name] | None = None,
         layout: LayoutName | None = None,
         size: list[int] | int = 256,
-        stride: int = 4,
+        stride: int | None = 4,
         max_rows: int | None = 512,
         most: int = 100,
         eval_batch_size: int = 16,
         nms: float | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(root, source, target, size, stride, eval_batch_size=eval_batch_size, **kwargs)
+        super().__init__(root, source, target, size, stride or 1, eval_batch_size=eval_batch_size, **kwargs)
+        self.of_images = stride is None
         self.classes, self.layout = [str(name) for name in classes or ()], layout
         self.max_rows, self.most, self.nms = max_rows, most, nms
 
@@ -129,6 +131,9 @@ class Boxes(Positions[Sequence[Annotated]]):
     def of_positions(self, y: Tensor, size: tuple[int, int]) -> Tensor:
         """What CenterNet learns of each position, see :func:`tlda.nn.center_net.targets`."""
         return targets(y, size, self.stride, len(self.names))
+
+    def _as_rows(self, domain: Any) -> Any:
+        return domain if self.of_images else super()._as_rows(domain)
 
     def moved(self, change: Augment, batch: Sample) -> Sample:
         x, y = moved_boxes(change, as_floats(batch.x), batch.y)

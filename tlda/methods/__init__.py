@@ -32,6 +32,7 @@ from tlda.methods.darn import DARN
 from tlda.methods.ddc import DDC
 from tlda.methods.deep_coral import DeepCORAL
 from tlda.methods.deep_jdot import DeepJDOT
+from tlda.methods.detector import Detector
 from tlda.methods.distill import Distill
 from tlda.methods.domain_confusion import DomainConfusion
 from tlda.methods.domain_labels import DomainLabels
@@ -181,6 +182,7 @@ __all__ = [
     "CycleGAN",
     "DeepCORAL",
     "DeepJDOT",
+    "Detector",
     "Distill",
     "DomainConfusion",
     "DomainLabels",

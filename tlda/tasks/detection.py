@@ -75,9 +75,9 @@ class Detection(Task):
         return {f"{kind}{one}": AveragePrecision(len(self.names), kinds[kind], only) for kind in kinds for one, only in each.items()}
 
     def boxes(self, logits: Tensor, x: Tensor) -> Tensor:
-        """The boxes (n, most, 6) of images ``x`` (n, channels, h, w), of logits of positions: :func:`tlda.nn.center_net.decoded`."""
-        maps = as_maps(logits, x).float()
-        return suppressed(decoded(maps, x.shape[-2] // maps.shape[-2], self.most), self.nms)
+        """The boxes (n, most, 6) of images ``x`` (n, channels, h, w), of logits of positions, or as a detector has found them."""
+        maps = logits if logits.ndim == 3 else as_maps(logits, x).float()
+        return suppressed(maps if logits.ndim == 3 else decoded(maps, x.shape[-2] // maps.shape[-2], self.most), self.nms)
 
     def views(self, head: nn.Module, output: Output, batch: Sample, place: Place) -> Iterator[tuple[str, Output, Sample]]:
         """The boxes of each image, matched with the true ones."""

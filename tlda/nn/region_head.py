@@ -1,0 +1,132 @@
+"""torchvision's detectors as heads of maps: their own anchors, losses, and choice of boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, pad
+
+from tlda.errors import UserError
+
+DetectorName = Literal["ssdlite", "fcos", "retinanet", "faster_rcnn"]
+"""The detectors by name."""
+
+LEVELS = 3
+"""The maps that a detector sees: that of the network, and each next one at twice the stride."""
+
+
+class RegionHead(nn.Module):
+    """A detector of torchvision on maps of features, which stands behind any network of positions in place of its own.
+
+    SSDlite (Sandler et al., CVPR 2018, sec. 6.2), FCOS (Tian et al., ICCV 2019), RetinaNet (Lin et al., ICCV 2017) or Faster R-CNN (Ren et
+    al., NeurIPS 2015), with torchvision's losses, thresholds and non-maximum suppression. Each next of :data:`LEVELS` maps is every second
+    position of the one before, as FPN's last level. Anchors are as large beside the stride as theirs.
+
+    Args:
+        detector: its name.
+        width: the number of features.
+        stride: the distance of two positions in pixels.
+        classes: the number of classes.
+        most: the most boxes of an image.
+
+    Raises:
+        UserError: FCOS on a number of features that its groups of 32 do not divide.
+    """
+
+    def __init__(self, detector: DetectorName, width: int, stride: int, classes: int, most: int) -> None:
+        super().__init__()
+        if detector == "fcos" and width % 32:
+            raise UserError(f"FCOS has groups of 32 features, and the network {width}: give --model.backbone.width 64")
+        self.detector, self.most = detector, most
+        self.model: Any = _made(detector, width, stride, classes + 1, most)
+        self.model.transform = _AsTheyAre()
+
+    def forward(self, features: Tensor, x: Tensor, maps: Tensor) -> Tensor:
+        """The boxes of images ``x``, (n, most, 6): class, score, left, top, right and bottom in pixels, the best first, then zeros.
+
+        In training there are none yet, and the output is rows of nothing: see :meth:`losses`.
+        """
+        if self.training:
+            return features[:, :0]
+        found = [
+            torch.cat(((one["labels"] - 1)[:, None].float(), one["scores"][:, None], one["boxes"]), 1) for one in self._run(maps, x, None)
+        ]
+        return torch.stack([pad(one[: self.most], (0, 0, 0, self.most - len(one[: self.most]))) for one in found])
+
+    def losses(self, maps: Tensor, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """The detector's own losses by name, of ``maps`` (n, d, h, w) of images ``x`` with boxes ``y`` (n, k, 5)."""
+        kept = [boxes[boxes[:, 0] >= 0] for boxes in y]
+        found: dict[str, Tensor] = self._run(maps, x, [{"labels": boxes[:, 0].long() + 1, "boxes": boxes[:, 1:]} for boxes in kept])
+        return found
+
+    def _run(self, maps: Tensor, x: Tensor, targets: list[dict[str, Tensor]] | None) -> Any:
+        """What torchvision's model gives of ``maps``: losses with ``targets``, else boxes; in float32, which its suppression needs."""
+        with torch.autocast(x.device.type, enabled=False):
+            self.model.backbone.levels = levels(maps.float())
+            try:
+                return self.model(list(x.float()), targets)
+            finally:
+                self.model.backbone.levels = {}
+
+
+class _Given(nn.Module):
+    """In place of a detector's own network: the maps that it is given."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out_channels, self.levels = width, dict[str, Tensor]()
+
+    def forward(self, x: Tensor) -> Mapping[str, Tensor]:
+        return self.levels
+
+
+class _AsTheyAre(nn.Module):
+    """In place of a detector's own scaling: images as they are, which are of one size and normalised by their network."""
+
+    def forward(self, images: Sequence[Tensor], targets: object) -> tuple[object, object]:
+        from torchvision.models.detection.image_list import ImageList
+
+        return ImageList(torch.stack(list(images)), [(x.shape[-2], x.shape[-1]) for x in images]), targets
+
+    def postprocess(self, found: object, shapes: object, own: object) -> object:
+        """Boxes as they are."""
+        return found
+
+
+def levels(maps: Tensor) -> dict[str, Tensor]:
+    """Maps (n, d, h, w) and every second position of each before, by number, :data:`LEVELS` in all."""
+    found = {"0": maps}
+    for number in range(1, LEVELS):
+        found[str(number)] = max_pool2d(found[str(number - 1)], 1, 2)
+    return found
+
+
+def _made(detector: DetectorName, width: int, stride: int, classes: int, most: int) -> nn.Module:
+    """torchvision's model of ``classes``, the first of which is the background."""
+    from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
+    from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
+    from torchvision.models.detection.ssd import SSD
+    from torchvision.models.detection.ssdlite import SSDLiteHead
+    from torchvision.ops import MultiScaleRoIAlign
+
+    strides, ratios = [stride * 2**number for number in range(LEVELS)], ((0.5, 1.0, 2.0),) * LEVELS
+    given = _Given(width)
+    model: nn.Module
+    if detector == "fcos":
+        anchors = AnchorGenerator(tuple((each,) for each in strides), ((1.0,),) * LEVELS)
+        model = FCOS(given, classes, anchor_generator=anchors, detections_per_img=most)
+    elif detector == "retinanet":
+        sizes = tuple(tuple(4 * each * 2 ** (part / 3) for part in range(3)) for each in strides)
+        model = RetinaNet(given, classes, anchor_generator=AnchorGenerator(sizes, ratios), detections_per_img=most)
+    elif detector == "faster_rcnn":
+        anchors = AnchorGenerator(tuple((8 * each,) for each in strides), ratios)
+        pool = MultiScaleRoIAlign([str(number) for number in range(LEVELS)], 7, 2)
+        model = FasterRCNN(given, classes, rpn_anchor_generator=anchors, box_roi_pool=pool, box_detections_per_img=most)
+    else:
+        boxes = DefaultBoxGenerator([[2, 3]] * LEVELS)
+        head = SSDLiteHead([width] * LEVELS, boxes.num_anchors_per_location(), classes, nn.BatchNorm2d)
+        model = SSD(given, boxes, (1, 1), classes, head=head, detections_per_img=most)
+    return model
