@@ -46,6 +46,7 @@ ON_PAIRS = {
     "domain_adversarial": lambda s, t: losses.domain_adversarial(*(x[:, 0].float() if x.dtype.itemsize < 4 else x[:, 0] for x in (s, t))),
     "domain_confusion": lambda s, t: losses.domain_confusion(t),
     "entropy": lambda s, t: losses.entropy(t),
+    "graph_spectra": lambda s, t: losses.graph_spectra(*views(s, t)),
     "gradient_penalty": lambda s, t: losses.gradient_penalty(lambda x: (x @ t.mean(0)).tanh(), s, t, torch.full((len(s),), 0.3)),
     "information_maximization": lambda s, t: losses.information_maximization(t),
     "inverse_gram_discrepancy": lambda s, t: sum(losses.inverse_gram_discrepancy(s, t)),
@@ -110,7 +111,7 @@ def test_the_table_holds_every_public_function() -> None:
         "uan_weight",
     }  # of a source with classes of its own
     others |= {"adaptive_clustering", "alike", "attraction", "dispersion", "local_mmd", "masked_pixels", "minimax_entropy"}
-    others |= {"nuclear_wasserstein", "self_information", "weighted_cross_entropy"}  # of logits
+    others |= {"relevant_features", "nuclear_wasserstein", "self_information", "weighted_cross_entropy"}  # of logits
     others |= {"class_mix", "half_of_classes"}  # of images and labels
     assert public - others == {name.split()[0] for name in ON_PAIRS}
 

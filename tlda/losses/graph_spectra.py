@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from tlda.batch import Batch, Output
 from tlda.losses.base import Loss
-from tlda.nn.numerics import feature_pair
+from tlda.nn.numerics import feature_pair, spectrum
 
 
 def laplacian_spectrum(features: Tensor) -> Tensor:
@@ -26,8 +26,7 @@ def laplacian_spectrum(features: Tensor) -> Tensor:
     affinity = (2 * (unit @ unit.T) - 2).exp()
     root = affinity.sum(1).rsqrt()
     one = torch.eye(len(features), dtype=features.dtype, device=features.device)
-    values: Tensor = torch.linalg.eigvalsh(one - root[:, None] * affinity * root)
-    return values
+    return spectrum(torch.linalg.eigvalsh, one - root[:, None] * affinity * root)
 
 
 def graph_spectra(source: Tensor, target: Tensor) -> Tensor:
