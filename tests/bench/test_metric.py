@@ -139,3 +139,12 @@ def test_a_return_is_shown_as_it_is(tmp_path: Path) -> None:
     assert "| method | return at 8192 |\n|---|---|\n| base | -500.0 |" in text
     with pytest.raises(UserError, match="shows greedy return, and reports are for classification alone"):
         of_table(table)
+
+
+def test_a_table_says_how_long_its_runs_took(tmp_path: Path) -> None:
+    """A run that measures both tasks is counted once."""
+    table = declared(tmp_path)
+    table.results.mkdir(parents=True)
+    for cell in table.cells():
+        write_result(table.results, cell, result_of(cell, seconds=5400.0))
+    assert ", in 1.5 hours." in markdown(document(table, read_results(table.results, table.cells())))

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tlda.bench import domain_bed, edges, selection
+from tlda.bench.folds import folds
 from tlda.bench.machine import kind
-from tlda.bench.results import Results
+from tlda.bench.results import Results, read_results
 from tlda.bench.summary import FEW_TASKS, Entry, Row, averages, summarize
 from tlda.bench.table import METRICS, Table, is_error, scale_of
 from tlda.config.protocol import class_sets, digest
@@ -99,7 +100,7 @@ def _protocol(table: Table, results: Results) -> list[str]:
         f"{', '.join(map(str, table.seeds))}; "
         "after the last epoch, nothing selected. (k/n): only k of n seeds are done. An oracle has seen target labels and is never bold.",
         f"{table.protocol}{_class_sets(table)} Protocol `{table.path.stem}` {digest(table.measured_under(table.baseline))}. "
-        f"Measured with {', '.join(versions) or 'nothing yet'}{_on(results)}.".strip(),
+        f"Measured with {', '.join(versions) or 'nothing yet'}{_on(results)}{_took(table, results)}.".strip(),
     ]
 
 
@@ -131,6 +132,14 @@ def _on(results: Results) -> str:
         return "".join(f", on {name}" for name in runs)
     counted = ", ".join(f"{count} on {name}" for name, count in sorted(runs.items()))
     return f" on mixed machines ({counted}), so that equal runs may differ in their last digits"
+
+
+def _took(table: Table, results: Results) -> str:
+    """How long the runs took, one after the other, those that leave a source out too; a run that measures several tasks counts once."""
+    every = [*results.values(), *read_results(table.results, folds(table).cells()).values()]
+    runs = {(result["method"], result["seed"], result["seconds"]) for result in every if "seconds" in result}
+    seconds = sum(each for *_, each in runs)
+    return f", in {seconds / 3600:.1f} hours" if seconds >= 3600 else f", in {seconds / 60:.0f} minutes" if seconds else ""
 
 
 def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
