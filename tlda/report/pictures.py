@@ -66,9 +66,11 @@ class Pictures(Callback):
         """
         run: Any = trainer
         data = run.datamodule
-        if trainer.is_global_zero and writes(data):
+        if not trainer.is_global_zero:
+            return
+        if writes(data):
             self._log_written(pl_module, data)
-        if not trainer.is_global_zero or not (data.task.classes or isinstance(data, Physics) or isinstance(data.task, Detection)):
+        if not (data.task.classes or isinstance(data, Physics) or isinstance(data.task, Detection)):
             return  # the pictures are of classes, of boxes, or of a policy
         drawn = self._drawn(pl_module, data)
         if drawn is None:
