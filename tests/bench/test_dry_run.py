@@ -157,3 +157,14 @@ def test_few_rows_have_labels_of_each_class_to_see() -> None:
     shorten(data)
     assert [len(domain.train) for domain in data.loaded] == [8, 8]
     trainer(1).fit(FineTune(backbone=Tiny(), task=data.task, pretrain=0.0), datamodule=data)
+
+
+def test_a_list_of_labels_is_read_and_then_left_out(tmp_path: Path) -> None:
+    data, listed = Toy(batch_size=4, steps=1), tmp_path / "labels.txt"
+    labels = data.loaded[1].train.labels.tolist()[1:9]
+    listed.write_text("".join(f"{data.task.classes[label]}/{row} {label}\n" for row, label in enumerate(labels, 1)))
+    data.labelled = str(listed)
+    shorten(data)
+    data.setup("fit")
+    assert data.shots == 1
+    assert data.labelled is None

@@ -218,9 +218,13 @@ def _measure(dry: Dry, cell: Cell, folder: Path) -> None:
 
 
 def shorten(data: DomainPair) -> None:
-    """Leave some rows of each domain of ``data``; one label of each class is seen where any are, since so few rows may have no more."""
+    """Leave some rows of each domain of ``data``; one label of each class is seen where any are, since so few rows may have no more.
+
+    A list of labelled rows is read, which tells what is wrong with it, and then left out: its rows may be among those that are not kept.
+    """
+    seen = data.shots or data.labelled_rows
     source, target = (_few(domain, data) for domain in data.loaded)
-    data.loaded, data.shots = (source, target), data.shots and 1
+    data.loaded, data.shots, data.labelled, data.labelled_rows = (source, target), 1 if seen else None, None, None
 
 
 def _few(domain: Domain, data: DomainPair) -> Domain:
