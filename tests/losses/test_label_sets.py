@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,14 @@ from torch import Tensor
 from tlda import losses
 from tlda.batch import Output, Pair, Sample, Unlabelled
 from tlda.errors import UserError
-from tlda.losses import BalancedAdversarial, ImportanceAdversarial, PartialAdversarial, UniversalAdversarial, domain_adversarial
+from tlda.losses import (
+    BalancedAdversarial,
+    ImportanceAdversarial,
+    PartialAdversarial,
+    SeparationAdversarial,
+    UniversalAdversarial,
+    domain_adversarial,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(5, 4, generator=GENERATOR, dtype=torch.double)
@@ -70,6 +78,17 @@ def test_one_vs_all_is_of_the_positive_and_the_hardest_negative() -> None:
         return 0.5 * float(np.mean(rows))
 
     conforms(lambda x: losses.one_vs_all(x, LABELS), reference, LOGITS)
+
+
+def test_multi_binary_is_of_every_class_of_the_rows_that_have_one() -> None:
+    def reference(x: np.ndarray) -> float:
+        yes = 1 / (1 + np.exp(-x))
+        return float(np.mean([-np.log(np.where(np.arange(4) == label, p, 1 - p)).sum() for p, label in zip(yes, LABELS, strict=True)]))
+
+    conforms(lambda x: losses.multi_binary(x, LABELS), reference, LOGITS)
+    more = torch.cat((LOGITS, LOGITS[:2]))
+    torch.testing.assert_close(losses.multi_binary(more, torch.cat((LABELS, torch.tensor([-1, -1])))), losses.multi_binary(LOGITS, LABELS))
+    assert losses.multi_binary(LOGITS[:1], torch.tensor([-1])).item() == 0.0
 
 
 def test_binary_entropy() -> None:
@@ -189,3 +208,44 @@ def test_source_rows_are_on_both_sides_by_their_weight_and_at_the_end_on_one() -
     torch.testing.assert_close(loss(batch, source, target, 1.0), domain_adversarial(first, second, weights))
     with pytest.raises(UserError, match=r"borrowed is 1\.5"):
         BalancedAdversarial(borrowed=1.5)
+
+
+def separation(**options: Any) -> SeparationAdversarial:
+    loss = SeparationAdversarial(hidden=4, **options)
+    loss.build(3, 4)
+    return loss
+
+
+def test_the_most_and_the_least_similar_rows_teach_which_are_known_and_known_ones_are_aligned() -> None:
+    batch, source, target = example()
+    loss = separation(share=0.3)  # of 7 rows, two
+    order = loss.similarity(target.features).amax(1).argsort(descending=True)
+    scores = loss.separator(target.features).flatten()
+    p = scores.sigmoid()
+    separated = -(torch.cat(((1 - p)[order[:2]], p[order[-2:]])).log().mean())
+    logits = loss.critic(torch.cat((source.features, target.features)))
+    expected = domain_adversarial(logits[:5], logits[5:], None, 1 - p) + separated
+    expected += losses.multi_binary(loss.similarity(source.features), LABELS)
+    torch.testing.assert_close(loss(batch, source, target, 0.5), expected)
+    torch.testing.assert_close(loss.known_weights(target.features), (1 - p.detach()) / (1 - p.detach()).sum())
+
+
+def test_separation_moves_no_features_before_alignment_begins() -> None:
+    batch, source, target = example()
+    loss = separation(separate=0.4)
+    features = target.features.requires_grad_()
+    for progress, moves in ((0.0, False), (0.4, False), (0.5, True)):
+        (gradient,) = torch.autograd.grad(loss(batch, source, Output(features, target.logits), progress), features)
+        assert bool(gradient.any()) is moves
+
+
+def test_where_no_row_is_known_the_weights_are_finite() -> None:
+    loss = separation()
+    torch.nn.init.constant_(loss.separator[-1].bias, 500.0)  # type: ignore[index]
+    torch.testing.assert_close(loss.known_weights(torch.zeros(4, 3)), torch.full((4,), 0.25))
+
+
+@pytest.mark.parametrize("options", [{"share": 0.5}, {"share": 0.0}, {"separate": 1.0}])
+def test_a_share_or_a_beginning_out_of_range_is_refused(options: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=next(iter(options))):
+        separation(**options)

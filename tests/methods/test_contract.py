@@ -117,6 +117,7 @@ def test_every_file_is_a_method() -> None:
         "__init__",
         "base",
         "several_sources",
+        "unknown_class",
         "penalised",
         "source_critics",
         "taught",

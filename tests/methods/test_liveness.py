@@ -21,7 +21,7 @@ WAITING = {"FixMatch": 50, "PseudoLabel": 50, "BBSE": 30, "RLLS": 30}
 """The steps of methods that learn from a target row as soon as the network is sure of it, or tells classes apart at all."""
 ALONE = {"MEMO"}
 """They adapt to each row by itself, so that its company must not move its answer."""
-CHASES = {"ADDA": 4, "DomainConfusion": 4}
+CHASES = {"ADDA": 4, "DomainConfusion": 4, "STA": 4}
 """The epochs of methods whose features take long to fool the critic; two are enough for the others."""
 
 

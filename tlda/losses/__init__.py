@@ -56,6 +56,7 @@ from tlda.losses.prototypes import prototype_logits
 from tlda.losses.pseudo_label import PseudoLabel, pseudo_label
 from tlda.losses.redundancy import barlow_twins, vicreg
 from tlda.losses.risk_variance import risk_variance
+from tlda.losses.separation import SeparationAdversarial, extremes, multi_binary
 from tlda.losses.spectral_decoupling import SD, spectral_decoupling
 from tlda.losses.subspace_discrepancy import RSD, subspace_discrepancy
 from tlda.losses.task_oriented import TaskOriented, relevant_features
@@ -109,6 +110,7 @@ __all__ = [
     "OneVsAll",
     "PartialAdversarial",
     "PseudoLabel",
+    "SeparationAdversarial",
     "TaskOriented",
     "TsallisEntropy",
     "UniversalAdversarial",
@@ -140,6 +142,7 @@ __all__ = [
     "entropy",
     "entropy_separation",
     "entropy_weight",
+    "extremes",
     "gan_critic",
     "gan_generator",
     "gradient_penalty",
@@ -162,6 +165,7 @@ __all__ = [
     "minimum_class_confusion",
     "mmd",
     "moment_distance",
+    "multi_binary",
     "multi_domain_adversarial",
     "neighborhood_aggregation",
     "neighborhood_clustering",

@@ -97,6 +97,7 @@ from tlda.methods.single_source import SingleSource
 from tlda.methods.source_adversary import SourceAdversary
 from tlda.methods.source_only import SourceOnly
 from tlda.methods.spa import SPA
+from tlda.methods.sta import STA
 from tlda.methods.t3a import T3A
 from tlda.methods.tent import TENT
 from tlda.methods.tip_adapter import TipAdapter
@@ -162,6 +163,7 @@ __all__ = [
     "SDAT",
     "SHOT",
     "SPA",
+    "STA",
     "T3A",
     "TENT",
     "UAN",
