@@ -21,6 +21,7 @@ import torch
 import tlda
 from tests.conftest import REPO, Tlda
 from tlda.backbones import MLP, LanguageModel, Text
+from tlda.backbones.segmentation_models import SegmentationModels
 from tlda.backbones.text import load_tokenizer
 from tlda.backbones.weights import weights_file
 from tlda.bench import workspace
@@ -52,6 +53,7 @@ MODULES = {
     "sound": ["soundfile"],
     "vqa": ["easy_vqa"],
     "captum": ["captum"],
+    "segmentation": ["segmentation_models_pytorch"],
     "peft": ["peft"],
     "inception": ["torch_fidelity"],
     "onnx": ["onnxscript", "onnx"],
@@ -150,6 +152,7 @@ USES: dict[str, list[Callable[[Path], object]]] = {
     "vqa": [lambda folder: package(1)],
     "sound": [sound],
     "captum": [lambda folder: integrated(DANN(backbone=MLP(2), task=2), torch.zeros(1, 2), 0)],
+    "segmentation": [lambda folder: SegmentationModels()],
     "peft": [lambda folder: LoRA().prepare(torch.nn.Linear(2, 2))],  # type: ignore[arg-type]
     "inception": [inception],
     "onnx": [onnx],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from tlda.backbones import Dense
+from tlda.backbones.decoders import DECODERS, AllMLP, Decoding, UNet
 from tlda.errors import UserError
 from tlda.inputs import as_maps
 
@@ -20,8 +23,9 @@ def test_rows_are_the_positions_at_the_stride(name: str, stride: int) -> None:
     assert as_maps(rows, x).shape == (2, 8, 32 // stride, 64 // stride)
 
 
-def test_every_parameter_has_a_gradient() -> None:
-    backbone = Dense("resnet10t", None, width=8)
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_parameter_has_a_gradient(decoder: Decoding) -> None:
+    backbone = Dense("resnet10t", None, width=8, decoder=decoder)
     backbone(torch.rand(2, 3, 32, 32)).square().sum().backward()
     assert [name for name, parameter in backbone.named_parameters() if parameter.grad is None] == []
 
@@ -35,6 +39,48 @@ def test_checkpointing_changes_no_gradient() -> None:
         gradients.append([parameter.grad for parameter in backbone.parameters()])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_decoder_gives_one_map_of_the_finest_ones_size(decoder: Decoding) -> None:
+    made = DECODERS[decoder]([6, 4, 2], 8).eval()
+    maps = [torch.rand(2, d, 12 // f, 8 // f) for d, f in ((6, 1), (4, 2), (2, 4))]
+    whole = made(maps)
+    assert whole.shape == (2, 8, 12, 8)
+    for level in range(3):  # it looks at each of them
+        other = [m + (number == level) for number, m in enumerate(maps)]
+        assert not torch.allclose(made(other), whole)
+    assert torch.allclose(made([m[1:] for m in maps]), whole[1:], atol=1e-6)
+
+
+def test_the_mlp_is_linear_layers_of_each_position() -> None:
+    torch.manual_seed(0)
+    made = AllMLP([3, 5], 4).eval()
+    maps = [torch.rand(1, 3, 4, 4), torch.rand(1, 5, 4, 4)]
+    fuse: Any = made.fuse
+    linear, norm, _ = fuse
+    layers: Any = made.project
+    parts = [m[0, :, 1, 2] @ layer.weight[:, :, 0, 0].T + layer.bias for m, layer in zip(maps, layers, strict=True)]
+    expected = (torch.cat(parts) @ linear.weight[:, :, 0, 0].T / (1 + norm.eps) ** 0.5).relu()
+    torch.testing.assert_close(made(maps)[0, :, 1, 2], expected)
+
+
+def test_a_skip_connection_is_laid_beside_what_comes_from_below() -> None:
+    """The last step sees the finest map itself: a change of one position of it reaches the two convolutions' five by five alone."""
+    made = UNet([2, 3], 4).eval()
+    fine, coarse = torch.rand(1, 2, 16, 16), torch.rand(1, 3, 8, 8)
+    other = fine.clone()
+    other[..., 8, 8] += 1
+    changed = (made([other, coarse]) != made([fine, coarse])).any(1)[0]
+    assert changed[6:11, 6:11].any()
+    changed[6:11, 6:11] = False
+    assert not changed.any()
+
+
+def test_an_unknown_decoder_is_refused() -> None:
+    unknown: Any = "pyramid"
+    with pytest.raises(UserError, match="Dense has no decoder 'pyramid': it has fpn, unet, mlp"):
+        Dense("resnet10t", None, decoder=unknown)
 
 
 def test_maps_are_line_by_line() -> None:

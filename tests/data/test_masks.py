@@ -28,7 +28,9 @@ from tlda.data import (
     Streets,
 )
 from tlda.data.masked_files import VOID, read_mask
+from tlda.data.masks import class_counts
 from tlda.data.pair import Augment
+from tlda.data.samplers import RareClasses, chances
 from tlda.errors import UserError
 
 ROOT = Path("tests")
@@ -310,3 +312,50 @@ def test_streets_without_their_files_are_refused_and_a_target_without_masks_is_n
     shutil.rmtree(tmp_path / "gta5")
     with pytest.raises(UserError, match=r"gta5.images has no images \*.png: put the distributor's files there"):
         _ = Streets(str(tmp_path)).loaded
+
+
+# Rare classes
+
+
+def test_images_with_a_rare_class_come_as_often_as_the_temperature_says() -> None:
+    """Class 2 has an eighth of the pixels, in one image of four; class 3 has none."""
+    counts = torch.tensor([[8, 0, 0, 0], [4, 4, 0, 0], [4, 4, 0, 0], [0, 4, 4, 0]])
+    shares = torch.tensor([16, 12, 4]) / 32
+    for temperature in (0.1, 1.0):
+        expected = (-shares / temperature).exp()
+        expected = torch.cat((expected / expected.sum(), torch.zeros(1))).double()
+        torch.testing.assert_close(chances(counts, temperature), expected)
+        rows = RareClasses(counts, temperature, 50, 400, seed=3).order()
+        assert rows.shape == (400, 1, 50)
+        of_row = torch.stack(
+            [expected[0] / 3, expected[0] / 3 + expected[1] / 3, expected[0] / 3 + expected[1] / 3, expected[1] / 3 + expected[2]]
+        )
+        assert torch.allclose(rows.flatten().bincount() / rows.numel(), of_row.float(), atol=0.02)
+    with pytest.raises(UserError, match="no pixel of these has one"):
+        chances(torch.zeros(3, 2, dtype=torch.long), 1.0)
+
+
+def test_rare_classes_are_drawn_of_the_source_alone_and_by_seed_and_epoch() -> None:
+    data, plain = (setup(Scenes(seed=1, rare_classes=temperature)) for temperature in (0.01, None))
+    rows = data.training_rows()
+    counts = class_counts(rows["source"], 2)
+    assert counts.tolist() == [[int((y == c).sum()) for c in range(2)] for y in rows["source"][torch.arange(len(counts))].y]
+    drawn = data.sampler(rows["source"], 4, 2, 0, 1)
+    first = drawn.order()
+    assert torch.equal(first, data.sampler(rows["source"], 4, 2, 0, 1).order())
+    drawn.go_on(1, 0)
+    assert not torch.equal(first, drawn.order())
+    of_target, expected = (each.sampler(rows["target"], 4, 3, 0, 1, "target") for each in (data, plain))
+    assert torch.equal(of_target.order(), expected.order())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"rare_classes": 0.0}, "is a temperature, above 0"),
+        ({"rare_classes": 0.01, "balanced": "domains"}, "beside --data.balanced domains"),
+    ],
+)
+def test_rare_classes_that_mean_nothing_are_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        Scenes(**options)

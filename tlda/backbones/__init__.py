@@ -13,6 +13,7 @@ from tlda.backbones.policy_mlp import PolicyMLP
 from tlda.backbones.precomputed import Precomputed
 from tlda.backbones.pretrained import Timm, Torchvision
 from tlda.backbones.question_net import QuestionNet
+from tlda.backbones.segmentation_models import SegmentationModels
 from tlda.backbones.series_cnn import SeriesCNN
 from tlda.backbones.small_resnet import SmallResNet
 from tlda.backbones.small_vit import SmallViT
@@ -36,6 +37,7 @@ __all__ = [
     "PolicyMLP",
     "Precomputed",
     "QuestionNet",
+    "SegmentationModels",
     "SeriesCNN",
     "SmallResNet",
     "SmallViT",

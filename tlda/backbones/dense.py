@@ -8,30 +8,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from tlda.backbones.decoders import DECODERS, Decoding
 from tlda.backbones.pretrained import Timm
 from tlda.errors import UserError
 
 
 class Dense(Timm):
-    """Any network of timm with feature maps, whose levels a light feature pyramid merges (Lin et al., CVPR 2017, fig. 3).
+    """Any network of timm with feature maps, which a decoder makes one map of: by default a light feature pyramid.
 
     A row of features is a position of the map at ``stride``: images (n, c, h, w) to (n * h / stride * w / stride, ``width``), image by
     image and line by line. So every head, loss and method of rows works on positions. A task of such rows is
-    :class:`tlda.tasks.Segmentation`. The part of the network after its last map is left away. Each level is projected to ``width``
-    channels by a convolution of 1 x 1 and BatchNorm, the coarser ones are added to the finer ones, and a convolution of 3 x 3 with
-    BatchNorm and ReLU smooths the sum.
+    :class:`tlda.tasks.Segmentation`. The part of the network after its last map is left away; the decoder has the last map of each
+    stride from ``stride`` on.
 
     Args:
         name: the network's name, as ``timm.list_models()`` gives it.
-        weights: see :class:`Timm`; the pyramid starts at random.
+        weights: see :class:`Timm`; the decoder starts at random.
         channels: the input's channels.
         stride: the distance of two positions in pixels, of which height and width of the images are multiples.
         width: the width of the features.
         checkpointing: whether the backward pass computes the blocks of the network again instead of keeping what is in them: less memory,
             about a third more time. BatchNorm's running statistics then see each batch twice; gradients are the same.
+        decoder: ``fpn``, by default, ``unet`` or ``mlp``: see :mod:`tlda.backbones.decoders`.
 
     Raises:
-        UserError: an unknown network, or one without feature maps; weights that cannot be loaded; a stride or width below 1.
+        UserError: an unknown network, or one without feature maps; weights that cannot be loaded; a stride or width below 1; an
+            unknown decoder.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Dense(Timm):
         stride: int = 4,
         width: int = 64,
         checkpointing: bool | None = None,
+        decoder: Decoding | None = None,
     ) -> None:
         super().__init__(name, weights, channels)
         if min(stride, width) < 1:
@@ -52,23 +55,20 @@ class Dense(Timm):
         if checkpointing:
             model.set_grad_checkpointing(True)
         model.prune_intermediate_layers(self.levels, prune_norm=True, prune_head=True)
-        self.lateral = nn.ModuleList(nn.Sequential(nn.Conv2d(d, width, 1, bias=False), nn.BatchNorm2d(width)) for d in widths)
-        self.smooth = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        if decoder not in (None, *DECODERS):
+            raise UserError(f"Dense has no decoder '{decoder}': it has {', '.join(DECODERS)}")
+        self.decoder = DECODERS[decoder or "fpn"](widths, width)
 
     def features(self, x: Tensor) -> Tensor:
         """Features (n * h / stride * w / stride, ``width``) of normalised images (n, c, h, w)."""
         if x.shape[2] % self.stride or x.shape[3] % self.stride:
             raise UserError(f"images of {x.shape[2]} x {x.shape[3]} have no whole number of positions at stride {self.stride}: resize them")
-        merged: Tensor | None = None
         model: Any = self.model
         x = x.contiguous(memory_format=torch.channels_last)  # a third less time a step on one core, and rows need no copy
         maps = model.forward_intermediates(x, indices=self.levels, intermediates_only=True)
-        for project, level in zip(reversed(self.lateral), reversed(maps), strict=True):
-            projected = project(level)
-            merged = projected if merged is None else projected + interpolate(merged, projected.shape[2:], mode="bilinear")
-        smoothed = self.smooth(merged)
+        decoded = self.decoder(maps)
         size = x.shape[2] // self.stride, x.shape[3] // self.stride
-        at_stride = smoothed if smoothed.shape[2:] == size else interpolate(smoothed, size, mode="bilinear")
+        at_stride = decoded if decoded.shape[2:] == size else interpolate(decoded, size, mode="bilinear")
         rows: Tensor = at_stride.permute(0, 2, 3, 1).flatten(0, 2)
         return rows
 

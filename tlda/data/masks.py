@@ -11,13 +11,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from tlda.batch import Sample
+from tlda.batch import Rows, Sample
 from tlda.data.files import image_files
 from tlda.data.masked_files import VOID, MaskedFiles, Value
 from tlda.data.pair import Augment
 from tlda.data.pooling import Name
 from tlda.data.positions import Positions, size_of
 from tlda.data.rows import Domain
+from tlda.data.samplers import RareClasses, Steps
 from tlda.errors import UserError
 from tlda.tasks import Segmentation, Task
 
@@ -49,6 +50,8 @@ class Masks(Positions[Files]):
         images: the name of the folders of images.
         masks: the name of the folders of masks.
         eval_batch_size: the images of a batch where nothing is trained, whose logits of all pixels are in memory at once.
+        rare_classes: the temperature at which labelled training images are drawn by their rare classes, see
+            :class:`tlda.data.samplers.RareClasses`; each is read once as a run begins. By default every image comes as often.
         **kwargs: see :class:`DomainPair`.
 
     Raises:
@@ -74,6 +77,7 @@ class Masks(Positions[Files]):
         masks: str = "masks",
         eval_batch_size: int = 16,
         eval_size: list[int] | int | Literal["own"] | None = None,
+        rare_classes: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(root, source, target, size, stride, eval_batch_size=eval_batch_size, **kwargs)
@@ -81,6 +85,10 @@ class Masks(Positions[Files]):
         self.names, self.values = _values(classes, void or [])
         self.max_rows = max_rows
         self.folders = images, masks
+        self.rare_classes = rare_classes
+        if rare_classes is not None and (rare_classes <= 0 or self.balanced):
+            what = f"beside --data.balanced {self.balanced}: leave one out" if self.balanced else "is a temperature, above 0"
+            raise UserError(f"--data.rare_classes {rare_classes} {what}")
 
     @cached_property
     def task(self) -> Task:
@@ -109,6 +117,11 @@ class Masks(Positions[Files]):
             )
         return source, target
 
+    def sampler(self, data: Rows, steps: int, seed: int, rank: int, world_size: int, field: str = "source") -> Steps:
+        if self.rare_classes is None or field == "target":
+            return super().sampler(data, steps, seed, rank, world_size, field)
+        return RareClasses(class_counts(data, len(self.names)), self.rare_classes, self.batch_size, steps, seed, rank, world_size)
+
     def find(self, name: str) -> tuple[Files, Files | None]:
         """The training files of the domain ``name``, and its test files where they are kept apart."""
         folder = self.root / name
@@ -133,6 +146,12 @@ class Masks(Positions[Files]):
         moved = change(torch.cat((x, planes), 1))
         x, planes = moved[:, : x.shape[1]], moved[:, x.shape[1] :].float() / full
         return batch._replace(x=x, y=planes.argmax(1).masked_fill(planes.sum(1) <= 0.5, -1))
+
+
+def class_counts(data: Rows, classes: int) -> Tensor:
+    """The pixels of each of ``classes`` in each image of ``data``, (n, classes)."""
+    maps = (data[row].y for row in torch.arange(len(data))[:, None])
+    return torch.stack([torch.bincount(y[y >= 0], minlength=classes) for y in maps])
 
 
 # What options and folders say

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from tlda.errors import UserError
+
 ALONE: ContextVar[bool] = ContextVar("ALONE", default=False)
 """Whether loaders are made for one process, of however many."""
 
@@ -138,6 +140,52 @@ class Balanced(Steps):
             passes = [own[torch.randperm(len(own), generator=generator)] for _ in range(-(-len(places) // len(own)))]
             order[places] = torch.cat(passes)[: len(places)]
         return order.view(self.steps, self.world_size, self.batch_size)
+
+
+class RareClasses(Steps):
+    """:class:`Steps` that draws a class and then an image that has it, rare classes more often (Hoyer et al., CVPR 2022, eq. 9-10).
+
+    Args:
+        counts: the pixels of each class in each image, (size, classes).
+        temperature: the lower, the more the rarest classes are drawn, see :func:`chances`; the authors' is 0.01.
+        batch_size: the rows of one batch of one process.
+        steps: the batches of an epoch.
+        seed: the seed of the rows.
+        rank: this process.
+        world_size: the number of processes.
+    """
+
+    def __init__(
+        self, counts: Tensor, temperature: float, batch_size: int, steps: int, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        super().__init__(len(counts), batch_size, steps, seed, rank, world_size)
+        self.chances = chances(counts, temperature)
+        self.rows = [(counts[:, c] > 0).nonzero().flatten() for c in range(counts.shape[1])]
+
+    def order(self) -> Tensor:
+        """The rows of an epoch, (steps, world_size, batch_size), each drawn anew."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        count = self.steps * self.world_size * self.batch_size
+        classes = torch.multinomial(self.chances, count, replacement=True, generator=generator)
+        places = torch.rand(count, generator=generator, dtype=torch.float64)
+        drawn = [self.rows[c][int(place * len(self.rows[c]))] for c, place in zip(classes.tolist(), places.tolist(), strict=True)]
+        return torch.stack(drawn).view(self.steps, self.world_size, self.batch_size)
+
+
+def chances(counts: Tensor, temperature: float) -> Tensor:
+    r"""The probability of each class (classes,) of its pixels in each image (n, classes); 0 of one that has none.
+
+    .. math:: P(c) \propto \exp((1 - f_c) / T)
+
+    Here f_c is the fraction of all labelled pixels that have the class.
+
+    Raises:
+        UserError: no pixel has a class.
+    """
+    pixels = counts.sum(0).double()
+    if not pixels.any():
+        raise UserError("--data.rare_classes draws images by their classes, and no pixel of these has one: leave it out")
+    return ((1 - pixels / pixels.sum()) / temperature).masked_fill(pixels == 0, -math.inf).softmax(0)
 
 
 class Once(Sampler[Tensor]):

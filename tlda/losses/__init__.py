@@ -28,6 +28,7 @@ from tlda.losses.entropy import (
     tsallis_entropy,
 )
 from tlda.losses.entropy_maps import EntropyMaps, self_information
+from tlda.losses.feature_distance import FeatureDistance, feature_distance
 from tlda.losses.fishr import gradient_variance, variance_distance
 from tlda.losses.gan import gan_critic, gan_generator, semantic_consistency
 from tlda.losses.gradient_penalty import gradient_penalty
@@ -96,6 +97,7 @@ __all__ = [
     "DomainAdversarial",
     "DomainConfusion",
     "EntropyMaps",
+    "FeatureDistance",
     "GraphSpectra",
     "HigherOrderMoments",
     "ImportanceAdversarial",
@@ -143,6 +145,7 @@ __all__ = [
     "entropy_separation",
     "entropy_weight",
     "extremes",
+    "feature_distance",
     "gan_critic",
     "gan_generator",
     "gradient_penalty",

@@ -17,6 +17,7 @@ from tlda.metrics.distances import proxy_a_distance
 from tlda.metrics.label_shift import class_shares
 from tlda.report.columns import column_sections
 from tlda.report.decision import Evidence, Move, Oracle, Verdict, should_adapt, vanished
+from tlda.report.map_cards import map_sections
 from tlda.report.page import AFTER, BEFORE, Block, Figure, Report, Section, Tile
 from tlda.report.sections import (
     Side,
@@ -31,6 +32,8 @@ from tlda.report.sections import (
     translation_sections,
 )
 from tlda.report.seen import FinishedRun, Seen, load_run, require_same_task
+from tlda.tasks import Segmentation
+from tlda.tasks.segmentation import KEPT
 
 POINTS = 150
 """The most points of a curve."""
@@ -62,12 +65,14 @@ def of_run(folder: Path, before: Path | None) -> Report:
         calibration_section(sides),
         shift_section(sides, names),
         *column_sections(sides, run.data),
-        *attribution_sections(sides, run.data),
+        *(map_sections(sides, names) if isinstance(run.data.task, Segmentation) else attribution_sections(sides, run.data)),
         *translation_sections(sides[-1], run.data),
     ]
     about = f"Task {run.data.transfer.replace('_to_', ' → ')}, {len(names)} classes. " + " ".join(
         f"{side.label[0].upper()}{side.label[1:]}, seed {side.run.seed}, {side.run.folder}." for side in sides
     )
+    if isinstance(run.data.task, Segmentation):
+        about += f" A row is a position: {KEPT} of each image that is measured, without void."
     return Report(f"{run.name} on {run.data.transfer.replace('_to_', ' → ')}", about, _verdict(sides, names), _tiles(sides), sections)
 
 
@@ -190,6 +195,7 @@ def _tiles(sides: Sequence[Side]) -> list[Tile]:
 
 def _curves(sides: Sequence[Side]) -> Section:
     measured = {"val/source/accuracy": "source accuracy, held out", "oracle/target/accuracy": "target accuracy (oracle)"}
+    measured |= {"val/source/mean_iou": "source mean IoU, held out", "oracle/target/mean_iou": "target mean IoU (oracle)"}
     measured |= TRANSLATION
     measured |= {f"val/target/{n}": f"{v.label} ({'higher' if v.higher_is_better else 'lower'} is better)" for n, v in VALIDATORS.items()}
     plots = [svg.curves(title, lines, "epoch") for name, title in measured.items() if (lines := _lines(sides, name))]

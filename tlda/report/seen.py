@@ -30,6 +30,10 @@ QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 """The options of a trainer that writes no files."""
 
 
+SHOWN = 4
+"""The images of the target whose maps are kept."""
+
+
 class Seen(NamedTuple):
     """The outputs of a network for the rows of a domain, in the order of evaluation, on the CPU; a missing label is -1."""
 
@@ -53,12 +57,24 @@ class Seen(NamedTuple):
         return float((self.predicted == self.labels).double().mean())
 
 
+class Mapped(NamedTuple):
+    """An image (c, h, w), the label of each pixel (h, w), -1 where it has none, and the class that is predicted for it (h, w)."""
+
+    image: Tensor
+    labels: Tensor
+    predicted: Tensor
+
+
 class Outcome(NamedTuple):
-    """The outputs of a method for both domains, and the label-free measures of the target by name."""
+    """The outputs of a method for both domains, and the label-free measures of the target by name.
+
+    Where a row is a position of an image, they are those of some positions, and some images of the target are ``mapped`` as a whole.
+    """
 
     source: Seen
     target: Seen
     validators: dict[str, float]
+    mapped: Sequence[Mapped] = ()
 
 
 class Look(LightningModule):
@@ -69,6 +85,7 @@ class Look(LightningModule):
         self.method = method
         self.batch_type = batch_type  # by which the data know what they hold out
         self.parts: tuple[list[Seen], list[Seen]] = [], []
+        self.mapped: list[Mapped] = []
 
     def setup(self, stage: str) -> None:
         self.method.measures = measures_of(self.method)
@@ -86,15 +103,34 @@ class Look(LightningModule):
         output = self.method.answer(batch.x, place.role)
         _require_finite(output, place.role)
         self.method.measures.validate(self.method, batch, output, dataloader_idx)
+        if isinstance(self.method.task, Segmentation):
+            if place.role == "target":
+                self._map(self.method.task, batch, output)
+            ((_, output, batch),) = self.method.task.views(self.method.head, output, batch, place)
+            output, batch = self.method.task.sampled(output, batch)
         self.parts[dataloader_idx].append(
             Seen(output.features.float().cpu(), scored(self.method.task, output.logits).float().cpu(), batch.y.cpu())
         )
+
+    def _map(self, task: Segmentation, batch: Sample, output: Output) -> None:
+        """Keep the first images, which come in a shuffled order, as :class:`Mapped`."""
+        count = SHOWN - len(self.mapped)
+        maps = task.pixels(output.logits, batch.x)[:count].argmax(1)
+        self.mapped += [Mapped(*(part.cpu() for part in parts)) for parts in zip(batch.x[:count], batch.y[:count], maps, strict=True)]
 
     def outcome(self) -> Outcome:
         """The collected outputs; they are computed once."""
         values = self.method.measures.validated()
         source, target = (Seen(*map(torch.cat, zip(*parts, strict=True))) for parts in self.parts)
-        return Outcome(source, target, {name.rsplit("/", 1)[1]: float(value) for name, value in values.items()})
+        if isinstance(self.method.task, Segmentation):
+            source, target = (_without_void(seen) for seen in (source, target))
+        return Outcome(source, target, {name.rsplit("/", 1)[1]: float(value) for name, value in values.items()}, self.mapped)
+
+
+def _without_void(seen: Seen) -> Seen:
+    """The positions that have a label, or all where none has."""
+    known = seen.labels >= 0
+    return Seen(*(part[known] for part in seen)) if known.any() else seen
 
 
 def _require_finite(output: Output, role: str) -> None:
@@ -201,7 +237,7 @@ def load_run(folder: Path) -> FinishedRun:
         "trainer": {"precision": found["trainer"]["precision"]},
     }
     method, data, trainer = build.build(parts, **QUIET, devices=1, use_distributed_sampler=False)
-    if not isinstance(data.task, Classification) or isinstance(data.task, Segmentation):
+    if not isinstance(data.task, Classification):
         raise UserError(
             f"{folder} is a run of {type(data.task).__name__}, and reports are for classification alone: `tlda test` measures it"
         )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tlda.batch import Rows
+from tlda.data.arrays import runs
 from tlda.data.files import reading
 from tlda.data.pair import DomainPair
 from tlda.data.rows import digest_of
@@ -23,7 +24,8 @@ from tlda.translation.cycle import Translator
 from tlda.writing import require_writable, write_bytes
 
 BATCH = 256
-"""The images that are translated at a time; always the same ones together, so that a resumed run makes the same images."""
+"""The most images that are translated at a time, and no more than the data measure at once; always the same ones together, so that a
+resumed run makes the same images."""
 
 
 def translate_method(method: nn.Module, data: DomainPair, checkpoint: Path, out: Path, made_by: dict[str, Any]) -> int:
@@ -94,10 +96,11 @@ def _write_split(translator: Translator, data: DomainPair, split: str, rows: Row
     from rich.progress import track
 
     console = Console(file=sys.stderr)
-    batches = [torch.arange(first, min(first + BATCH, len(rows))) for first in range(0, len(rows), BATCH)]
+    batches = runs(len(rows), min(BATCH, data.eval_batch_size))
     for batch in track(batches, f"translating {split}", console=console, transient=True, disable=not console.is_terminal):
         labels = [int(label) for label in rows.labels[batch]]
-        files = [Path(split, data.task.classes[label], f"{row:07d}.png") for label, row in zip(labels, batch.tolist(), strict=True)]
+        folders = [data.task.classes[label] if data.task.one_row else "" for label in labels]  # of a map there is no one class
+        files = [Path(split, folder, f"{row:07d}.png") for folder, row in zip(folders, batch.tolist(), strict=True)]
         if not all(map(_is_whole, (out / file for file in files))):
             _write_batch(translator, data.prepare(rows[batch], []).x, [out / file for file in files])
         for file, row, label in zip(files, batch.tolist(), labels, strict=True):
