@@ -17,7 +17,11 @@ from tlda.metrics.distances import proxy_a_distance
 from tlda.metrics.label_shift import class_shares
 from tlda.report.columns import column_sections
 from tlda.report.decision import Evidence, Move, Oracle, Verdict, should_adapt, vanished
+<<<<<<< HEAD
 from tlda.report.map_cards import map_sections
+=======
+from tlda.report.of_answers import of_answers
+>>>>>>> 13ca9643 (The report of runs whose answers are no classes)
 from tlda.report.page import AFTER, BEFORE, Block, Figure, Report, Section, Tile
 from tlda.report.sections import (
     Side,
@@ -45,14 +49,18 @@ CERTAINTY = ("entropy", "information_maximization", "bnm")
 def of_run(folder: Path, before: Path | None) -> Report:
     """The report of the run in ``folder``, beside that of ``before``, where one is given.
 
+    It is that of :func:`of_answers` where the answer to a row is not one class.
+
     Raises:
         UserError: a folder is no finished run, or the two are of other tasks.
     """
     run = load_run(folder)
-    runs = [("after", AFTER, run)]
-    if before is not None:
-        runs.insert(0, ("before", BEFORE, load_run(before)))
-        require_same_task(run, runs[0][2])
+    other = load_run(before) if before is not None else None
+    if other is not None:
+        require_same_task(run, other)
+    if not run.answers_classes:
+        return of_answers(run, other)
+    runs = [*([("before", BEFORE, other)] if other else []), ("after", AFTER, run)]
     # Both are measured on the rows that the run of the report has held out.
     sides = [Side(f"{word}: {of.name}", colour, of, of.look(run.data, read_by(run.method))) for word, colour, of in runs]
     names = run.data.task.classes

@@ -161,6 +161,11 @@ class FinishedRun:
         return " + ".join([type(self.method).__name__, *(loss["class_path"].rsplit(".", 1)[-1] for loss in plus)])
 
     @property
+    def answers_classes(self) -> bool:
+        """Whether each row has one class for an answer."""
+        return isinstance(self.data.task, Classification) and not isinstance(self.data.task, Segmentation)
+
+    @property
     def trains_on_certainty(self) -> bool:
         """Whether the method makes the target's predictions certain, by itself or by a loss."""
         losses: Any = self.method.losses.values()
@@ -237,10 +242,13 @@ def load_run(folder: Path) -> FinishedRun:
         "trainer": {"precision": found["trainer"]["precision"]},
     }
     method, data, trainer = build.build(parts, **QUIET, devices=1, use_distributed_sampler=False)
+<<<<<<< HEAD
     if not isinstance(data.task, Classification):
         raise UserError(
             f"{folder} is a run of {type(data.task).__name__}, and reports are for classification alone: `tlda test` measures it"
         )
+=======
+>>>>>>> 13ca9643 (The report of runs whose answers are no classes)
     try:
         method.load_state_dict(checkpoint.read(path)["state_dict"])
     except (RuntimeError, TypeError, AttributeError) as error:
