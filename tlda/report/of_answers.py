@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tlda.documents import svg
 from tlda.documents.grid import Grid
-from tlda.report.decision import Verdict
+from tlda.report.decision import Answer, Verdict
 from tlda.report.page import AFTER, BEFORE, Block, Figure, Report, Section, Tile
 from tlda.report.seen import FinishedRun
 from tlda.training.fitting import measures_of
@@ -75,7 +75,7 @@ def _verdict(sides: Sequence[Measured]) -> Verdict:
     if first is not None and last is not None and _worse(first, last, higher) > FORGOTTEN:
         alarms.append(f"It forgets the source, whose {headline} goes from {first:.3g} to {last:.3g}.")
     because = f"the target's {headline} ({'higher' if higher else 'lower'} is better) goes from {was:.3g} to {now:.3g}, by its labels"
-    answer = "yes" if worse < -LEAST else "no" if worse > LEAST else "cannot tell"
+    answer: Answer = "yes" if worse < -LEAST else "no" if worse > LEAST else "cannot tell"
     return Verdict(answer, because, tuple(alarms), "One run of each says nothing of chance: a table over seeds does (tlda bench).")
 
 
