@@ -17,11 +17,8 @@ from tlda.metrics.distances import proxy_a_distance
 from tlda.metrics.label_shift import class_shares
 from tlda.report.columns import column_sections
 from tlda.report.decision import Evidence, Move, Oracle, Verdict, should_adapt, vanished
-<<<<<<< HEAD
 from tlda.report.map_cards import map_sections
-=======
 from tlda.report.of_answers import of_answers
->>>>>>> 13ca9643 (The report of runs whose answers are no classes)
 from tlda.report.page import AFTER, BEFORE, Block, Figure, Report, Section, Tile
 from tlda.report.sections import (
     Side,
@@ -36,7 +33,7 @@ from tlda.report.sections import (
     translation_sections,
 )
 from tlda.report.seen import FinishedRun, Seen, load_run, require_same_task
-from tlda.tasks import Segmentation
+from tlda.tasks import Classification, Segmentation
 from tlda.tasks.segmentation import KEPT
 
 POINTS = 150
@@ -58,7 +55,7 @@ def of_run(folder: Path, before: Path | None) -> Report:
     other = load_run(before) if before is not None else None
     if other is not None:
         require_same_task(run, other)
-    if not run.answers_classes:
+    if not isinstance(run.data.task, Classification):
         return of_answers(run, other)
     runs = [*([("before", BEFORE, other)] if other else []), ("after", AFTER, run)]
     # Both are measured on the rows that the run of the report has held out.

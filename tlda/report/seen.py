@@ -21,7 +21,7 @@ from tlda.config.protocol import class_paths
 from tlda.data.pair import DomainPair
 from tlda.errors import UserError
 from tlda.method import Method
-from tlda.tasks import Classification, Segmentation
+from tlda.tasks import Segmentation
 from tlda.tasks.classification import scored
 from tlda.training import checkpoint
 from tlda.training.fitting import measures_of
@@ -161,11 +161,6 @@ class FinishedRun:
         return " + ".join([type(self.method).__name__, *(loss["class_path"].rsplit(".", 1)[-1] for loss in plus)])
 
     @property
-    def answers_classes(self) -> bool:
-        """Whether each row has one class for an answer."""
-        return isinstance(self.data.task, Classification) and not isinstance(self.data.task, Segmentation)
-
-    @property
     def trains_on_certainty(self) -> bool:
         """Whether the method makes the target's predictions certain, by itself or by a loss."""
         losses: Any = self.method.losses.values()
@@ -242,13 +237,6 @@ def load_run(folder: Path) -> FinishedRun:
         "trainer": {"precision": found["trainer"]["precision"]},
     }
     method, data, trainer = build.build(parts, **QUIET, devices=1, use_distributed_sampler=False)
-<<<<<<< HEAD
-    if not isinstance(data.task, Classification):
-        raise UserError(
-            f"{folder} is a run of {type(data.task).__name__}, and reports are for classification alone: `tlda test` measures it"
-        )
-=======
->>>>>>> 13ca9643 (The report of runs whose answers are no classes)
     try:
         method.load_state_dict(checkpoint.read(path)["state_dict"])
     except (RuntimeError, TypeError, AttributeError) as error:
