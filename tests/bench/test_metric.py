@@ -64,13 +64,15 @@ def test_what_is_shown(tmp_path: Path, metric: dict[str, Any], values: tuple[flo
 
 
 def test_further_metrics_of_the_same_runs_are_averaged(tmp_path: Path) -> None:
-    table = declared(tmp_path, also=["test/target/f1", "test/source/ece"])
+    table = declared(tmp_path, also=["test/target/f1", "test/source/ece", "seconds"])
     table.results.mkdir(parents=True)
     for value, cell in zip((0.2, 0.4), table.cells(), strict=True):
-        write_result(table.results, cell, result_of(cell, metrics={**METRICS, "test/target/f1": value, "test/source/ece": 0.125}))
+        write_result(
+            table.results, cell, result_of(cell, metrics={**METRICS, "test/target/f1": value, "test/source/ece": 0.125}, seconds=90.0)
+        )
     text = markdown(document(table, read_results(table.results, table.cells())))
-    assert "| method | F1 | ECE on the source (lower is better) |" in text
-    assert "| base | 30.0 | 12.5 |" in text
+    assert "| method | F1 | ECE on the source (lower is better) | seconds of a run |" in text
+    assert "| base | 30.0 | 12.5 | 90.0 |" in text
     with pytest.raises(UserError, match="'also' must be a list of metrics"):
         declared(tmp_path, also="test/target/f1")
 

@@ -61,8 +61,8 @@ def _also(table: Table, results: Results) -> Iterator[str | Grid]:
 
 
 def _metric(metric: str) -> str:
-    """The printed name of a metric, with its place where that is not the target."""
-    _, place, name = metric.split("/")
+    """The printed name of a metric, with its place where that is not the target; that of ``seconds`` has none."""
+    place, name = metric.split("/")[1:] if "/" in metric else ("target", metric)
     return METRICS.get(name, name.replace("_", " ")) + f" on the {place}" * (place != "target")
 
 

@@ -50,6 +50,9 @@ class Test(NamedTuple):
     high: float
 
 
+SECONDS = "seconds"
+"""The measure of a table's ``also`` that is how long a run took."""
+
 FEW_TASKS = 4
 """The fewest tasks of a test over tasks. With fewer, the test is over seeds, and says nothing about other tasks."""
 
@@ -162,17 +165,20 @@ def holm(p: dict[str, float]) -> dict[str, float]:
 def _entry(table: Table, results: Results, method: str, task: str, metric: str | None = None, scale: float | None = None) -> Entry:
     metric = metric or table.shows(task)
     scale = scale_of(metric) if scale is None else scale
-    found = {s: results[method, task, s]["metrics"] for s in table.seeds if (method, task, s) in results}
+    done = {s: results[method, task, s] for s in table.seeds if (method, task, s) in results}
+    found = {s: {**result["metrics"], **{name: result[name] for name in (SECONDS,) if name in result}} for s, result in done.items()}
     for metrics in found.values():
         if metric not in metrics:
             raise UserError(f"{table.path}: nothing measures '{metric}', which it shows or selects by{near(metric, metrics)}")
-    return Entry({s: scale * metrics[metric] for s, metrics in found.items()}, len(table.seeds))
+    decimals = 3 if metric.endswith("bits_per_byte") else 1
+    return Entry({s: scale * metrics[metric] for s, metrics in found.items()}, len(table.seeds), decimals)
 
 
 def average_over_tasks(table: Table, entries: dict[str, Entry]) -> Entry:
     """The mean over tasks of each seed that is finished on all of them."""
     seeds = [s for s in table.seeds if all(s in entry.values for entry in entries.values())]
-    return Entry({s: statistics.fmean(entry.values[s] for entry in entries.values()) for s in seeds}, len(table.seeds))
+    decimals = max(entry.decimals for entry in entries.values())
+    return Entry({s: statistics.fmean(entry.values[s] for entry in entries.values()) for s in seeds}, len(table.seeds), decimals)
 
 
 def averages(table: Table, results: Results, metric: str) -> dict[str, Entry]:

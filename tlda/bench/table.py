@@ -55,6 +55,7 @@ METRICS = {
     "accuracy_source_threshold": "accuracy at the source's threshold",
     "perplexity": "perplexity",
     "bits_per_byte": "bits per byte",
+    "seconds": "seconds of a run",
     "return": "greedy return",
     "return_area": "mean greedy return over the run",
 }
@@ -68,7 +69,7 @@ def is_error(metric: str) -> bool:
 
 def scale_of(metric: str) -> float:
     """The factor of the printed value of a metric: 100 for a fraction, 1 for a number with a unit, such as a return."""
-    return 1.0 if metric.rsplit("/", 1)[-1].startswith((*IN_UNITS, "r2", "return")) else 100.0
+    return 1.0 if metric.rsplit("/", 1)[-1].startswith((*IN_UNITS, "r2", "return", "seconds")) else 100.0
 
 
 @dataclass(frozen=True)
