@@ -34,7 +34,6 @@ from tlda.metrics.distances import proxy_a_distance
 from tlda.metrics.label_shift import label_shift
 from tlda.report.attribution import grad_cam
 from tlda.report.decision import Compared, Evidence, Move, Oracle, should_adapt, should_adapt_by_table, vanished
-from tlda.report.of_run import smooth
 from tlda.report.sections import calibration_error, interesting, most_moved
 from tlda.report.seen import Seen, load_run
 
@@ -230,8 +229,8 @@ def test_charts_of_many_classes_are_cut_to_those_that_moved_most_and_stay_small(
 
 def test_a_long_curve_is_averaged_and_a_short_one_is_not() -> None:
     points = [(float(i), float(i % 2)) for i in range(1000)]
-    assert smooth(points[:10]) == points[:10]
-    short = smooth(points, 100)
+    assert svg.smooth(points[:10]) == points[:10]
+    short = svg.smooth(points, 100)
     assert len(short) == 100
     assert {y for _, y in short} == {0.5}
     assert short[-1][0] == 999.0

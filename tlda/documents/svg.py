@@ -79,6 +79,13 @@ def png(pixels: np.ndarray[Any, Any]) -> str:
 # Charts
 
 
+def smooth(points: Sequence[tuple[float, float]], most: int = 150) -> list[tuple[float, float]]:
+    """The points, or where there are more than ``most`` of them, the means of equal stretches of the curve."""
+    if len(points) <= most:
+        return list(points)
+    return [(float(part[-1, 0]), float(part[:, 1].mean())) for part in np.array_split(np.array(points), most)]
+
+
 def curves(title: str, series: Sequence[Series], along: str) -> str:
     """Lines over one axis each way, which ``along`` names below; values that are not finite are left out."""
     series = [s._replace(points=[(x, y) for x, y in s.points if math.isfinite(y)]) for s in series]

@@ -93,12 +93,10 @@ def _measures(sides: Sequence[Measured]) -> Section:
 
 
 def _curves(sides: Sequence[Measured]) -> Section:
-    from tlda.report.of_run import smooth
-
     names = dict.fromkeys(name for side in sides for name in side.run.curves if name.startswith(("val/", "oracle/", "train/")))
     plots = []
     for name in names:
-        lines = [svg.Series(side.label, side.colour, smooth(side.run.curves[name])) for side in sides if side.run.curves.get(name)]
+        lines = [svg.Series(side.label, side.colour, svg.smooth(side.run.curves[name])) for side in sides if side.run.curves.get(name)]
         if lines:
             plots.append(svg.curves(name, lines, "step" if name.startswith("train/") else "epoch"))
     legend = [(side.colour, side.label) for side in sides]

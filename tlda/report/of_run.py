@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tlda.batch import read_by
 from tlda.config.protocol import differing, protocol
 from tlda.documents import svg
@@ -35,9 +33,6 @@ from tlda.report.sections import (
 from tlda.report.seen import FinishedRun, Seen, load_run, require_same_task
 from tlda.tasks import Classification, Segmentation
 from tlda.tasks.segmentation import KEPT
-
-POINTS = 150
-"""The most points of a curve."""
 
 CERTAINTY = ("entropy", "information_maximization", "bnm")
 """The measures that say how certain the target's predictions are."""
@@ -234,11 +229,4 @@ TERMS = (
 
 
 def _lines(sides: Sequence[Side], name: str) -> list[svg.Series]:
-    return [svg.Series(side.label, side.colour, smooth(side.run.curves[name])) for side in sides if side.run.curves.get(name)]
-
-
-def smooth(points: Sequence[tuple[float, float]], most: int = POINTS) -> list[tuple[float, float]]:
-    """The points, or where there are more than ``most`` of them, the means of equal stretches of the curve."""
-    if len(points) <= most:
-        return list(points)
-    return [(float(part[-1, 0]), float(part[:, 1].mean())) for part in np.array_split(np.array(points), most)]
+    return [svg.Series(side.label, side.colour, svg.smooth(side.run.curves[name])) for side in sides if side.run.curves.get(name)]
