@@ -35,7 +35,7 @@ FAMILIES = {
     "Translation": ("CycleGAN", "CyCADA"),
     "Norms and spectra": ("AFN", "BSP"),
     "Shape of the predictions": ("MinEnt", "IM", "MCC", "BNM"),
-    "Self-training": ("PseudoLabel", "FixMatch", "CST", "ATDOC", "SPA", "DACS", "BoxTeacher"),
+    "Self-training": ("PseudoLabel", "FixMatch", "CST", "ATDOC", "SPA", "FixBi", "DACS", "BoxTeacher"),
     "Several tasks, and before a task": ("MultiTask", "MLM"),
     "By the names of the classes": ("CoOp",),
 }

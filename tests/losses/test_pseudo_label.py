@@ -10,6 +10,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch.nn.functional import cross_entropy
 
+from tlda import losses
 from tlda.batch import Output
 from tlda.errors import UserError
 from tlda.losses import PseudoLabel, pseudo_label
@@ -109,3 +110,25 @@ def test_what_makes_no_sense_is_refused() -> None:
         pseudo_label(x, 0.0, x[:2])
     with pytest.raises(UserError, match=r"from 0\.6 to 0\.1"):
         PseudoLabel(start=0.6, end=0.1)
+
+
+def test_self_penalization_is_the_log_of_how_unlikely_a_label_is() -> None:
+    logits = torch.randn(4, 3, dtype=torch.double, requires_grad=True)
+    labels, temperature = torch.tensor([0, 2, 1, 1]), torch.tensor(5.0, dtype=torch.double, requires_grad=True)
+    expected = -(1 - (logits / temperature).softmax(1)[torch.arange(4), labels]).log().mean()
+    found = losses.self_penalization(logits, labels, temperature)
+    torch.testing.assert_close(found, expected)
+    gradients = (torch.autograd.grad(value, (logits, temperature)) for value in (found, expected))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+    assert losses.self_penalization(logits[:0], labels[:0]).item() == 0.0
+    certain = torch.tensor([[900.0, 0.0]], requires_grad=True)  # where 1 - p is 0
+    assert losses.self_penalization(certain, torch.tensor([0])).item() == 900.0
+
+
+def test_certain_labels_are_those_near_the_mean_of_the_batch() -> None:
+    p = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.55, 0.45]], dtype=torch.double)
+    labels, sure = losses.certain_labels(p.log(), 1.0)
+    assert labels.tolist() == [0, 1, 0]
+    assert sure.tolist() == [True, True, False]  # 0.75 - 0.18
+    assert losses.certain_labels(p[:1].log())[1].tolist() == [True]

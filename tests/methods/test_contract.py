@@ -118,6 +118,7 @@ def test_every_file_is_a_method() -> None:
         "base",
         "several_sources",
         "unknown_class",
+        "two_networks",
         "penalised",
         "source_critics",
         "taught",

@@ -127,6 +127,7 @@ FAMILIES = {
             "PseudoLabel": {"threshold": 0.9},  # with its 0 the wrong ends of the arcs are labels too
             "FixMatch": {"strong": [Noise()]},
             "ATDOC": {},
+            "FixBi": {},
             "CST": {},
             "SHOT": {},
             "AaD": {},

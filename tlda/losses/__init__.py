@@ -57,6 +57,7 @@ from tlda.losses.prototypes import prototype_logits
 from tlda.losses.pseudo_label import PseudoLabel, pseudo_label
 from tlda.losses.redundancy import barlow_twins, vicreg
 from tlda.losses.risk_variance import risk_variance
+from tlda.losses.self_penalization import certain_labels, self_penalization
 from tlda.losses.separation import SeparationAdversarial, extremes, multi_binary
 from tlda.losses.spectral_decoupling import SD, spectral_decoupling
 from tlda.losses.subspace_discrepancy import RSD, subspace_discrepancy
@@ -126,6 +127,7 @@ __all__ = [
     "batch_spectral_shrinkage",
     "binary_entropy",
     "byol",
+    "certain_labels",
     "class_mix",
     "classifier_discrepancy",
     "clip",
@@ -182,6 +184,7 @@ __all__ = [
     "relevant_features",
     "risk_variance",
     "self_information",
+    "self_penalization",
     "semantic_consistency",
     "simsiam",
     "spectral_decoupling",

@@ -47,6 +47,7 @@ from tlda.methods.few_shot.proto_net import ProtoNet
 from tlda.methods.few_shot.reptile import Reptile
 from tlda.methods.fine_tune import FineTune
 from tlda.methods.fishr import Fishr
+from tlda.methods.fix_bi import FixBi
 from tlda.methods.fix_match import FixMatch
 from tlda.methods.group_dro import GroupDRO
 from tlda.methods.gvb import GVB
@@ -191,6 +192,7 @@ __all__ = [
     "DomainMixup",
     "FineTune",
     "Fishr",
+    "FixBi",
     "FixMatch",
     "GroupDRO",
     "HoMM",
