@@ -85,7 +85,7 @@ def test_a_dry_run_says_what_a_table_needs(images: Path, monkeypatch: pytest.Mon
     ("name", "methods", "rows"),
     [
         ("segmentation", "dacs", [["2", "2", "40,000"], ["2", "2", "40,000"]]),
-        ("detection", "box_teacher", [["6", "6", "40,000"], ["6", "6", "40,000"], ["12", "6", "40,000"]]),
+        ("detection", "box_teacher,da_faster_rcnn", [["6", "6", "40,000"], ["6", "6", "40,000"], ["12", "6", "40,000"]]),
     ],
 )
 def test_tables_of_masks_and_boxes_run_on_their_distributors_folders(

@@ -16,8 +16,15 @@ from tests.helpers.fresh import fresh
 from tlda.cli import main
 from tlda.report import pictures
 
-MAPS = {"DACS": "tests.helpers.masked.Scenes", "BoxTeacher": "tests.helpers.boxed.Cells"}
-"""The data of methods of feature maps."""
+WIDTH = "--model.backbone.num_features"
+CELLS = "--data=tests.helpers.boxed.Cells"
+MAPS = {
+    "DACS": ("--data=tests.helpers.masked.Scenes", f"{WIDTH}=16"),
+    "BoxTeacher": (CELLS, f"{WIDTH}=16"),
+    "Detector": (CELLS, "--data.stride=null", f"{WIDTH}=32"),
+    "DAFasterRCNN": (CELLS, "--data.stride=null", f"{WIDTH}=32", "--model.regions=6", "--model.hidden=8"),
+}
+"""The data of methods of feature maps, and options as small."""
 
 
 def of_maps(name: str, options: Sequence[str]) -> list[str]:
@@ -25,7 +32,7 @@ def of_maps(name: str, options: Sequence[str]) -> list[str]:
     if name not in MAPS:
         return [*options]
     kept = [option for option in options if not option.startswith(("--data", "--model.backbone"))]
-    return [*kept, f"--data={MAPS[name]}", "--model.backbone=tests.helpers.masked.TinyDense", "--model.backbone.num_features=16"]
+    return [*kept, "--model.backbone=tests.helpers.masked.TinyDense", *MAPS[name]]
 
 
 def fit_each(names: Sequence[str], options: Sequence[str]) -> None:

@@ -235,6 +235,7 @@ METHODS = {
 BY_HAND = {
     "CoOp",
     "Contrastive",
+    "DAFasterRCNN",
     "Detector",
     "Distill",
     "DomainMixup",
@@ -248,7 +249,8 @@ BY_HAND = {
     "ZeroShot",
 }
 """What no toy of these shows: regularisers, training on less, pairs, and what needs a text's classes. test_several_sources,
-test_tip_adapter, test_image_text, test_from_pairs and test_detector have a toy of their own, or compare with a computation by hand."""
+test_tip_adapter, test_image_text, test_from_pairs, test_detector and test_da_faster_rcnn have a toy of their own, or compare with a
+computation by hand."""
 FAMILY = {name: family for family, (_, methods, *_) in FAMILIES.items() for name in methods}
 OPTIONS = {name: options for _, methods, *_ in FAMILIES.values() for name, options in methods.items()}
 NO_TARGET = ("labelled", "spurious", "minority", "marked")

@@ -196,7 +196,22 @@ def encoder() -> Backbone:
 
 KINDS = {
     "images": Kind(
-        images, Tiny, {"CoOp", "Contrastive", "Distill", "ImageText", "MLM", "MAE", "MixStyle", "DACS", "BoxTeacher", "Detector", *EPISODIC}
+        images,
+        Tiny,
+        {
+            "CoOp",
+            "Contrastive",
+            "Distill",
+            "ImageText",
+            "MLM",
+            "MAE",
+            "MixStyle",
+            "DACS",
+            "BoxTeacher",
+            "Detector",
+            "DAFasterRCNN",
+            *EPISODIC,
+        },
     ),
     "masks": Kind(masks, TinyDense, {"ATDOC", "FixMatch", "MLM"}),
     "boxes": Kind(boxes, TinyDense, {"ATDOC", "FixMatch", "MCC", "MCD", "MLM", "SHOT"}),

@@ -22,6 +22,7 @@ from tlda.methods.cotta import CoTTA
 from tlda.methods.cst import CST
 from tlda.methods.cycada import CyCADA
 from tlda.methods.cyclegan import CycleGAN
+from tlda.methods.da_faster_rcnn import DAFasterRCNN
 from tlda.methods.dacs import DACS
 from tlda.methods.daln import DALN
 from tlda.methods.dan import DAN
@@ -183,6 +184,7 @@ __all__ = [
     "CosineClassifier",
     "CyCADA",
     "CycleGAN",
+    "DAFasterRCNN",
     "DeepCORAL",
     "DeepJDOT",
     "Detector",

@@ -10,12 +10,16 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad
 
 from tlda.errors import UserError
+from tlda.nn.modes import evaluating
 
 DetectorName = Literal["ssdlite", "fcos", "retinanet", "faster_rcnn"]
 """The detectors by name."""
 
 LEVELS = 3
 """The maps that a detector sees: that of the network, and each next one at twice the stride."""
+
+REGION_WIDTH = 1024
+"""The features of a proposal that torchvision's Faster R-CNN tells its class and box from."""
 
 
 class RegionHead(nn.Module):
@@ -62,6 +66,24 @@ class RegionHead(nn.Module):
         found: dict[str, Tensor] = self._run(maps, x, [{"labels": boxes[:, 0].long() + 1, "boxes": boxes[:, 1:]} for boxes in kept])
         return found
 
+    def regions(self, maps: Tensor, x: Tensor, most: int) -> tuple[Tensor, Tensor]:
+        """What the last layers of Faster R-CNN see of its best proposals, (r, :data:`REGION_WIDTH`), and each one's image, numbers (r,).
+
+        Args:
+            maps: of images ``x``, (n, d, h, w).
+            x: the images.
+            most: the most proposals of an image.
+        """
+        from torchvision.models.detection.image_list import ImageList
+
+        found, sizes = levels(maps.float()), [(x.shape[-2], x.shape[-1])] * len(x)
+        with torch.autocast(x.device.type, enabled=False):
+            with evaluating(self.model.rpn):
+                proposals = [boxes[:most] for boxes in self.model.rpn(ImageList(x, sizes), found)[0]]
+            pooled = self.model.roi_heads.box_roi_pool(found, proposals, sizes)
+            of = torch.arange(len(x), device=x.device).repeat_interleave(torch.tensor([len(boxes) for boxes in proposals], device=x.device))
+            return self.model.roi_heads.box_head(pooled), of
+
     def _run(self, maps: Tensor, x: Tensor, targets: list[dict[str, Tensor]] | None) -> Any:
         """What torchvision's model gives of ``maps``: losses with ``targets``, else boxes; in float32, which its suppression needs."""
         with torch.autocast(x.device.type, enabled=False):
@@ -107,7 +129,7 @@ def levels(maps: Tensor) -> dict[str, Tensor]:
 def _made(detector: DetectorName, width: int, stride: int, classes: int, most: int) -> nn.Module:
     """torchvision's model of ``classes``, the first of which is the background."""
     from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
-    from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.ssd import SSD
     from torchvision.models.detection.ssdlite import SSDLiteHead
     from torchvision.ops import MultiScaleRoIAlign
@@ -126,7 +148,8 @@ def _made(detector: DetectorName, width: int, stride: int, classes: int, most: i
         pool = MultiScaleRoIAlign([str(number) for number in range(LEVELS)], 7, 2)
         model = FasterRCNN(given, classes, rpn_anchor_generator=anchors, box_roi_pool=pool, box_detections_per_img=most)
     else:
-        boxes = DefaultBoxGenerator([[2, 3]] * LEVELS)
+        # Not torchvision's default boxes, whose sizes are shares of the image: of three levels, these are too far apart.
+        boxes = AnchorGenerator(tuple((4 * each, 4 * each * 2**0.5) for each in strides), ratios)
         head = SSDLiteHead([width] * LEVELS, boxes.num_anchors_per_location(), classes, nn.BatchNorm2d)
         model = SSD(given, boxes, (1, 1), classes, head=head, detections_per_img=most)
     return model
