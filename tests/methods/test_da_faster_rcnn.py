@@ -15,8 +15,7 @@ from tests.helpers.toy import trainer
 from tlda.batch import Output, Pair
 from tlda.inputs import as_maps
 from tlda.methods import DAFasterRCNN
-from tlda.methods.da_faster_rcnn import disagreement
-from tlda.nn.region_head import REGION_WIDTH
+from tlda.nn.region_head import REGION_WIDTH, disagreement
 from tlda.tasks import Detection
 
 

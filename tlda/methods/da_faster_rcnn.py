@@ -5,28 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tlda.batch import Output, Pair
+from tlda.batch import Output, Pair, Supervised
 from tlda.inputs import as_maps
 from tlda.losses import domain_adversarial
 from tlda.methods.detector import Detector
 from tlda.nn import critic, reverse_gradient
-from tlda.nn.region_head import REGION_WIDTH
+from tlda.nn.region_head import REGION_WIDTH, disagreement
 from tlda.optim import named_groups
-
-
-def disagreement(positions: Tensor, regions: Tensor, of: Tensor) -> Tensor:
-    """How far the domain of a region is from that of its image, the mean over regions (Chen et al., CVPR 2018, eq. 9, there a sum).
-
-    Args:
-        positions: the probability of "source" of each position of the images, (n, p).
-        regions: that of each region, (r,).
-        of: the number of each region's image, (r,).
-
-    Example:
-        >>> disagreement(torch.tensor([[0.0, 1.0], [1.0, 1.0]]), torch.tensor([1.0, 0.5, 0.5]), torch.tensor([0, 0, 1])).item()
-        0.3333333432674408
-    """
-    return (positions.mean(1)[of] - regions).abs().mean()
 
 
 class DAFasterRCNN(Detector):
@@ -54,19 +39,20 @@ class DAFasterRCNN(Detector):
         own = named_groups({"critics": self.critics}, {"critics": self.lr_multipliers.get("losses", 1.0)})
         return [*super().parameter_groups(), *own]
 
-    def objective(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
+    def objective(self, batch: Supervised, source: Output, target: Output) -> dict[str, Tensor]:
         return {**super().objective(batch, source, target), **self.adversarial(batch, source, target)}
 
-    def adversarial(self, batch: Pair, source: Output, target: Output) -> dict[str, Tensor]:
+    def adversarial(self, batch: Supervised, source: Output, target: Output) -> dict[str, Tensor]:
         """The terms of positions, of regions, and of what the two discriminators say of one image, by name."""
         head: Any = self.network.head
-        sides = [(output.features, batch[i].x) for i, output in enumerate((source, target))]
+        pair: Any = batch
+        sides = [(source.features, pair.source.x), (target.features, pair.target.x)]
         found = [head.regions(as_maps(features, x), x, self.regions) for features, x in sides]
         seen = {"image": [features for features, _ in sides], "region": [features for features, _ in found]}
         told = {name: domain_adversarial(*self.told(name, both, self.trade_off)) for name, both in seen.items()}
         image, region = (torch.cat(self.told(name, both, -self.trade_off)).sigmoid() for name, both in seen.items())
-        of = torch.cat((found[0][1], found[1][1] + len(batch.source.x)))
-        images = len(batch.source.x) + len(batch.target.x)
+        of = torch.cat((found[0][1], found[1][1] + len(sides[0][1])))
+        images = sum(len(x) for _, x in sides)
         return {**told, "agreement": disagreement(image.view(images, -1), region, of)}
 
     def told(self, name: str, features: list[Tensor], reversal: float) -> list[Tensor]:

@@ -32,7 +32,7 @@ class Detector(Method):
             raise UserError(f"{type(self).__name__} finds boxes on maps, and {given} has none: give it data such as Boxes, and Dense")
         self.network.replace_head(RegionHead(detector, self.num_features, stride, len(self.task.names), self.task.most))
 
-    def objective(self, batch: Any, source: Output, target: Output) -> dict[str, Tensor]:
+    def objective(self, batch: Supervised, source: Output, target: Output) -> dict[str, Tensor]:
         return {**self.detected(batch, source), **self.added(batch, source, target)}
 
     def source_objective(self, batch: Supervised, source: Output) -> dict[str, Tensor]:

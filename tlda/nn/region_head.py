@@ -126,6 +126,21 @@ def levels(maps: Tensor) -> dict[str, Tensor]:
     return found
 
 
+def disagreement(positions: Tensor, regions: Tensor, of: Tensor) -> Tensor:
+    """How far the domain of a region is from that of its image, the mean over regions (Chen et al., CVPR 2018, eq. 9, there a sum).
+
+    Args:
+        positions: the probability of "source" of each position of the images, (n, p).
+        regions: that of each region, (r,).
+        of: the number of each region's image, (r,).
+
+    Example:
+        >>> disagreement(torch.tensor([[0.0, 1.0], [1.0, 1.0]]), torch.tensor([1.0, 0.5, 0.5]), torch.tensor([0, 0, 1])).item()
+        0.3333333432674408
+    """
+    return (positions.mean(1)[of] - regions).abs().mean()
+
+
 def _made(detector: DetectorName, width: int, stride: int, classes: int, most: int) -> nn.Module:
     """torchvision's model of ``classes``, the first of which is the background."""
     from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
