@@ -51,7 +51,7 @@ FAMILIES = {
     "Shape of the predictions": ("MinEnt", "IM", "MCC", "BNM"),
     "Self-training": ("PseudoLabel", "FixMatch", "CST", "ATDOC", "SPA", "FixBi", "DACS", "BoxTeacher"),
     "Several tasks, and before a task": ("MultiTask", "MLM"),
-    "By the names of the classes": ("CoOp",),
+    "By the names of the classes": ("CoOp", "DAPL", "TipAdapterF"),
 }
 """The methods of unsupervised adaptation, by idea."""
 

@@ -16,7 +16,7 @@ from tlda.backbones import Backbone, SmallViT, Text, Towers
 from tlda.data import Domain, DomainPair, Images, Pairs
 from tlda.data.rows import Pooled
 from tlda.data.text.tokens import Texts
-from tlda.methods import DACS, MAE, MLM, BoxTeacher, CoOp, Detector, ImageText, MixStyle
+from tlda.methods import DACS, DAPL, MAE, MLM, BoxTeacher, CoOp, Detector, ImageText, MixStyle
 from tlda.methods.from_pairs import FromPairs
 from tlda.tasks import Classification, Task
 
@@ -149,7 +149,7 @@ def backbone_of(method: type) -> Backbone:
     """A tiny network for that toy."""
     if method is MAE:
         return SmallViT(channels=1, size=4, patch=2, width=8, depth=1, heads=2)
-    if issubclass(method, (CoOp, ImageText)):
+    if issubclass(method, (CoOp, DAPL, ImageText)):
         return Towers(Tiny(), Text(tiny_model()))
     if method is MixStyle:
         return Maps()

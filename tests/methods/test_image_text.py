@@ -10,18 +10,18 @@ import pytest
 import torch
 from pytorch_lightning import seed_everything
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, normalize
 
 from tests.helpers.tiny_text import tiny_model
 from tests.helpers.toy import Tiny, Toy, trainer
 from tlda.backbones import Pixels, Precomputed, Text, Towers
 from tlda.backbones.text_tower import tower_of
-from tlda.batch import Sample
+from tlda.batch import Pair, Sample, Unlabelled
 from tlda.errors import UserError
 from tlda.finetuning import LinearProbe
 from tlda.losses import clip
 from tlda.method import Method
-from tlda.methods import CoOp, ImageText, SourceOnly, TipAdapter
+from tlda.methods import DAPL, CoOp, ImageText, SourceOnly, TipAdapter, TipAdapterF
 from tlda.network import Head
 from tlda.optim import Adam
 from tlda.tasks import Classification, Task
@@ -115,6 +115,74 @@ def test_prompts_learn_and_the_towers_stay() -> None:
     assert moved == {"head.context"}
 
 
+def test_prompts_with_words_of_each_domain_contrast_the_names_of_both() -> None:
+    method, _ = fit(DAPL, threshold=0.5, trade_off=2.0)
+    head, x, y = method.network.head, torch.rand(6, 1, 4, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+    method.log = lambda *given: logged.append(given)
+    logged: list[Any] = []
+    with torch.no_grad():
+        head.domains[1] += 0.5
+        tower, scale = head.tower[0], 1 / float(head.tower[0].temperature)
+        context = [torch.cat((head.context, own)) for own in head.domains]
+        sentences = tower.tokens([f"a photo of a picture of a {name}." for name in method.task.classes])
+        texts = torch.cat([normalize(tower.with_context(sentences, own), dim=1) for own in context])
+        source, target = (scale * normalize(method.features(rows), dim=1) @ texts.T for rows in (x, x.flip(0)))
+        zero_shot = (
+            scale
+            * normalize(method.features(x.flip(0)), dim=1)
+            @ normalize(tower(tower.tokens([f"a photo of a {name}." for name in method.task.classes])), dim=1).T
+        )
+        confident = zero_shot.softmax(1).max(1)
+        own_term = -source.log_softmax(1)[range(6), y].mean()
+        passes = confident.values >= 0.5
+        pseudo = -2 * (passes * target.log_softmax(1)[range(6), 3 + confident.indices]).mean()
+    rows = torch.arange(6)
+    batch = Pair(Sample(x, y, rows), Unlabelled(x.flip(0), rows))
+    terms = method.train().objective(batch, *method.forward_pair(batch))
+    torch.testing.assert_close(terms, {"task": own_term, "pseudo": pseudo}, atol=1e-4, rtol=1e-4)
+    assert 0 < float(passes.float().mean()) == float(logged[0][1])
+    torch.testing.assert_close(method.eval()(x.flip(0)).logits, target[:, 3:], atol=1e-3, rtol=1e-3)  # the target's words answer
+
+
+def test_prompts_of_both_domains_learn_and_the_towers_stay() -> None:
+    start, _ = fit(DAPL)
+    learnt, accuracy = fit(DAPL, Named(steps=10), 1, optimizer=Adam(0.01))
+    moved = {n for n, value in learnt.network.state_dict().items() if not torch.equal(value, start.network.state_dict()[n])}
+    assert moved == {"head.context", "head.domains"}
+    assert accuracy > 0.7  # of the source, by the target's words
+    assert not torch.equal(*learnt.network.head.domains)
+
+
+def test_kept_rows_learn_and_a_checkpoint_has_them() -> None:
+    # Names that lie, which kept rows mend better where they learn.
+    data = Other(steps=40)
+    start, _ = fit(TipAdapterF, data, head=OWN)
+    learnt, _ = fit(TipAdapterF, data, 1, head=OWN, optimizer=Adam(0.05))
+    rows = data.loaded[0].train[torch.arange(48)]
+    x = rows.x.float() / 255
+    kept, _ = fit(TipAdapter, data, head=OWN)
+    torch.testing.assert_close(start(x).logits, kept.answer(x, "target").logits, atol=1e-3, rtol=1e-3)
+    before, after = (float(cross_entropy(method(x).logits, rows.y)) for method in (start, learnt))
+    assert after < before - 0.01
+    assert all(torch.equal(value, start.network.state_dict()[name]) for name, value in learnt.network.state_dict().items())
+    learnt.trainer.save_checkpoint(path := f"{FOLDER.name}/kept.ckpt")
+    loaded = TipAdapterF.load_from_checkpoint(path, backbone=towers(), task=data.task, head=OWN, weights_only=False)
+    torch.testing.assert_close(loaded.eval()(x).logits, learnt(x).logits)
+
+
+def test_constants_of_learnt_rows_are_chosen_on_the_source() -> None:
+    method, _ = fit(TipAdapterF, Other(steps=2), 1, head=OWN, search=True)
+    found = method.alpha, method.sharpness
+    rows = method.trainer.datamodule.evaluation_rows[0]
+    held = rows[torch.arange(len(rows))]
+    x = held.x.float() / 255
+    best = float((method(x).logits.argmax(1) == held.y).float().mean())
+    for alpha, sharpness in ((0.0, 5.5), (1.0, 5.5), (0.1, 20.0)):
+        method.alpha, method.sharpness = alpha, sharpness
+        assert best >= float((method(x).logits.argmax(1) == held.y).float().mean())
+    assert found != (1.0, 5.5)
+
+
 def test_maps_learnt_on_features_fit_the_network_that_computes_them() -> None:
     seed_everything(0, verbose=False)
     data = Toy()
@@ -135,6 +203,8 @@ def test_what_has_no_texts_is_refused() -> None:
         CoOp(backbone=Tiny(), task=3)
     with pytest.raises(UserError, match="give some words"):
         CoOp(backbone=towers(), task=3, words=" ")
+    with pytest.raises(UserError, match="give some of both"):
+        DAPL(backbone=towers(), task=3, domain_words="")
     with pytest.raises(UserError, match="give sentences with"):
         ImageText(backbone=towers(), task=3, prompts=["a name"])
     with pytest.raises(UserError, match="makes its own: leave it out"):

@@ -236,6 +236,7 @@ BY_HAND = {
     "CoOp",
     "Contrastive",
     "DAFasterRCNN",
+    "DAPL",
     "Detector",
     "Distill",
     "DomainMixup",
@@ -246,6 +247,7 @@ BY_HAND = {
     "SD",
     "SingleSource",
     "TipAdapter",
+    "TipAdapterF",
     "ZeroShot",
 }
 """What no toy of these shows: regularisers, training on less, pairs, and what needs a text's classes. test_several_sources,

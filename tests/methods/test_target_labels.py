@@ -201,6 +201,7 @@ KINDS = {
         {
             "CoOp",
             "Contrastive",
+            "DAPL",
             "Distill",
             "ImageText",
             "MLM",

@@ -28,6 +28,7 @@ from tlda.methods.daln import DALN
 from tlda.methods.dan import DAN
 from tlda.methods.dance import DANCE
 from tlda.methods.dann import DANN
+from tlda.methods.dapl import DAPL
 from tlda.methods.dare_gram import DAREGRAM
 from tlda.methods.darn import DARN
 from tlda.methods.ddc import DDC
@@ -103,6 +104,7 @@ from tlda.methods.sta import STA
 from tlda.methods.t3a import T3A
 from tlda.methods.tent import TENT
 from tlda.methods.tip_adapter import TipAdapter
+from tlda.methods.tip_adapter_f import TipAdapterF
 from tlda.methods.to_align import ToAlign
 from tlda.methods.uan import UAN
 from tlda.methods.vada import VADA
@@ -129,6 +131,7 @@ __all__ = [
     "DAN",
     "DANCE",
     "DANN",
+    "DAPL",
     "DAREGRAM",
     "DARN",
     "DDC",
@@ -216,6 +219,7 @@ __all__ = [
     "SourceOnly",
     "SupCon",
     "TipAdapter",
+    "TipAdapterF",
     "ToAlign",
     "VICReg",
     "VREx",

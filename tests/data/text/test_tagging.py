@@ -247,7 +247,7 @@ def test_every_method_trains_on_words_or_says_that_it_does_not(tmp_path: Path, m
         with pytest.raises(UserError, match="learns from paired rows, and Tagging has none"):
             run.fit(cls(backbone=Tiny(), task=data.task), data)
         return
-    if name in ("CoOp", "ImageText"):
+    if name in ("CoOp", "DAPL", "ImageText"):
         with pytest.raises(UserError, match="has no tower of texts"):
             cls(backbone=Tiny(), task=data.task)
         return
