@@ -151,6 +151,12 @@ def test_prompts_of_both_domains_learn_and_the_towers_stay() -> None:
     assert moved == {"head.context", "head.domains"}
     assert accuracy > 0.7  # of the source, by the target's words
     assert not torch.equal(*learnt.network.head.domains)
+    deaf, _ = fit(DAPL, Named(steps=10), 1, optimizer=Adam(0.01), trade_off=0.0)
+    target = learnt.trainer.datamodule.loaded[1].train[torch.arange(48)]
+    with torch.no_grad():  # by the names in both domains, of which the target's are right
+        both = [method.network.head.of_both(method.features(target.x.float() / 255)) for method in (learnt, deaf)]
+    told, untold = (float(cross_entropy(logits, 3 + target.y)) for logits in both)
+    assert told < untold - 0.1
 
 
 def test_kept_rows_learn_and_a_checkpoint_has_them() -> None:

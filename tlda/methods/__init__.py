@@ -16,7 +16,6 @@ from tlda.methods.box_teacher import BoxTeacher
 from tlda.methods.bsp import BSP
 from tlda.methods.cdac import CDAC
 from tlda.methods.cdan import CDAN
-from tlda.methods.co_op import CoOp
 from tlda.methods.contrastive import Contrastive
 from tlda.methods.cotta import CoTTA
 from tlda.methods.cst import CST
@@ -28,7 +27,6 @@ from tlda.methods.daln import DALN
 from tlda.methods.dan import DAN
 from tlda.methods.dance import DANCE
 from tlda.methods.dann import DANN
-from tlda.methods.dapl import DAPL
 from tlda.methods.dare_gram import DAREGRAM
 from tlda.methods.darn import DARN
 from tlda.methods.ddc import DDC
@@ -54,7 +52,12 @@ from tlda.methods.fix_match import FixMatch
 from tlda.methods.group_dro import GroupDRO
 from tlda.methods.gvb import GVB
 from tlda.methods.homm import HoMM
-from tlda.methods.image_text import ImageText
+from tlda.methods.image_text.co_op import CoOp
+from tlda.methods.image_text.dapl import DAPL
+from tlda.methods.image_text.image_text import ImageText
+from tlda.methods.image_text.tip_adapter import TipAdapter
+from tlda.methods.image_text.tip_adapter_f import TipAdapterF
+from tlda.methods.image_text.zero_shot import ZeroShot
 from tlda.methods.importance_weighting import ImportanceWeighting
 from tlda.methods.information_maximization import IM
 from tlda.methods.irm import IRM
@@ -103,14 +106,11 @@ from tlda.methods.spa import SPA
 from tlda.methods.sta import STA
 from tlda.methods.t3a import T3A
 from tlda.methods.tent import TENT
-from tlda.methods.tip_adapter import TipAdapter
-from tlda.methods.tip_adapter_f import TipAdapterF
 from tlda.methods.to_align import ToAlign
 from tlda.methods.uan import UAN
 from tlda.methods.vada import VADA
 from tlda.methods.vrex import VREx
 from tlda.methods.wdgrl import WDGRL
-from tlda.methods.zero_shot import ZeroShot
 
 __all__ = [
     "ADDA",
