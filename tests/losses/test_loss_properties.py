@@ -98,7 +98,7 @@ def test_the_table_holds_every_public_function() -> None:
     # a critic's scores, of risks, of gradients and of logits with labels, which are no features of two domains: each has tests of its own.
     others = {"entropy_weight", "coral_align", "semantic_consistency", "gan_critic", "gan_generator"}
     others |= {"irm_penalty", "risk_variance", "group_dro", "gradient_variance", "variance_distance", "spectral_decoupling"}
-    others |= {"moment_distance", "multi_domain_adversarial"}
+    others |= {"moment_distance", "multi_domain_adversarial", "feature_distance"}
     others |= {
         "binary_entropy",
         "complement_entropy",
