@@ -20,7 +20,7 @@ from tlda.backbones.text_tower import PROMPTS, tower_of
 from tlda.batch import Inputs, Output
 from tlda.errors import UserError
 from tlda.inputs import as_maps, windowed
-from tlda.nn import evaluating, train_depthwise_in_float32
+from tlda.nn import convolutions_in_float32, evaluating
 from tlda.nn.caption_decoder import CaptionDecoder
 from tlda.nn.cosine_head import CosineHead, TextHead
 from tlda.nn.region_head import RegionHead
@@ -225,7 +225,7 @@ class Network(nn.Module):
         layer = Bottleneck(bottleneck) if isinstance(bottleneck, int) and bottleneck else bottleneck or None
         self.task, self.num_features = task, layer.width if isinstance(layer, Bottleneck) else backbone.num_features
         self.backbone = backbone.to(memory_format=torch.channels_last)
-        train_depthwise_in_float32(self.backbone)
+        convolutions_in_float32(self.backbone)
         self.bottleneck = layer.build(backbone.num_features) if isinstance(layer, Bottleneck) else nn.Identity()
         if head:
             require_its_images(head, backbone, layer)

@@ -32,8 +32,8 @@ ROUNDING = (
     "layers.0.bias", "layers.1.bias", "conv.0.bias", "conv.3.bias", "conv.6.bias", "conv.9.bias", "self.key.bias",
     "projector.3.bias", "projector.6.bias", "probe.head.weight", "probe.head.bias",
 )  # fmt: skip
-"""Parameters whose gradient is zero but for rounding, of which Adam makes whole steps: a bias before a normalisation or of attention's keys,
-the last of a projector, which the losses centre; and a probe, which sees such biases beside running means that are a step behind."""
+"""Parameters whose gradient is zero but for rounding, of which Adam makes whole steps: a bias before a normalisation or of attention's
+keys, the last of a projector, which the losses centre; and a probe, which sees such biases beside running means a step behind."""
 ANEW = "run `pytest tests/methods/test_numbers.py --write-numbers`"
 RAISE = f"raise PROTOCOL, or the class in REVISIONS, in tlda/config/protocol.py, since the tables are older; then {ANEW}"
 

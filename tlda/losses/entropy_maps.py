@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tlda.batch import Output, Pair
 from tlda.inputs import as_maps
 from tlda.losses.base import Loss
-from tlda.nn import without_gradients
+from tlda.nn import convolutions_in_float32, without_gradients
 from tlda.nn.numerics import log_probabilities
 
 
@@ -42,7 +42,9 @@ def map_discriminator(channels: int, width: int = 64, layers: int = 4) -> nn.Seq
     parts: list[nn.Module] = []
     for ins, outs in pairwise(widths):
         parts += [nn.Conv2d(ins, outs, 3, 2, 1), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*parts, nn.Conv2d(widths[-1], 1, 1))
+    network = nn.Sequential(*parts, nn.Conv2d(widths[-1], 1, 1))
+    convolutions_in_float32(network)
+    return network
 
 
 def of_domain(logits: Tensor, label: float) -> Tensor:

@@ -1,7 +1,7 @@
 """Building blocks of networks, losses and methods. Nothing in here knows of a method, a batch or a trainer."""
 
+from tlda.nn.autocast import convolutions_in_float32
 from tlda.nn.averages import MovingAverage, rising
-from tlda.nn.depthwise import train_depthwise_in_float32
 from tlda.nn.discriminators import MultilinearMap, TwoHeads, critic
 from tlda.nn.gates import reverse_gradient
 from tlda.nn.hardware import computes_in_bfloat16
@@ -24,6 +24,7 @@ __all__ = [
     "batch_norms",
     "by_batch_statistics",
     "computes_in_bfloat16",
+    "convolutions_in_float32",
     "critic",
     "evaluating",
     "inner_steps",
@@ -32,7 +33,6 @@ __all__ = [
     "projector",
     "reverse_gradient",
     "rising",
-    "train_depthwise_in_float32",
     "use_batch_statistics",
     "without_gradients",
     "without_noise",

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tlda.nn.depthwise import train_depthwise_in_float32
+from tlda.nn.autocast import convolutions_in_float32
 
 
 def network() -> nn.Sequential:
@@ -28,7 +28,7 @@ def kinds(net: nn.Sequential, x: Tensor, enabled: bool = True) -> list[torch.dty
 
 def test_only_depthwise_layers_leave_autocast_and_only_where_gradients_are_taken() -> None:
     net, x = network(), torch.rand(2, 3, 8, 8)
-    train_depthwise_in_float32(net)
+    convolutions_in_float32(net)
     low, single = torch.bfloat16, torch.float32
     for same in (net, copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
         assert kinds(same, x) == [low, single, low, low]
@@ -40,7 +40,7 @@ def test_only_depthwise_layers_leave_autocast_and_only_where_gradients_are_taken
 def test_values_and_gradients_are_those_of_float32() -> None:
     layer, x = network()[1], torch.rand(2, 4, 8, 8)
     wanted = copy.deepcopy(layer)
-    train_depthwise_in_float32(nn.Sequential(layer))
+    convolutions_in_float32(nn.Sequential(layer))
     with torch.autocast("cpu", torch.bfloat16):
         output = layer(x)
     for y in (output, wanted(x)):
@@ -51,8 +51,23 @@ def test_values_and_gradients_are_those_of_float32() -> None:
 
 def test_an_error_inside_leaves_autocast_as_it_was() -> None:
     net = network()
-    train_depthwise_in_float32(net)
+    convolutions_in_float32(net)
     with torch.autocast("cpu", torch.bfloat16):
         with pytest.raises(RuntimeError):
             net[1](torch.rand(2, 5, 8, 8))
         assert torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_strided_layer_has_the_gradient_of_float32_on_one_position(size: int) -> None:
+    """With bfloat16 on AMX it was of memory that nothing wrote, here NaN."""
+    x, layer = torch.rand(16, 8, size, size), nn.Conv2d(8, 16, 3, 2, 1)
+    convolutions_in_float32(nn.Sequential(layer))
+    wanted = torch.nn.grad.conv2d_weight(x, layer.weight.shape, torch.ones(16, 16, 1, 1), 2, 1)
+    for _ in range(20):
+        written = [torch.full((count,), torch.nan) for count in (512, 4096, 40_000)]
+        del written
+        layer.weight.grad = None
+        with torch.autocast("cpu", torch.bfloat16):
+            layer(x).float().sum().backward()
+        torch.testing.assert_close(layer.weight.grad, wanted, atol=0.05, rtol=0.02)
