@@ -8,6 +8,7 @@ import pickle
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
 
 from tlda.nn.autocast import convolutions_in_float32
 
@@ -63,7 +64,7 @@ def test_a_strided_layer_has_the_gradient_of_float32_on_one_position(size: int) 
     """With bfloat16 on AMX it was of memory that nothing wrote, here NaN."""
     x, layer = torch.rand(16, 8, size, size), nn.Conv2d(8, 16, 3, 2, 1)
     convolutions_in_float32(nn.Sequential(layer))
-    wanted = torch.nn.grad.conv2d_weight(x, layer.weight.shape, torch.ones(16, 16, 1, 1), 2, 1)
+    wanted = conv2d_weight(x, layer.weight.shape, torch.ones(16, 16, 1, 1), 2, 1)
     for _ in range(20):
         written = [torch.full((count,), torch.nan) for count in (512, 4096, 40_000)]
         del written
