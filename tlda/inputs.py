@@ -89,8 +89,7 @@ def of_source(batch: Batch, source: Output) -> tuple[Batch, Output]:
     """A batch of :func:`merged` and the output of its labelled rows, without those of the target."""
     whole: Any = batch
     own = batch[0].domain != OF_TARGET
-    rows = Sample(*(part[own] for part in whole[0]))
-    return whole._replace(**{batch._fields[0]: rows}), Output(*(part[own] for part in source))
+    return whole._replace(**{batch._fields[0]: _taken(whole[0], own)}), Output(*(part[own] for part in source))
 
 
 def size(x: Inputs) -> int:

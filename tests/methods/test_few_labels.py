@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from tests.helpers.folders import write_folders
 from tests.helpers.toy import CLASSES, Tiny, Toy, trainer
 from tests.methods.test_contract import make
-from tlda.batch import FewPair, FewSource, Output, Pair, Sample, SourceBatch, Unlabelled, read_by
+from tlda.batch import FewPair, FewSource, ImageTokens, Output, Pair, Sample, SourceBatch, Unlabelled, read_by
 from tlda.data import Folders
 from tlda.data.holding import list_at
 from tlda.errors import UserError
@@ -41,6 +41,17 @@ def test_the_labelled_rows_of_the_target_are_marked_among_those_of_the_source() 
     own, output = of_source(batch, Output(torch.arange(10.0).view(5, 2), torch.zeros(5, 3)))
     assert own[0].row.tolist() == [0, 1, 2]
     assert output.features.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+
+
+def with_tokens(batch: Sample) -> Sample:
+    inputs: Any = ImageTokens(batch.x, batch.row[:, None])
+    return batch._replace(x=inputs)
+
+
+def test_inputs_of_several_parts_are_taken_apart_too() -> None:
+    merged_rows = merged(FewSource(with_tokens(rows(0, 3)), with_tokens(rows(10, 2))))
+    own, _ = of_source(merged_rows, Output(torch.zeros(5, 2), torch.zeros(5, 3)))
+    assert own[0].x[1].tolist() == [[0], [1], [2]]
 
 
 class Watched(MMD):
