@@ -166,7 +166,7 @@ def _entry(table: Table, results: Results, method: str, task: str, metric: str |
     metric = metric or table.shows(task)
     scale = scale_of(metric) if scale is None else scale
     done = {s: results[method, task, s] for s in table.seeds if (method, task, s) in results}
-    found = {s: {**result["metrics"], **{name: result[name] for name in (SECONDS,) if name in result}} for s, result in done.items()}
+    found = {s: result["metrics"] | ({SECONDS: result[SECONDS]} if SECONDS in result else {}) for s, result in done.items()}
     for metrics in found.values():
         if metric not in metrics:
             raise UserError(f"{table.path}: nothing measures '{metric}', which it shows or selects by{near(metric, metrics)}")
