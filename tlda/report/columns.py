@@ -15,7 +15,8 @@ from tlda.documents import svg
 from tlda.metrics.label_shift import class_shares, label_shift
 from tlda.report import integrated
 from tlda.report.page import AFTER, SOURCE, TARGET, Block, Figure, Section
-from tlda.report.sections import Side, legend_of
+from tlda.report.sections import Side
+from tlda.report.sides import legend_of
 
 MOVED = 0.1
 """The total variation of the class shares from which on the classes are said to be more or less frequent."""

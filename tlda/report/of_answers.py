@@ -12,6 +12,7 @@ from tlda.documents.grid import Grid
 from tlda.report.decision import Answer, Verdict
 from tlda.report.page import AFTER, BEFORE, Block, Figure, Report, Section, Tile
 from tlda.report.seen import FinishedRun
+from tlda.report.sides import legend_of, lines, title_and_about
 from tlda.training.fitting import measures_of
 
 LEAST = 0.01
@@ -38,12 +39,8 @@ def of_answers(run: FinishedRun, before: FinishedRun | None) -> Report:
     """The report of ``run``, beside that of ``before``, where one is given: measures with labels, curves, and what is written."""
     runs = [("before", BEFORE, before)] if before else []
     sides = [_measured(word, colour, of) for word, colour, of in [*runs, ("after", AFTER, run)]]
-    task, transfer = run.data.task, run.data.transfer.replace("_to_", " → ")
-    about = f"Task {transfer}, {type(task).__name__}. " + " ".join(
-        f"{side.label[0].upper()}{side.label[1:]}, seed {side.run.seed}, {side.run.folder}." for side in sides
-    )
     sections = [_measures(sides), _curves(sides), *_written(sides)]
-    return Report(f"{run.name} on {transfer}", about, _verdict(sides), _tiles(sides), sections)
+    return Report(*title_and_about(sides, type(run.data.task).__name__), _verdict(sides), _tiles(sides), sections)
 
 
 def _measured(word: str, colour: str, run: FinishedRun) -> Measured:
@@ -94,14 +91,12 @@ def _measures(sides: Sequence[Measured]) -> Section:
 
 def _curves(sides: Sequence[Measured]) -> Section:
     names = dict.fromkeys(name for side in sides for name in side.run.curves if name.startswith(("val/", "oracle/", "train/")))
-    plots = []
-    for name in names:
-        lines = [svg.Series(side.label, side.colour, svg.smooth(side.run.curves[name])) for side in sides if side.run.curves.get(name)]
-        if lines:
-            plots.append(svg.curves(name, lines, "step" if name.startswith("train/") else "epoch"))
-    legend = [(side.colour, side.label) for side in sides]
+    drawn = {name: lines(sides, name) for name in names}
+    plots = [svg.curves(name, each, "step" if name.startswith("train/") else "epoch") for name, each in drawn.items() if each]
     caption = "What was measured after each epoch, and the terms of the training loss by step."
-    return Section("Training", [Figure(plots, caption, legend)] if plots else ["The run has no metrics.csv, so there are no curves."])
+    return Section(
+        "Training", [Figure(plots, caption, legend_of(sides))] if plots else ["The run has no metrics.csv, so there are no curves."]
+    )
 
 
 def _written(sides: Sequence[Measured]) -> list[Section]:

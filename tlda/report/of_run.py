@@ -25,12 +25,12 @@ from tlda.report.sections import (
     calibration_section,
     classes_section,
     features_section,
-    legend_of,
     shift_section,
     stream_sections,
     translation_sections,
 )
 from tlda.report.seen import FinishedRun, Seen, load_run, require_same_task
+from tlda.report.sides import legend_of, lines, title_and_about
 from tlda.tasks import Classification, Segmentation
 from tlda.tasks.segmentation import KEPT
 
@@ -68,12 +68,10 @@ def of_run(folder: Path, before: Path | None) -> Report:
         *(map_sections(sides, names) if isinstance(run.data.task, Segmentation) else attribution_sections(sides, run.data)),
         *translation_sections(sides[-1], run.data),
     ]
-    about = f"Task {run.data.transfer.replace('_to_', ' → ')}, {len(names)} classes. " + " ".join(
-        f"{side.label[0].upper()}{side.label[1:]}, seed {side.run.seed}, {side.run.folder}." for side in sides
-    )
+    title, about = title_and_about(sides, f"{len(names)} classes")
     if isinstance(run.data.task, Segmentation):
         about += f" A row is a position: {KEPT} of each image that is measured, without void."
-    return Report(f"{run.name} on {run.data.transfer.replace('_to_', ' → ')}", about, _verdict(sides, names), _tiles(sides), sections)
+    return Report(title, about, _verdict(sides, names), _tiles(sides), sections)
 
 
 # The verdict and what it rests on
@@ -198,9 +196,9 @@ def _curves(sides: Sequence[Side]) -> Section:
     measured |= {"val/source/mean_iou": "source mean IoU, held out", "oracle/target/mean_iou": "target mean IoU (oracle)"}
     measured |= TRANSLATION
     measured |= {f"val/target/{n}": f"{v.label} ({'higher' if v.higher_is_better else 'lower'} is better)" for n, v in VALIDATORS.items()}
-    plots = [svg.curves(title, lines, "epoch") for name, title in measured.items() if (lines := _lines(sides, name))]
+    plots = [svg.curves(title, found, "epoch") for name, title in measured.items() if (found := lines(sides, name))]
     terms = [name for name in sides[-1].run.curves if name.startswith("train/")]
-    training = [svg.curves(name.removeprefix("train/"), _lines(sides[-1:], name), "step") for name in terms]
+    training = [svg.curves(name.removeprefix("train/"), lines(sides[-1:], name), "step") for name in terms]
     blocks: list[Block] = []
     if plots:
         blocks.append(Figure(plots, CURVES, legend_of(sides)))
@@ -226,7 +224,3 @@ TERMS = (
     "The terms of the training loss by step. Where a term is the cross-entropy of a domain discriminator (DANN, CDAN), zero means that it "
     "distinguishes them, so that alignment fails, and ln 2 = 0.69 that it cannot."
 )
-
-
-def _lines(sides: Sequence[Side], name: str) -> list[svg.Series]:
-    return [svg.Series(side.label, side.colour, svg.smooth(side.run.curves[name])) for side in sides if side.run.curves.get(name)]

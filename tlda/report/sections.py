@@ -19,6 +19,7 @@ from tlda.report.of_translation import LABELS, translation_grid, translator_of
 from tlda.report.page import AFTER, BEFORE, SOURCE, TARGET, TRUE, Block, Figure, Section
 from tlda.report.pictures import flat, some_rows
 from tlda.report.seen import FinishedRun, Outcome, Seen
+from tlda.report.sides import legend_of
 from tlda.report.texts import Shown, cards
 
 BINS = 15
@@ -41,11 +42,6 @@ class Side(NamedTuple):
     colour: str
     run: FinishedRun
     outcome: Outcome
-
-
-def legend_of(sides: Sequence[Side]) -> list[tuple[str, str]]:
-    """The legend of the colours of both sides."""
-    return [(side.colour, side.label) for side in sides]
 
 
 # Classes
