@@ -25,6 +25,8 @@ from tlda.losses import MMD
 from tlda.method import Method
 from tlda.methods import BYOL, DANN, DINO, MAE, SimCLR, SimSiam, SupCon
 from tlda.optim import Adam
+from tlda.tasks import Classification, Place
+from tlda.training import probing
 
 EXAMPLES = REPO / "tests" / "examples"
 STEPS = 40
@@ -150,6 +152,18 @@ def test_nearest_neighbours_answer_the_test_too() -> None:
     validated = float(run.callback_metrics["oracle/target/knn"])
     run.test(method, data, verbose=False)
     assert float(run.callback_metrics["test/target/knn"]) == pytest.approx(validated)
+
+
+def test_neighbours_are_of_all_rows_in_whatever_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "ROWS", 20)
+    worth = probing.Worth(Classification(["a", "b"]), 2)
+    worth.bank = [torch.tensor([[1.0, 0.0]]).repeat(5, 1), torch.zeros(5, dtype=torch.long)]
+    rows, labels = torch.eye(2).repeat_interleave(25, 0), torch.arange(2).repeat_interleave(25)  # class by class, as folders are read
+    for x, y in zip(rows.split(10), labels.split(10), strict=True):
+        worth.see(0, x, x, Sample(x, y, torch.arange(len(y)), torch.zeros(1)))
+    found = worth.measured(Classification(["a", "b"]), [Place("t", "target")], trained=False)
+    assert found["oracle/target/knn"].item() == pytest.approx(0.5)
+    assert found["val/target/feature_std"].item() == pytest.approx(0.5 * 2**0.5)
 
 
 def test_a_constant_encoder_is_told_once() -> None:

@@ -16,7 +16,7 @@ from tlda.training.checkpoint import forget
 from tlda.training.measured import Measured
 
 ROWS = 2000
-"""The labelled rows of the source that fit a probe and vote as neighbours, at most."""
+"""The labelled rows of the source that fit a probe and vote as neighbours, and the rows whose rank and spread are measured, at most."""
 
 COLLAPSED = 0.05
 """The spread of features below which they say nothing of their rows."""
@@ -85,7 +85,7 @@ class Worth(nn.Module):
                 kept.append((method.network.features(batch.x).float()[known], batch.y[known]))
                 if sum(len(labels) for *_, labels in kept) >= ROWS:
                     break
-            features, labels = self.bank = [rows.clone() for rows in _joined(kept, ROWS)]
+            features, labels = self.bank = [rows[:ROWS].clone() for rows in _joined(kept)]
         self.probe.fit(task, features, labels)
 
     def see(self, index: int, features: Tensor, compared: Tensor, batch: Sample) -> None:
@@ -96,12 +96,16 @@ class Worth(nn.Module):
         """The measures by the names of their curves, and a new start for the next epoch; of ``trained`` features, a warning of collapse."""
         found: dict[str, Tensor] = {}
         for index, batches in self.seen.items():
-            (features, compared, labels), place = _joined(batches, ROWS), places[index]
-            spreads = {"feature_std": feature_std(features), "projection_std": feature_std(compared)}
-            found |= {f"val/{place.role}/{name}": value for name, value in {"rank_me": rank_me(features), **spreads}.items()}
+            (features, compared, labels), place = _joined(batches), places[index]
+            # Evenly spaced: rows may be stored class by class, and the first ones would be of a few classes.
+            some = torch.linspace(0, len(labels) - 1, min(ROWS, len(labels))).round().long().to(features.device)
+            spreads = {"feature_std": feature_std(features[some]), "projection_std": feature_std(compared[some])}
+            found |= {f"val/{place.role}/{name}": value for name, value in {"rank_me": rank_me(features[some]), **spreads}.items()}
             known = task.known(labels)
             if task.classes and labels.ndim == 1 and self.bank is not None and known.any():
-                found[f"{place.prefix('val')}/knn"] = knn_accuracy(self.bank[0], self.bank[1], features[known], labels[known])
+                parts = zip(features[known].split(ROWS), labels[known].split(ROWS), strict=True)
+                right = [knn_accuracy(self.bank[0], self.bank[1], rows, own) * len(own) for rows, own in parts]
+                found[f"{place.prefix('val')}/knn"] = torch.stack(right).sum() / known.sum()
             if trained and len(labels) > 1:
                 self.warn(place.domain, float(min(spreads.values())))
         self.seen = {}
@@ -117,8 +121,8 @@ class Worth(nn.Module):
             )
 
 
-def _joined(kept: list[tuple[Tensor, ...]], limit: int) -> list[Tensor]:
-    return [torch.cat(parts)[:limit] for parts in zip(*kept, strict=True)]
+def _joined(kept: list[tuple[Tensor, ...]]) -> list[Tensor]:
+    return [torch.cat(parts) for parts in zip(*kept, strict=True)]
 
 
 class Probed(Measured):
