@@ -103,7 +103,7 @@ class Worth(nn.Module):
             found |= {f"val/{place.role}/{name}": value for name, value in {"rank_me": rank_me(features[some]), **spreads}.items()}
             known = task.known(labels)
             if task.classes and labels.ndim == 1 and self.bank is not None and known.any():
-                parts = zip(features[known].split(ROWS), labels[known].split(ROWS), strict=True)
+                parts = zip(torch.split(features[known], ROWS), torch.split(labels[known], ROWS), strict=True)
                 right = [knn_accuracy(self.bank[0], self.bank[1], rows, own) * len(own) for rows, own in parts]
                 found[f"{place.prefix('val')}/knn"] = torch.stack(right).sum() / known.sum()
             if trained and len(labels) > 1:
