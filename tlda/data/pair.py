@@ -277,11 +277,12 @@ class DomainPair(Recorded, LightningDataModule):
             if not len(domain.train):
                 raise UserError(f"the domain '{domain.name}' is empty")
         seen = {"labelled", "oracle"} & set(getattr(self.batch_type, "_fields", ()))
-        self._require_shots(seen)
         if seen and not target.labelled:
             raise UserError(f"the method trains on labels of the target, and '{target.name}' has {self._lacking(target)}")
         # Each time: the next method may see labels that this one did not.
         self.domains = self._training_source, self._target_for(seen)
+        if "labelled" in seen:
+            self._require_shots(self.domains[1])
         if stage == "fit":
             self._warn_of_absent_classes(bool(seen))
 
@@ -314,15 +315,14 @@ class DomainPair(Recorded, LightningDataModule):
         rest = replace(target, train=Subset(target.train, others.nonzero().flatten()))
         return self._hold_out(rest) if "oracle" in seen else rest
 
-    def _require_shots(self, seen: set[str]) -> None:
-        """Refuse more ``shots`` than a class has rows."""
-        if self.shots is None or "labelled" not in seen or not len(classes := self._classes_of(self.loaded[1].train)):
+    def _require_shots(self, target: Domain) -> None:
+        """Refuse more ``shots`` than a class of the ``target`` has rows, those held out apart."""
+        if self.shots is None or not len(classes := self._classes_of(target.train)):
             return
         for number, name in enumerate(self.task.label_names):
             if 0 < (count := int((classes == number).sum())) < self.shots:
-                raise UserError(
-                    f"--data.shots is {self.shots}, and '{self.loaded[1].name}' has {count} rows of the class '{name}': ask for fewer"
-                )
+                rows = f"{count} rows of the class '{name}' to train on"
+                raise UserError(f"--data.shots is {self.shots}, and '{target.name}' has {rows}: ask for fewer")
 
     def _warn_of_absent_classes(self, sees_target: bool) -> None:
         """Warn of the classes that have no row whose label the method sees."""
