@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,11 @@ from tlda.data import (
     RandomZoom,
     Streets,
 )
-from tlda.data.masked_files import VOID, read_mask
+from tlda.data.masked_files import VOID, mask_values, read_mask
 from tlda.data.masks import class_counts
 from tlda.data.pair import Augment
 from tlda.data.samplers import RareClasses, chances
-from tlda.errors import UserError
+from tlda.errors import Note, UserError
 
 ROOT = Path("tests")
 
@@ -143,6 +145,16 @@ def test_colours_leave_masks_alone_and_what_does_not_say_is_refused() -> None:
 # What is refused
 
 
+def deep_colours(side: int) -> bytes:
+    """A PNG of 16 bits a colour, which Pillow reads and does not write: no filter before each line, all zero."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", side, side, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes((1 + 6 * side) * side))) + chunk(b"IEND", b"")
+
+
 def spoil(root: Path, what: str) -> None:
     masks, images = root / "source" / "masks", root / "source" / "images"
     match what:
@@ -154,6 +166,8 @@ def spoil(root: Path, what: str) -> None:
             save(masks / "1.png", np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
         case "16 bits":
             save(masks / "1.png", np.zeros((8, 8), dtype=np.uint16))
+        case "16 bits of colours":
+            (masks / "1.png").write_bytes(deep_colours(8))
         case "image":
             (images / "1.png").unlink()
         case "mask":
@@ -170,6 +184,7 @@ REFUSED = {
     "number": "masks/1.png has the number 7 at line 0, column 0, which is neither in --data.classes nor in --data.void",
     "colours": "masks/1.png has colours, and --data.classes has numbers: give the colour of each class",
     "16 bits": "masks/1.png is a mask of more than 8 bits",
+    "16 bits of colours": "masks/1.png is a mask of more than 8 bits",
     "image": "1 of 6 masks have no image of the same name, the first: .*masks/1.png",
     "mask": "1 of 6 images have no mask of the same name in .*masks, the first: .*images/1.png",
     "empty": "target/images has no images",
@@ -183,6 +198,26 @@ def test_what_is_wrong_with_the_files_is_one_sentence(tmp_path: Path, what: str)
     spoil(tmp_path, what)
     with pytest.raises(UserError, match=REFUSED[what]):
         setup(data_in(tmp_path)).loaded[0].train[torch.arange(1)]
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_what_is_transparent_in_a_mask_is_not_looked_at(tmp_path: Path, mode: str) -> None:
+    numbers = np.array([[0, 1], [2, 1]], dtype=np.uint8)
+    Image.fromarray(numbers).convert(mode).save(tmp_path / "a.png")
+    found, has_colours = mask_values(tmp_path / "a.png")
+    assert found.tolist() == numbers.tolist()
+    assert not has_colours
+
+
+def test_folders_of_a_training_set_and_a_test_set_in_one_domain_are_told(tmp_path: Path) -> None:
+    write_masks(tmp_path)
+    for folder in (tmp_path / "source" / "images", tmp_path / "source" / "masks"):
+        for part, names in (("train", "012"), ("val", "345")):
+            (folder / part).mkdir()
+            for name in names:
+                (folder / f"{name}.png").rename(folder / part / f"{name}.png")
+    with pytest.warns(Note, match="source/images has train and val in it, whose images are pooled"):
+        assert len(setup(data_in(tmp_path)).loaded[0].train) == 6
 
 
 def test_a_colour_that_no_palette_names_is_named(tmp_path: Path) -> None:

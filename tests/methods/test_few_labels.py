@@ -105,7 +105,9 @@ def test_what_has_no_place_for_the_labels_says_so() -> None:
     with pytest.raises(UserError, match=r"nothing says which: give --data\.shots or --data\.labelled"):
         trainer(1).fit(make("DANN", few_labels=True), Toy())
     # Of 64 rows a class some are held out.
-    with pytest.raises(UserError, match=r"--data\.shots is 64, and 'shifted' has 5\d rows of the class 'class 0' to train on: ask for fewer"):
+    with pytest.raises(
+        UserError, match=r"--data\.shots is 64, and 'shifted' has 5\d rows of the class 'class 0' to train on: ask for fewer"
+    ):
         trainer(1).fit(make("DANN", few_labels=True), Toy(shots=64))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from xml.etree import ElementTree
 
-from tlda.data.files import SUFFIXES, image_files, reading, shape_of
+from tlda.data.files import SUFFIXES, image_files, of_one_part, reading, shape_of
 from tlda.errors import UserError
 
 LayoutName = Literal["yolo", "voc", "coco"]
@@ -147,7 +147,8 @@ def _yolo(folder: Path, given: Sequence[str]) -> Found:
         raise UserError(f"{folder} has numbers for classes, and no classes.txt: put the names there, one a line, or give --data.classes")
     labels = folder / "labels"
     files = [path for path in sorted(labels.rglob("*.txt")) if path.name != "classes.txt"]
-    pairs = _paired(_by_name(folder / "images", image_files(folder / "images")), _by_name(labels, files))
+    images = of_one_part(folder / "images", image_files(folder / "images"))
+    pairs = _paired(_by_name(folder / "images", images), _by_name(labels, files))
     return Found([Annotated(image, list(_yolo_boxes(file, _size(image), names)), file) for image, file in pairs], names)
 
 

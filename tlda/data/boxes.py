@@ -24,9 +24,10 @@ class Boxes(Positions[Sequence[Annotated]]):
     """Images with boxes in ``root/DOMAIN``, in the layout of YOLO (``images``, ``labels``, and ``classes.txt`` there or in the root), of
     Pascal VOC (``JPEGImages``, ``Annotations``, ``ImageSets/Main``) or of COCO (one JSON file, there or in ``annotations``).
 
-    A domain with a folder ``test`` trains on ``root/DOMAIN/train``, and is measured on ``root/DOMAIN/test``, either of such a layout; one
-    with VOC's ``test.txt`` likewise. A target without annotations is adapted to and predicted, and it is not measured. Augmentations that
-    move an image move its boxes alike.
+    A domain with a folder ``test`` trains on ``root/DOMAIN/train``, and is measured on ``root/DOMAIN/test``, either of such a layout;
+    one with VOC's ``test.txt`` likewise. Boxes that VOC calls difficult count as others; COCO's regions of a crowd are left out, so
+    that what is found in one counts as false. A target without annotations is adapted to and predicted, and it is not measured.
+    Augmentations that move an image move its boxes alike.
 
     Args:
         root: the folder of the domains; where there is none by that name, the one in ``TLDA_DATA``.

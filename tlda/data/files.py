@@ -8,7 +8,7 @@ import io
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tlda.data.arrays import Images, Splits, checked
-from tlda.errors import UserError
+from tlda.errors import UserError, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,6 +69,17 @@ def image_files(folder: Path) -> list[Path]:
     """The image files below ``folder``, by name; those with a hidden part in their path, and other kinds of files, are left out."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     return sorted(path for path in found if not any(map(is_hidden, path.relative_to(folder).parts)))
+
+
+def of_one_part(folder: Path, paths: Sequence[Path]) -> Sequence[Path]:
+    """The ``paths`` below ``folder``, with a warning where it keeps a training set and a test set apart, which are then pooled."""
+    found = sorted({path.relative_to(folder).parts[0] for path in paths} & {"train", "val", "valid", "test"})
+    if len(found) > 1:
+        warn(
+            f"{folder} has {' and '.join(found)} in it, whose images are pooled: where one is to measure, give the domain folders "
+            f"train and test, each with {folder.name} of its own"
+        )
+    return paths
 
 
 def decode(file: Path | bytes, turned: bool = True) -> Picture:

@@ -63,8 +63,12 @@ def mask_values(path: Path, as_colours: bool = False) -> tuple[npt.NDArray[np.in
     from PIL import Image
 
     with reading(path), Image.open(path, formats=FORMATS) as image:
-        deep = image.mode.startswith(("I", "F"))
-        mode, found = image.mode, np.asarray(image.convert("RGB") if as_colours and not deep else image)
+        # Pillow reads colours of 16 bits as their upper halves; how the file has them is in its tiles.
+        raw = next((str(tile[3]) for tile in image.tile), "")
+        deep = image.mode.startswith(("I", "F")) or ";16" in raw
+        mode = f"{image.mode}, {raw}"
+        opaque = {"LA": "L", "PA": "P", "RGBA": "RGB"}.get(image.mode, image.mode)
+        found = np.asarray(image if deep else image.convert("RGB" if as_colours else opaque))
     if deep:
         raise UserError(
             f"{path} is a mask of more than 8 bits (Pillow's mode {mode}): save it with 8 bits, a class number or a colour a pixel"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tlda.batch import Rows, Sample
-from tlda.data.files import image_files
+from tlda.data.files import image_files, of_one_part
 from tlda.data.masked_files import VOID, MaskedFiles, Value
 from tlda.data.pair import Augment
 from tlda.data.pooling import Name
@@ -191,7 +191,7 @@ def files_of(folder: Path, images: str, masks: str, may_lack: bool) -> list[File
 
 def _paired(images: Path, masks: Path, may_lack: bool) -> Files:
     """The images of a folder, each with the mask of its name; without the folder of masks, which a target ``may_lack``, with none."""
-    found = {path.relative_to(images).with_suffix(""): path for path in image_files(images)} if images.is_dir() else {}
+    found = {path.relative_to(images).with_suffix(""): path for path in of_one_part(images, image_files(images))} if images.is_dir() else {}
     if not found:
         raise UserError(f"{images} has no images: put them there, or name their folders by --data.images")
     if may_lack and not masks.is_dir():
