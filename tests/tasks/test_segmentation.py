@@ -163,6 +163,14 @@ def test_predictions_are_a_map_per_image(tmp_path: Path) -> None:
     assert (np.array(Image.open(tmp_path / "answers_mask" / "1-a.png")) == answers["mask"][1]).all()
 
 
+def test_a_predicted_mask_has_the_size_of_its_image(tmp_path: Path) -> None:
+    Image.new("RGB", (6, 4)).save(tmp_path / "wide.png")
+    answers: Any = {"file": [str(tmp_path / "wide.png")], "mask": [np.array([[0, 1, 2], [3, 4, 5]], np.uint8)]}
+    write_predictions(tmp_path / "answers.csv", answers)
+    written = np.array(Image.open(tmp_path / "answers_mask" / "wide.png"))
+    assert (written == answers["mask"][0].repeat(2, 0).repeat(2, 1)).all()
+
+
 def test_a_flipped_image_has_a_flipped_mask() -> None:
     torch.manual_seed(0)
     task: Any = Scenes().task

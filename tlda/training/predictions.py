@@ -90,21 +90,25 @@ def _are_maps(values: Sequence[object]) -> bool:
 
 
 def write_maps(path: Path, name: str, columns: Columns) -> list[str]:
-    """Write the maps (h, w) of the column ``name`` as PNG whose values are class numbers, and whose palette shows them; give their
-    paths."""
+    """Write the maps (h, w) of the column ``name`` as PNG whose values are class numbers, and whose palette shows them, each in the size
+    of its image's file; give their paths."""
     from PIL import Image
 
     folder = path.with_name(f"{path.stem}_{name}")
     require_writable(folder, "--output")
     colours = [part for colour in palette(256) for part in colour]
     written = []
-    for place, values in zip(places_of(columns["file"]), columns[name], strict=True):
+    for file, place, values in zip(columns["file"], places_of(columns["file"]), columns[name], strict=True):
         picture = Image.fromarray(values)
+        if Path(str(file)).is_file():  # a row of a data set that is no file has no other size
+            with reading(Path(file)):
+                height, width = shape_of(Path(file), turned=False)
+            picture = picture.resize((width, height), Image.Resampling.NEAREST)
         picture.putpalette(colours)
         picture.save(png := io.BytesIO(), "PNG")
-        file = folder / f"{place}.png"
-        write_bytes(file, png.getvalue())
-        written.append(file.relative_to(path.parent).as_posix())
+        target = folder / f"{place}.png"
+        write_bytes(target, png.getvalue())
+        written.append(target.relative_to(path.parent).as_posix())
     return written
 
 
