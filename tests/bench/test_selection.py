@@ -82,16 +82,26 @@ def test_where_runs_were_not_validated_there_is_nothing_to_select_by(tlda: Tlda,
 
 
 @pytest.mark.usefixtures("histories")
-def test_what_adapts_at_test_is_left_out(golden: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("adapting", ["MLLS", "TipAdapterF"])
+def test_what_adapts_at_test_is_left_out(golden: Path, adapting: str) -> None:  # noqa: F811
     table = load_table("golden.yaml")
     results: dict[Any, Any] = {(c.method, c.task, c.seed): json.loads((golden / f"{c.name}.json").read_text()) for c in table.cells()}
     for (method, _, _), result in results.items():
         if method == "b":
-            result["config"] = {"model": {"class_path": "tlda.methods.MLLS"}}
+            result["config"] = {"model": {"class_path": f"tlda.methods.{adapting}"}}
     text, grid, *_ = blocks(table, results)
     assert isinstance(grid, Grid)
     assert "What adapts at test is left out" in str(text)
     assert [row[0] for row in grid.rows] == ["source only", "a", "regret: oracle less this"]
+
+
+@pytest.mark.usefixtures("histories")
+def test_of_one_epoch_there_is_nothing_to_select(golden: Path) -> None:  # noqa: F811
+    table = load_table("golden.yaml")
+    results: dict[Any, Any] = {(c.method, c.task, c.seed): json.loads((golden / f"{c.name}.json").read_text()) for c in table.cells()}
+    for result in results.values():
+        del result["history"][1:]
+    assert not blocks(table, results)
 
 
 def test_the_epoch_chosen_is_the_earliest_of_the_best_and_never_one_without_a_number() -> None:

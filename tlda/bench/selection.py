@@ -108,8 +108,8 @@ def regret(results: Results, rule: Rule) -> Regret:
 
 
 def blocks(table: Table, results: Results) -> list[str | Grid]:
-    """The grid of methods and rules, averaged over tasks, and a conclusion; empty where no run was validated."""
-    followed = {place: result for place, result in results.items() if result.get("history") and "oracle" not in result["sees"]}
+    """The grid of methods and rules, averaged over tasks, and a conclusion; empty where no run was validated more than once."""
+    followed = {place: result for place, result in results.items() if len(result.get("history", ())) > 1 and "oracle" not in result["sees"]}
     honest = {place: result for place, result in followed.items() if not _tested_otherwise(result)}
     translating = {place: result for place, result in honest.items() if _translates_to_the_end(result["history"])}
     all_runs = (
@@ -131,12 +131,12 @@ def blocks(table: Table, results: Results) -> list[str | Grid]:
 def _tested_otherwise(result: dict[str, Any]) -> bool:
     """Whether the epochs of ``result`` were measured otherwise than its test: the method adapts at test, or the test is a stream."""
     import tlda.methods
-    from tlda.training.target import start_over
+    from tlda.method import Method
 
     if result["config"].get("data", {}).get("init_args", {}).get("stream"):
         return True
     name = result["config"].get("model", {}).get("class_path", "").rpartition(".")[2]
-    return getattr(getattr(tlda.methods, name, None), "on_test_start", None) is start_over
+    return getattr(tlda.methods, name, Method).on_test_start is not Method.on_test_start
 
 
 def _looks_at(results: Results) -> str:
