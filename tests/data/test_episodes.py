@@ -167,7 +167,7 @@ def test_omniglot_has_new_alphabets_in_the_target_and_turned_characters_in_the_s
 
 def test_the_runs_of_the_authors_are_as_given(folder: Path) -> None:
     data = Episodes(Omniglot(root=str(folder), target="runs"), ways=20, shots=1, queries=1, holdout=0.5)
-    data.domains = (data.loaded[0], data.loaded[1])
+    data.setup("test")
     rows = data.listed(1)
     assert len(rows) == 20
     episode = EpisodeRows(data.loaded[1].train, 1)[rows[3]]
@@ -177,3 +177,10 @@ def test_the_runs_of_the_authors_are_as_given(folder: Path) -> None:
     heights = episode.x[:, 0].float().mean((1, 2))
     nearest: Tensor = (heights[20:, None] - heights[:20]).abs().argmin(1)
     assert torch.equal(nearest, episode.y[20:])
+
+
+@pytest.mark.parametrize("options", [{"ways": 5}, {"ways": 20, "shots": 2}, {"ways": 20, "support": "source"}])
+def test_options_that_the_given_runs_have_not_are_refused(folder: Path, options: Any) -> None:
+    data = Episodes(Omniglot(root=str(folder), target="runs"), **options)
+    with pytest.raises(UserError, match=r"the episodes of 'runs' are given, of 20 classes .* --data.ways 20 --data.shots 1"):
+        data.setup("fit")

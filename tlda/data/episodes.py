@@ -167,6 +167,23 @@ class Episodes(DomainPair):
         if method is not None and method.setting != "few-shot":
             raise UserError(f"{type(method).__name__} does not learn from episodes: see tlda list methods --setting few-shot")
         self.domains = self._without_held_classes, self.loaded[1]
+        if self._given is not None:
+            self._require_given(self.loaded[1].train.labels[self._given[0]])
+
+    @property
+    def _given(self) -> Sequence[Tensor] | None:
+        """The rows of each measured episode of the target, where the data give them."""
+        return getattr(self.data, "given_episodes", None)
+
+    def _require_given(self, labels: Tensor) -> None:
+        """Raise :class:`UserError` where the options are not those of an episode that the data give, whose rows have ``labels`` (n,)."""
+        ways = len(labels.unique())
+        most = len(labels) // ways - 1
+        if self.ways != ways or self.examples > most or self.support == "source":
+            raise UserError(
+                f"the episodes of '{self.target}' are given, of {ways} classes with up to {most} examples of each, and --data.ways "
+                f"is {self.ways}, --data.shots {self.examples}, --data.support {self.support}: give --data.ways {ways} --data.shots {most}"
+            )
 
     @cached_property
     def _without_held_classes(self) -> Domain:
@@ -205,9 +222,8 @@ class Episodes(DomainPair):
 
     def listed(self, number: int) -> list[Tensor]:
         """The rows of each measured episode of the source (0) or the target (1); those that the data give, where they give some."""
-        given: Sequence[Tensor] | None = getattr(self.data, "given_episodes", None) if number else None
-        if given is not None:
-            return list(given)
+        if number and self._given is not None:
+            return list(self._given)
         labels, query = self.evaluation_rows[number].labels, None
         if number and self.support == "source":
             first = torch.arange(len(labels)) < len(self.loaded[0].train)
