@@ -177,7 +177,7 @@ class Episodes(DomainPair):
 
     def _require_given(self, labels: Tensor) -> None:
         """Raise :class:`UserError` where the options are not those of an episode that the data give, whose rows have ``labels`` (n,)."""
-        ways = len(labels.unique())
+        ways = len({*labels.tolist()})
         most = len(labels) // ways - 1
         if self.ways != ways or self.examples > most or self.support == "source":
             raise UserError(
