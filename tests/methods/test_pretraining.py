@@ -24,6 +24,7 @@ from tlda.errors import Note, UserError
 from tlda.losses import MMD
 from tlda.method import Method
 from tlda.methods import BYOL, DANN, DINO, MAE, SimCLR, SimSiam, SupCon
+from tlda.nn import MovingAverage
 from tlda.optim import Adam
 from tlda.tasks import Classification, Place
 from tlda.training import probing
@@ -264,6 +265,13 @@ def test_a_teacher_follows_and_begins_where_the_network_does(tmp_path: Path) -> 
     trainer(1, limit_val_batches=0, callbacks=[Keep()]).fit(method, Toy(steps=2))
     for old, teacher, student in zip(before, method.teacher.copy[0].parameters(), after, strict=True):
         torch.testing.assert_close(teacher, 0.875 * old + 0.125 * student)  # half a cosine from 0.75 to 1, in the middle
+
+
+def test_a_teacher_follows_once_a_step_of_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[float] = []
+    monkeypatch.setattr(MovingAverage, "follow", lambda self, momentum, *modules: kept.append(momentum))
+    trainer(1, limit_val_batches=0, accumulate_grad_batches=2).fit(make("BYOL"), Toy(steps=4))
+    assert len(kept) == 2
 
 
 def test_supervised_contrast_pulls_a_class_together() -> None:
