@@ -102,8 +102,9 @@ def test_what_does_not_fit_is_a_sentence() -> None:
         Detector(backbone=Tiny(), task=3)
     with pytest.raises(UserError, match="Detector finds boxes on maps, and Tiny has none"):
         Detector(backbone=Tiny(), task=Detection(NAMES))
-    with pytest.raises(UserError, match="FCOS has groups of 32 features, and the network 16"):
-        Detector(backbone=TinyDense(16), task=Detection(NAMES))
+    for detector in ("fcos", "retinanet"):
+        with pytest.raises(UserError, match=f"{detector} has groups of 32 features, and the network 16"):
+            Detector(backbone=TinyDense(16), task=Detection(NAMES), detector=detector)
     positions, images = Cells(), Cells(stride=None)
     with pytest.raises(UserError, match=r"Detector learns boxes, and the labels are of positions: give --data.stride null"):
         trainer(1).fit(Detector(backbone=TinyDense(16), task=positions.task, detector="ssdlite"), positions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -26,8 +27,9 @@ class RegionHead(nn.Module):
     """A detector of torchvision on maps of features, which stands behind any network of positions in place of its own.
 
     SSDlite (Sandler et al., CVPR 2018, sec. 6.2), FCOS (Tian et al., ICCV 2019), RetinaNet (Lin et al., ICCV 2017) or Faster R-CNN (Ren et
-    al., NeurIPS 2015), with torchvision's losses, thresholds and non-maximum suppression. Each next of :data:`LEVELS` maps is every second
-    position of the one before, as FPN's last level. Anchors are as large beside the stride as theirs.
+    al., NeurIPS 2015), with torchvision's losses, thresholds and non-maximum suppression; the heads of RetinaNet are normalised by groups,
+    as those of FCOS and of torchvision's second RetinaNet. Each next of :data:`LEVELS` maps is every second position of the one before, as
+    FPN's last level. Anchors are as large beside the stride as theirs.
 
     Args:
         detector: its name.
@@ -37,13 +39,13 @@ class RegionHead(nn.Module):
         most: the most boxes of an image.
 
     Raises:
-        UserError: FCOS on a number of features that its groups of 32 do not divide.
+        UserError: FCOS or RetinaNet on a number of features that their groups of 32 do not divide.
     """
 
     def __init__(self, detector: DetectorName, width: int, stride: int, classes: int, most: int) -> None:
         super().__init__()
-        if detector == "fcos" and width % 32:
-            raise UserError(f"FCOS has groups of 32 features, and the network {width}: give --model.backbone.width 64")
+        if detector in ("fcos", "retinanet") and width % 32:
+            raise UserError(f"{detector} has groups of 32 features, and the network {width}: give --model.backbone.width 64")
         self.detector, self.most = detector, most
         self.model: Any = _made(detector, width, stride, classes + 1, most)
         self.model.transform = _AsTheyAre()
@@ -145,6 +147,7 @@ def _made(detector: DetectorName, width: int, stride: int, classes: int, most: i
     """torchvision's model of ``classes``, the first of which is the background."""
     from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
     from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.retinanet import RetinaNetHead
     from torchvision.models.detection.ssd import SSD
     from torchvision.models.detection.ssdlite import SSDLiteHead
     from torchvision.ops import MultiScaleRoIAlign
@@ -157,7 +160,9 @@ def _made(detector: DetectorName, width: int, stride: int, classes: int, most: i
         model = FCOS(given, classes, anchor_generator=anchors, detections_per_img=most)
     elif detector == "retinanet":
         sizes = tuple(tuple(4 * each * 2 ** (part / 3) for part in range(3)) for each in strides)
-        model = RetinaNet(given, classes, anchor_generator=AnchorGenerator(sizes, ratios), detections_per_img=most)
+        boxes = AnchorGenerator(sizes, ratios)
+        head = RetinaNetHead(width, boxes.num_anchors_per_location()[0], classes, partial(nn.GroupNorm, 32))
+        model = RetinaNet(given, classes, anchor_generator=boxes, head=head, detections_per_img=most)
     elif detector == "faster_rcnn":
         anchors = AnchorGenerator(tuple((8 * each,) for each in strides), ratios)
         pool = MultiScaleRoIAlign([str(number) for number in range(LEVELS)], 7, 2)
