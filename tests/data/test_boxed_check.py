@@ -93,3 +93,5 @@ def test_the_commands_of_the_readme(tlda: Tlda) -> None:
     done = tlda(*predict)
     assert done.code == 0, done.err
     assert len(json.loads(Path("found.json").read_text())["images"]) == 4
+    assert tlda("report", "runs/latest").code == 0
+    assert '<img alt="detection"' in Path("report.html").read_text()

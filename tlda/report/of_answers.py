@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,10 +38,10 @@ class Measured(NamedTuple):
 
 
 def of_answers(run: FinishedRun, before: FinishedRun | None) -> Report:
-    """The report of ``run``, beside that of ``before``, where one is given: measures with labels, curves, and what is written."""
+    """The report of ``run``, beside that of ``before``, where one is given: measures with labels, curves, and what is written or drawn."""
     runs = [("before", BEFORE, before)] if before else []
     sides = [_measured(word, colour, of) for word, colour, of in [*runs, ("after", AFTER, run)]]
-    sections = [_measures(sides), _curves(sides), *_written(sides)]
+    sections = [_measures(sides), _curves(sides), *_written(sides), *_drawn(sides)]
     return Report(*title_and_about(sides, type(run.data.task).__name__), _verdict(sides), _tiles(sides), sections)
 
 
@@ -107,6 +109,17 @@ def _written(sides: Sequence[Measured]) -> list[Section]:
         if rows:
             blocks += [side.label, Grid(list(rows[0]), [list(row.values()) for row in rows])]
     return [Section("What it writes", blocks)] if blocks else []
+
+
+def _drawn(sides: Sequence[Measured]) -> list[Section]:
+    """The pictures that each run drew at its end, such as images with the boxes that it finds; no section where there are none."""
+    figures = []
+    for side in sides:
+        for path in sorted(side.run.folder.glob("*.png")):
+            source = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+            drawn = f'<img alt="{escape(path.stem)}" style="grid-column: 1 / -1; width: 100%" src="{source}"/>'
+            figures.append(Figure([drawn], side.label))
+    return [Section("Pictures", figures)] if figures else []
 
 
 def _samples(path: Path) -> list[dict[str, str]]:
