@@ -44,6 +44,22 @@ def write(table: Table) -> None:
         write_result(table.results, cell, result_of(cell, metrics=METRICS, history=HISTORY))
 
 
+def test_what_harms_the_control_by_more_than_the_baselines_deviation_is_marked(tmp_path: Path) -> None:
+    methods = {name: {"model": {"class_path": "SourceOnly"}} for name in ("base", "less", "far")}
+    table = declared(tmp_path, methods=methods, seeds=[0, 1], control="b")
+    table.results.mkdir(parents=True)
+    lower = {"base": 0.0, "less": 0.01, "far": 0.02}  # the baseline's deviation is 0.014
+    for cell in table.cells():
+        found = 0.5 + 0.02 * cell.seed - lower[cell.method] * (cell.task == "b")
+        write_result(table.results, cell, result_of(cell, metrics={"test/target/accuracy": found}))
+    text = markdown(document(table, read_results(table.results, table.cells())))
+    assert [line.count("▼") for line in text.splitlines() if line.startswith(("| base", "| less", "| far"))] == [0, 1, 2]
+    assert "| far | 51.0 ± 1.4 | 49.0 ± 1.4 ▼ | 50.0 ± 1.4 | -1.0 ± 0.0 ▼" in text
+    assert "▼ at b, the control: worse than base by more than its standard deviation" in text
+    with pytest.raises(UserError, match="the control 'c' is not one of its tasks"):
+        declared(tmp_path, control="c")
+
+
 @pytest.mark.parametrize(
     ("metric", "values", "words"),
     [

@@ -56,7 +56,7 @@ def named(path: Path, entry: str, value: dict[Any, Any]) -> dict[str, Any]:
 
 def require_entries(path: Path, declared: dict[str, Any]) -> None:
     """Raise :class:`UserError` where an entry of the declaration has the wrong type."""
-    kinds = dict.fromkeys(("title", "protocol", "baseline", "select_by", "published"), str) | dict.fromkeys(MAPPINGS, dict)
+    kinds = dict.fromkeys(("title", "protocol", "baseline", "select_by", "published", "control"), str) | dict.fromkeys(MAPPINGS, dict)
     for key, value in declared.items():
         if key in kinds and not isinstance(value, kinds[key]):
             raise UserError(f"{path}: '{key}' must be {'a text' if kinds[key] is str else 'a mapping'}, and is {value!r}")
@@ -69,6 +69,8 @@ def require_entries(path: Path, declared: dict[str, Any]) -> None:
     methods, tasks = list(declared["methods"]), list(declared["tasks"])
     if (baseline := declared.get("baseline")) and baseline not in methods:
         raise UserError(f"{path}: the baseline '{baseline}' is not one of its methods{near(baseline, methods)}")
+    if (control := declared.get("control")) and control not in tasks:
+        raise UserError(f"{path}: the control '{control}' is not one of its tasks{near(control, tasks)}")
     if (drawn := declared.get("plot")) and (set(drawn) != {"option", "label"} or not all(isinstance(v, str) for v in drawn.values())):
         raise UserError(
             f"{path}: 'plot' needs an 'option' that the tasks differ by, such as data.init_args.shots, and a 'label' for its axis"

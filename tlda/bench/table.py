@@ -132,6 +132,7 @@ class Table:
     plot: dict[str, str] = field(default_factory=dict)
     leave_one_out: bool = False
     also: list[str] = field(default_factory=list)
+    control: str | None = None
     folder: Path | None = None
 
     def label(self, name: str) -> str:
@@ -317,6 +318,7 @@ def load_table(path: str | Path, results: Path | None = None) -> Table:
         published=require_published(path.parent / published, read_yaml(path.parent / published)) if published else {},
         leave_one_out=declared.get("leave_one_out", False),
         also=declared.get("also", []),
+        control=declared.get("control"),
         folder=results,
         **{name: declared.get(name, {}) for name in MAPPINGS},
         **overlays,
