@@ -74,7 +74,9 @@ def _also(table: Table, results: Results) -> Iterator[str | Grid]:
 def _metric(metric: str) -> str:
     """The printed name of a metric, with its place where that is not the target; that of ``seconds`` has none."""
     place, name = metric.split("/")[1:] if "/" in metric else ("target", metric)
-    return METRICS.get(name, name.replace("_", " ")) + f" on the {place}" * (place != "target")
+    kind, _, one = name.rpartition("_")  # of one class, such as ap50_cell
+    called = METRICS.get(name) or (f"{METRICS[kind]} {one}" if kind in METRICS else name.replace("_", " "))
+    return called + f" on the {place}" * (place != "target")
 
 
 def _name(table: Table, row: Row) -> str:
