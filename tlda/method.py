@@ -37,7 +37,8 @@ class Method(Hooked):
         bottleneck: a layer between backbone and head, or its width; 0 for none.
         optimizer: the optimizer; Adam at 1e-3 where none is given.
         schedule: the learning rate's factor by progress; constant where none is given.
-        lr_multipliers: a factor on the learning rate of ``backbone``, ``bottleneck``, ``head`` or ``losses``.
+        lr_multipliers: a factor on the learning rate of ``backbone``, ``bottleneck``, ``head`` or ``losses``, or of a module within one,
+            such as ``backbone.model``, what :class:`tlda.backbones.Dense` decodes.
         tuning: how far the backbone is fine-tuned; all of it where none is given.
         plus: losses to add under this method.
         init_from: a checkpoint whose backbone, bottleneck and head this run starts from.

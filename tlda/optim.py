@@ -75,13 +75,20 @@ def set_learning_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
 
 
 def named_groups(parts: Mapping[str, nn.Module], multipliers: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The parameters of each part by its name, with its learning-rate multiplier; a part without any makes no group."""
-    if unknown := set(multipliers) - set(parts):
-        raise UserError(f"lr_multipliers names {sorted(unknown)}; a method has {', '.join(parts)}")
+    """The parameters of each part by its name, with its learning-rate multiplier; a part without any makes no group.
+
+    A multiplier of a module within a part, such as ``backbone.model``, makes a group of its own; of two the inner one holds.
+    """
     if negative := [name for name, factor in multipliers.items() if factor < 0]:
         raise UserError(f"the factor {multipliers[negative[0]]} of lr_multipliers on '{negative[0]}' must be 0 or more")
-    groups = [{"name": n, "params": list(part.parameters()), "lr_multiplier": multipliers.get(n, 1.0)} for n, part in parts.items()]
-    return [group for group in groups if group["params"]]
+    groups: dict[str, list[nn.Parameter]] = {}
+    for part, module in parts.items():
+        for key, parameter in module.named_parameters(part):
+            name = max((name for name in (part, *multipliers) if f"{key}.".startswith(f"{name}.")), key=len)
+            groups.setdefault(name, []).append(parameter)
+    if unknown := set(multipliers) - set(parts) - set(groups):
+        raise UserError(f"lr_multipliers names {sorted(unknown)}; a method has {', '.join(parts)}, and modules within them")
+    return [{"name": name, "params": params, "lr_multiplier": multipliers.get(name, 1.0)} for name, params in groups.items()]
 
 
 class Optim(Recorded):

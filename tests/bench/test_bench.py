@@ -117,7 +117,7 @@ def test_what_is_damaged_or_of_other_settings_runs_again(tlda: Tlda) -> None:
     damaged.write_text(damaged.read_text()[:100])
     done = tlda("bench", "tiny.yaml", *narrow)
     assert done.code == 0
-    assert "source_only-fh-0.json is damaged; its cell runs again" in done.out
+    assert "1 left out, damaged (it is no JSON): source_only-fh-0.json" in done.out
     assert json.loads(damaged.read_text())["metrics"] == whole["metrics"]
     assert files()["dann-fh-0.json"] == before["dann-fh-0.json"]
 

@@ -109,11 +109,11 @@ def test_one_bad_file_is_named_and_the_others_are_shown(case: str, tlda: Tlda, g
     damage(golden / "a-fonts_handwritten-1.json")
     done = tlda("bench", "golden.yaml", "--render")
     assert done.code == 0, done.err
-    assert f"a-fonts_handwritten-1.json is damaged; its cell runs again ({why})" in done.out
+    assert f"1 left out, damaged ({why}): a-fonts_handwritten-1.json" in done.out
     assert [row[1].count("(2/3)") for row in table_rows(golden)[1:]] == [0, 0, 1, 0] or table_rows(golden)[2][1].endswith("(2/3)")
     report = tlda("report", "golden.yaml")
     assert report.code == 0, report.err
-    assert "is damaged" in report.out
+    assert "1 left out, damaged" in report.out
 
 
 def test_a_damaged_file_is_no_result(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_damaged_file_is_no_result(tmp_path: Path) -> None:
     assert found["metrics"] == {"test/target/accuracy": 0.7}
     path.write_text(json.dumps(result_of(CELL, accuracy=70.0)))
     assert read_result(tmp_path, CELL) is None
-    assert left_out(tmp_path, [CELL]) == [f"{path} is damaged; its cell runs again ({METRICS})"]
+    assert left_out(tmp_path, [CELL]) == [f"{tmp_path}: 1 left out, damaged ({METRICS}): {path.name}"]
 
 
 SPACE = {"model.trade_off": {"low": 0.1, "high": 1.0}, "model.kind": {"choices": ["a", "b"]}}

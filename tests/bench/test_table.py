@@ -239,7 +239,7 @@ def test_a_result_of_other_settings_is_left_out_with_the_lines_that_differ(tlda:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"key": "other", "config": config}))
     done = tlda("bench", "golden.yaml", "--render")
     assert done.code == 0
-    assert "a-handwritten_fonts-1.json was measured under other settings and is left out: model.bottleneck 5, not 0" in done.out
+    assert "1 left out, measured under other settings (model.bottleneck 5, not 0): a-handwritten_fonts-1.json" in done.out
 
 
 def test_the_other_formats_hold_the_same_numbers(tlda: Tlda, golden: Path) -> None:

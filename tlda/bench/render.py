@@ -42,7 +42,7 @@ def _main(table: Table, rows: list[Row]) -> Grid:
     best = [_best(alike if name == gain else rows, entry, name in lower) for name, entry in columns.items()]
     text = [[_name(table, row), *(str(entry(row)) for entry in columns.values())] for row in rows]
     for row, line in zip(rows, text, strict=True):
-        if row in _harmed(table, rows):
+        if row.harms:
             line[1 + list(table.tasks).index(str(table.control))] += " ▼"
     header = ["method", *columns]
     if not table.select_by:
@@ -52,14 +52,6 @@ def _main(table: Table, rows: list[Row]) -> Grid:
             line += [f"{row.test.low:+.1f} to {row.test.high:+.1f}" if row.test else "–"]
             line += ["–" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001"]
     return Grid(header, text, {(rows.index(row), 1 + j) for j, row in enumerate(best) if row}, "table")
-
-
-def _harmed(table: Table, rows: list[Row]) -> list[Row]:
-    """The finished rows that are worse than the baseline by more than its standard deviation at the control."""
-    entries = {row.method: row.tasks[table.control] for row in rows if table.control in row.tasks and row.tasks[table.control].complete}
-    base = entries.get(table.baseline)
-    sign = -1 if table.is_error else 1
-    return [row for row in rows if base and row.method in entries and sign * (base.mean - entries[row.method].mean) > base.std]
 
 
 def _also(table: Table, results: Results) -> Iterator[str | Grid]:
@@ -168,7 +160,7 @@ def _notes(table: Table, rows: list[Row]) -> Iterator[str]:
         yield f"Bold among the gains compares only those over {base} itself."
     if worse := [row.method for row in rows if row.worse]:
         yield " ".join((f"▼: below {base}.", *(_note(table, method) for method in worse if method in table.notes)))
-    if _harmed(table, rows):
+    if any(row.harms for row in rows):
         yield f"▼ at {table.label(str(table.control))}, the control: worse than {base} by more than its standard deviation."
     if others := [row.method for row in rows if row.method in table.notes and not row.worse]:
         yield " ".join(_note(table, method) for method in others)

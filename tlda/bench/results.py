@@ -75,20 +75,22 @@ STAGES = "model.init_from", "data.translated"
 
 
 def left_out(folder: Path, cells: list[Cell]) -> list[str]:
-    """The reasons why result files of ``cells`` do not count, one per such file."""
-    return [_why_left_out(folder, cell) for cell in cells if (folder / f"{cell.name}.json").exists() and not read_result(folder, cell)]
+    """The reasons why result files of ``cells`` do not count, each once with the files that it holds for."""
+    reasons: dict[str, list[str]] = {}
+    for cell in cells:
+        if (folder / f"{cell.name}.json").exists() and not read_result(folder, cell):
+            reasons.setdefault(_why_left_out(folder, cell), []).append(f"{cell.name}.json")
+    return [f"{folder}: {len(names)} left out, {why}: {', '.join(names[:3])}{', …' * (len(names) > 3)}" for why, names in reasons.items()]
 
 
 def _why_left_out(folder: Path, cell: Cell) -> str:
-    path = folder / f"{cell.name}.json"
     result, why = _read(folder, cell)
     if why:
-        return f"{path} is damaged; its cell runs again ({why})"
+        return f"damaged ({why})"
     # What the stages before it filled in is no setting of its own.
     configs = result["config"], cell.resolved
     found, wanted = ({name: value for name, value in lines(some).items() if not name.startswith(STAGES)} for some in configs)
-    why = differing(found, wanted) or "another seed, first stage or version of the code"
-    return f"{path} was measured under other settings and is left out: {why}"
+    return f"measured under other settings ({differing(found, wanted) or 'another seed, first stage or version of the code'})"
 
 
 def read_results(folder: Path, cells: list[Cell]) -> Results:

@@ -64,7 +64,8 @@ class Row:
     ``selection`` is the label-free measure that the table selects by, averaged over tasks, where it names one. The baseline
     is the one measured under the same protocol: a gain across protocols is refused, and ``differs`` says by which lines
     the row's protocol is not the table's. ``test`` is that of :func:`paired_test`, its p-value corrected over the rows after Holm.
-    ``reference`` is the method that the gain is over.
+    ``reference`` is the method that the gain is over. ``harms`` says whether it is worse than the table's baseline at the table's
+    control by more than the baseline's standard deviation.
     """
 
     method: str
@@ -76,6 +77,7 @@ class Row:
     differs: str = ""
     test: Test | None = None
     reference: str | None = None
+    harms: bool = False
 
     @property
     def p(self) -> float | None:
@@ -107,7 +109,16 @@ def _row(table: Table, results: Results, method: str, entries: dict[str, dict[st
         test = paired_test(entries[method], entries[base], sign)
     measured = {t: _entry(table, results, method, t, table.select_by or table.shows(t), 1) for t in table.tasks}
     selection = replace(average_over_tasks(table, measured), decimals=3)
-    return Row(method, _is_oracle(table, method, results), entries[method], average, gain, selection, differs(table, method), test, base)
+    oracle, harms = _is_oracle(table, method, results), _harms(table, method, entries)
+    return Row(method, oracle, entries[method], average, gain, selection, differs(table, method), test, base, harms)
+
+
+def _harms(table: Table, method: str, entries: dict[str, dict[str, Entry]]) -> bool:
+    """Whether the finished ``method`` is worse than the baseline by more than its standard deviation at the control."""
+    if table.control is None:
+        return False
+    own, base = entries[method][table.control], entries[table.baseline][table.control]
+    return own.complete and base.complete and (own.mean - base.mean if table.is_error else base.mean - own.mean) > base.std
 
 
 def reference(table: Table, method: str) -> str | None:

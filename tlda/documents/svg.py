@@ -73,7 +73,12 @@ def png(pixels: np.ndarray[Any, Any]) -> str:
 
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return address(buffer.getvalue())
+
+
+def address(file: bytes) -> str:
+    """The address of a PNG ``file``, which a page holds itself."""
+    return f"data:image/png;base64,{base64.b64encode(file).decode()}"
 
 
 # Charts

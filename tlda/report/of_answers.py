@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -116,8 +115,7 @@ def _drawn(sides: Sequence[Measured]) -> list[Section]:
     figures = []
     for side in sides:
         for path in sorted(side.run.folder.glob("*.png")):
-            source = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-            drawn = f'<img alt="{escape(path.stem)}" style="grid-column: 1 / -1; width: 100%" src="{source}"/>'
+            drawn = f'<img alt="{escape(path.stem)}" style="grid-column: 1 / -1; width: 100%" src="{svg.address(path.read_bytes())}"/>'
             figures.append(Figure([drawn], side.label))
     return [Section("Pictures", figures)] if figures else []
 
