@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -49,3 +50,16 @@ def test_an_optimizer_that_cannot_be_made_says_why() -> None:
 def test_a_multiplier_that_would_climb_is_refused() -> None:
     with pytest.raises(UserError, match=r"factor -0.1 of lr_multipliers on 'head' must be 0 or more"):
         named_groups({"head": nn.Linear(1, 1)}, {"head": -0.1})
+
+
+def test_a_module_within_a_part_learns_at_a_rate_of_its_own() -> None:
+    backbone = nn.Sequential(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)), nn.Linear(1, 1))
+    rates = {"backbone.0": 0.1, "backbone.0.1": 0.5}
+    groups = {group["name"]: group for group in named_groups({"backbone": backbone, "head": nn.Linear(1, 1)}, rates)}
+    assert {name: group["lr_multiplier"] for name, group in groups.items()} == {**rates, "backbone": 1.0, "head": 1.0}
+    inner: Any = backbone[0]
+    assert groups["backbone.0"]["params"] == list(inner[0].parameters())
+    assert groups["backbone.0.1"]["params"] == list(inner[1].parameters())
+    assert groups["backbone"]["params"] == list(backbone[1].parameters())
+    with pytest.raises(UserError, match=r"lr_multipliers names \['backbone.2'\]; a method has backbone, head, and modules within them"):
+        named_groups({"backbone": backbone, "head": nn.Linear(1, 1)}, {"backbone.2": 0.1})

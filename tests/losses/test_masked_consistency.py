@@ -15,6 +15,7 @@ from tlda.errors import UserError
 from tlda.losses import MIC, masked_consistency
 from tlda.losses.masked_consistency import covered
 from tlda.methods import DANN, SourceOnly
+from tlda.nn import MovingAverage
 from tlda.optim import Adam
 from tlda.tasks import Classification
 
@@ -80,6 +81,14 @@ def test_the_teacher_follows_the_network_and_is_in_the_checkpoint() -> None:
     assert all(not mine.requires_grad for mine, _ in weights)
     assert any(not torch.equal(mine, theirs) for mine, theirs in weights)
     assert any(name.startswith("losses.mic.teacher") for name in method.state_dict())
+
+
+def test_the_teacher_follows_once_a_step_of_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    momenta: list[float] = []
+    monkeypatch.setattr(MovingAverage, "follow", lambda self, momentum, *parts: momenta.append(momentum))
+    method = SourceOnly(backbone=Tiny(), task=Clues().task, plus=[MIC(momentum=0.5)])
+    trainer(1, limit_val_batches=0, accumulate_grad_batches=2).fit(method, Clues(steps=6))
+    assert momenta == [0.5, 0.5], "the first step begins with the network itself"
 
 
 @pytest.mark.parametrize("options", [{"ratio": 0.0}, {"ratio": 1.0}, {"patch": 0.0}, {"patch": 1.5}])

@@ -114,8 +114,9 @@ def test_constants_are_those_that_are_best_on_other_rows() -> None:
 
 
 @torch.no_grad()
-def test_constants_are_found_without_the_target() -> None:
-    method, start = run(TipAdapter, search=True)
+@pytest.mark.parametrize("alpha", [1.0, 0.0])
+def test_constants_are_found_without_the_target(alpha: float) -> None:
+    method, start = run(TipAdapter, search=True, alpha=alpha)
     method.answer(X, "target")
     data = method.trainer.datamodule
     held = data.evaluation_rows[0][torch.arange(len(data.evaluation_rows[0]))]

@@ -94,8 +94,8 @@ def _best(rows: list[Row], entry: Callable[[Row], Entry], lower: bool = False) -
 
 
 def capital(text: str) -> str:
-    """The text with a capital letter first."""
-    return text[:1].upper() + text[1:]
+    """The text with a capital letter first, but for one that is written as mIoU is."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 def _protocol(table: Table, results: Results) -> list[str]:

@@ -12,6 +12,7 @@ from tlda.batch import Learner, Output, Pair
 from tlda.errors import UserError
 from tlda.losses.base import Loss
 from tlda.nn import MovingAverage
+from tlda.nn.averages import begins_step
 
 
 def masked_consistency(logits: Tensor, teacher: Tensor) -> Tensor:
@@ -72,9 +73,9 @@ class MIC(Loss):
         if not isinstance(x, Tensor) or x.ndim != 4:
             raise UserError("MIC covers patches of images (n, c, h, w), and the inputs are others: leave it out of --model.plus")
         parts = network.backbone, network.bottleneck, network.head
-        if self.begun:
-            self.teacher.follow(self.momentum, *parts)
-        else:
+        if not self.begun:
             self.teacher.become(*parts)
             self.begun.fill_(True)
+        elif begins_step(self.method[0].trainer):
+            self.teacher.follow(self.momentum, *parts)
         return masked_consistency(network(covered(x, self.ratio, self.patch)).logits.float(), self.teacher(x).float())

@@ -10,7 +10,7 @@ from torch import nn
 from tlda.data.pair import Augment
 from tlda.method import Method
 from tlda.nn import MovingAverage
-from tlda.training.trainers import begins_step
+from tlda.nn.averages import begins_step
 
 Strong = Sequence[Augment] | None
 """Augmentations of what the network learns and the teacher sees without; where there are none, those of the method."""
@@ -36,5 +36,5 @@ class MeanTeacher(Method):
         # Before a step and not after one, where a checkpoint of this batch may be written already.
         if self.global_step == 0:
             self.teacher.become(*self.student())
-        if begins_step(self.trainer, batch_idx):
+        if begins_step(self.trainer):
             self.teacher.follow(min(self.momentum, 1 - 1 / (self.global_step + 1)), *self.student())

@@ -6,6 +6,7 @@ import copy
 import math
 
 import torch
+from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
 
@@ -38,3 +39,11 @@ class MovingAverage(nn.Module):
 def rising(momentum: float, progress: float) -> float:
     """From ``momentum`` at the beginning to 1 at the end, by half a cosine (Grill et al., NeurIPS 2020, sec. 3.3)."""
     return 1 - (1 - momentum) * (math.cos(math.pi * progress) + 1) / 2
+
+
+def begins_step(trainer: Trainer) -> bool:
+    """Whether the training batch is the first of an optimizer's step, which may take several (``accumulate_grad_batches``).
+
+    A copy follows then, once a step.
+    """
+    return trainer.fit_loop.batch_idx % trainer.accumulate_grad_batches == 0

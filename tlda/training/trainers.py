@@ -54,11 +54,6 @@ def logs_this_step(trainer: Trainer) -> bool:
     return bool((run.fit_loop.epoch_loop._batches_that_stepped + 1) % run.log_every_n_steps == 0)
 
 
-def begins_step(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether the batch is the first of an optimizer's step, which may take several (``accumulate_grad_batches``)."""
-    return batch_idx % trainer.accumulate_grad_batches == 0
-
-
 def log_short_runs(trainer: Trainer) -> None:
     """Log the losses of a run of fewer steps than lie between two entries ten times, where they would not be logged at all."""
     limits = trainer.num_training_batches * (trainer.max_epochs or -1) / trainer.accumulate_grad_batches, trainer.max_steps

@@ -42,7 +42,7 @@ class TipAdapter(AtTest):
     @torch.no_grad()
     def begin(self) -> tuple[Any, ...]:
         copied, data = self.network.copied(), data_of(self.trainer)
-        if not self.alpha:
+        if not (self.alpha or self.search):
             return (copied,)
         if self.rows == "labelled" and not (getattr(data, "shots", None) or getattr(data, "labelled", None)):
             raise UserError("--model.rows labelled keeps a few labelled rows of the target: give --data.shots or --data.labelled")

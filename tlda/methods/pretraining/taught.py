@@ -8,7 +8,7 @@ from torch import nn
 
 from tlda.methods.pretraining.base import Pretraining
 from tlda.nn import MovingAverage, rising
-from tlda.training.trainers import begins_step
+from tlda.nn.averages import begins_step
 
 
 class Taught(Pretraining):
@@ -42,5 +42,5 @@ class Taught(Pretraining):
     def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         super().on_train_batch_start(batch, batch_idx)
         # Before a step and not after one, where a checkpoint of this batch may be written already; the first changes nothing.
-        if begins_step(self.trainer, batch_idx):
+        if begins_step(self.trainer):
             self.teacher.follow(rising(self.momentum, self.progress), *self.student())
