@@ -26,7 +26,7 @@ def features(backbone: nn.Module, data: OfficeCaltech10, rows: Rows) -> tuple[Te
     if backbone.training:
         order = order[:-1]  # the last batch is smaller
     with torch.no_grad():
-        samples = [data.prepare(rows[chosen], []) for chosen in order]
+        samples = [data.prepare(rows[chosen]) for chosen in order]
         return torch.cat([backbone(s.x.contiguous(memory_format=torch.channels_last)) for s in samples]), torch.cat([s.y for s in samples])
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from tlda.data import Augment, PhotoJitter, RandomGreyscale, RandomHorizontalFlip, RandomResizedCrop, RandomWindow
-from tlda.data.pair import as_floats
+from tlda.data.augmenting import as_floats
 
 COUNT, SIZE, CROP = 32, 256, 224
 JITTER = (0.3, 0.3, 0.3, 0.3)

@@ -14,8 +14,8 @@ from tests.helpers.boxed import NAMES, SIDE, Cells, boxes_of, write_boxes
 from tests.helpers.masked import setup
 from tlda.batch import Pair, Sample
 from tlda.data import Boxes, ColourJitter, RandAugment, RandomAffine, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomZoom
+from tlda.data.augmenting import Augment
 from tlda.data.boxed_files import moved_boxes
-from tlda.data.pair import Augment
 from tlda.errors import UserError
 from tlda.nn.center_net import targets
 

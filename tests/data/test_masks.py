@@ -29,9 +29,9 @@ from tlda.data import (
     RandomZoom,
     Streets,
 )
+from tlda.data.augmenting import Augment
 from tlda.data.masked_files import VOID, mask_values, read_mask
 from tlda.data.masks import class_counts
-from tlda.data.pair import Augment
 from tlda.data.samplers import RareClasses, chances
 from tlda.errors import Note, UserError
 

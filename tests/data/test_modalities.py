@@ -54,7 +54,7 @@ def test_pairs_by_class_are_of_one_class_and_by_other_names_too() -> None:
     own = [str(RENAMED[f"class {label}"]) for label in rows.b.labels.tolist()]
     assert kinds(rows.a, rows.partners) == own
     assert len(rows.partners.unique()) > 0.8 * len(rows)  # each comes once before one comes again
-    batch = data.prepare(rows[torch.tensor([3, 5])], [])
+    batch = data.prepare(rows[torch.tensor([3, 5])])
     assert isinstance(batch, Paired)
     assert batch._fields == ("a", "b", "row")
     assert batch.a.shape == batch.b.shape == (2, 1, 4, 4)

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from tests.helpers import toy
 from tlda.batch import LabelledBatch, LabelledPair, OracleBatch, Pair, SourceBatch, Unlabelled
 from tlda.data import Domain, DomainPair, Images
-from tlda.data.pair import Augment
+from tlda.data.augmenting import Augment
 from tlda.data.rows import Pooled, Subset, WithoutLabels, domains_of
 from tlda.data.samplers import Steps
 from tlda.errors import UserError

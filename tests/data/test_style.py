@@ -79,7 +79,7 @@ def test_source_only_learns_images_in_the_targets_style_and_sees_no_target(style
     trainer(1, limit_val_batches=0).fit(method, data := Toy(augment=[style], steps=1, seed=0))
     (batch,) = seen
     assert type(batch) is SourceBatch
-    own = data.prepare(data.loaded[0].train[batch.source.row], []).x
+    own = data.prepare(data.loaded[0].train[batch.source.row]).x
     assert not torch.allclose(batch.source.x, own, atol=0.01)
     trainer(1).fit(SourceOnly(backbone=Tiny(), task=CLASSES, plus=[MinEnt(0.005)]), Toy(augment=[style], steps=1))
 

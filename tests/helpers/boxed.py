@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from tlda.backbones import Backbone
 from tlda.data import Boxes, Domain
+from tlda.data.augmenting import Augment
 from tlda.data.box_layouts import Annotated, Box
 from tlda.data.boxed_files import BoxedFiles
-from tlda.data.pair import Augment
 
 NAMES = ["cell", "blob"]
 """The class of a square that is red, and of one that is blue."""

@@ -109,7 +109,7 @@ def make(kind: Any, method: Any = tlda.methods.FineTune, backbone: type[Tiny] = 
 def batch() -> LabelledBatch:
     data = Toy()
     data.setup("fit")
-    return LabelledBatch(data.prepare(data.training_rows()["labelled"][torch.arange(12)], []))
+    return LabelledBatch(data.prepare(data.training_rows()["labelled"][torch.arange(12)]))
 
 
 def term(method: Method) -> Tensor:
@@ -251,7 +251,7 @@ def test_co_tuning_takes_the_relationship_of_the_labelled_rows() -> None:
     trainer(1).fit(method, data)
     loss: Any = method.losses["co_tuning"]
     rows_ = data.training_rows()["labelled"]
-    sample = data.prepare(rows_[torch.arange(len(rows_))], [])
+    sample = data.prepare(rows_[torch.arange(len(rows_))])
     fresh = make(losses.CoTuning).eval()
     with torch.no_grad():
         logits = before(fresh.backbone(sample.x))  # type: ignore[operator]

@@ -58,7 +58,7 @@ def batch_of(n: int = 12) -> Pair:
     data = Toy()
     data.setup("fit")
     rows = torch.arange(n)
-    return Pair(*(data.prepare(data.training_rows()[field][rows], []) for field in Pair._fields))
+    return Pair(*(data.prepare(data.training_rows()[field][rows]) for field in Pair._fields))
 
 
 def test_after_the_switch_only_the_target_network_and_the_critic_move() -> None:

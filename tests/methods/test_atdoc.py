@@ -59,7 +59,7 @@ def test_it_holds_what_the_network_says_in_evaluation_mode() -> None:
     trainer(1).fit(method, data)
     assert method.training
     rows = known(method).nonzero()[:, 0]
-    target = data.prepare(data.training_rows()["target"][rows], [])
+    target = data.prepare(data.training_rows()["target"][rows])
     features = normalize(method.eval()(target.x).features.detach())
     torch.testing.assert_close(method.bank.features[rows].float(), features, rtol=1e-2, atol=1e-3)
 
@@ -68,7 +68,7 @@ def test_the_term_grows_with_progress_and_reaches_the_target_alone() -> None:
     method, data = make(trade_off=0.5), Toy()
     trainer(1).fit(method, data)
     rows = torch.arange(16)
-    batch = method.batch_type(*(data.prepare(data.training_rows()[name][rows], []) for name in ("source", "target")))
+    batch = method.batch_type(*(data.prepare(data.training_rows()[name][rows]) for name in ("source", "target")))
     before, terms = copy.deepcopy(method.bank.state_dict()), {}
     for progress in (0.0, 0.5, 1.0):
         method.progress = progress
@@ -119,7 +119,7 @@ def test_a_subset_keeps_the_numbers_of_the_whole() -> None:
 def test_all_processes_write_the_rows_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     method, data = make(), Toy()
     trainer(1).fit(method, data)
-    target = data.prepare(data.training_rows()["target"][torch.arange(8)], [])
+    target = data.prepare(data.training_rows()["target"][torch.arange(8)])
     other = (torch.arange(8, 16), *(part.detach() for part in method.eval()(target.x)))
     monkeypatch.setattr(method, "all_gather", lambda mine: tuple(map(torch.stack, zip(mine, other, strict=True))))
     method.bank.clear(20)

@@ -100,7 +100,7 @@ def batch_of(method: Method, n: int = 12) -> Any:
     data = toy_of(type(method))
     data.setup("fit")
     rows = torch.arange(n)
-    fields = {field: data.prepare(data.training_rows()[field][rows], []) for field in method.batch_type._fields}  # type: ignore[attr-defined]
+    fields = {field: data.prepare(data.training_rows()[field][rows]) for field in method.batch_type._fields}  # type: ignore[attr-defined]
     return method.batch_type(**fields)
 
 

@@ -294,7 +294,7 @@ def test_semantic_consistency_moves_the_generators_and_not_the_judge() -> None:
     method.translator.begin(method)
     data = Toy()
     data.setup("fit")
-    x, y = (data.prepare(rows[torch.arange(8)], []).x for rows in (data.training_rows()["source"], data.training_rows()["target"]))
+    x, y = (data.prepare(rows[torch.arange(8)]).x for rows in (data.training_rows()["source"], data.training_rows()["target"]))
     term = method.translation_terms(method.translator.make(x, y))["semantic"]
     term.backward()
     assert all(p.grad is None for p in method.translator.judge.parameters())

@@ -41,6 +41,19 @@ def test_labels_of_the_teacher_weigh_what_is_sure_of_them_and_those_of_the_sourc
     assert torch.equal(target.row, batch.target.row)
 
 
+def test_mixed_images_change_as_in_the_authors_code() -> None:
+    colours, blur = made().strong
+    assert (colours.transform, colours.options, colours.p) == (
+        "ColorJitter",
+        dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.25),
+        0.8,
+    )
+    assert (blur.transform, blur.options["sigma"], blur.p) == ("GaussianBlur", (0.15, 1.15), 0.5)
+    x = torch.rand(64, 3, 8, 8)
+    assert 0.2 < (blur(x) == x).flatten(1).all(1).float().mean() < 0.8
+    assert 0.05 < (colours(x) == x).flatten(1).all(1).float().mean() < 0.4
+
+
 def test_a_step_learns_the_source_and_the_mixed_images(monkeypatch: pytest.MonkeyPatch) -> None:
     batch, method = batch_of(setup(Scenes())), made(strong=[], trade_off=0.5)
     mixed, weights = method.mixed(batch)

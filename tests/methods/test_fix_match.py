@@ -37,7 +37,7 @@ def batch_of(method: FixMatch, n: int = 12) -> Pair:
     data = Toy()
     data.setup("fit")
     rows = torch.arange(n)
-    return Pair(*(data.prepare(data.training_rows()[field][rows], []) for field in Pair._fields))
+    return Pair(*(data.prepare(data.training_rows()[field][rows]) for field in Pair._fields))
 
 
 def test_without_a_strong_view_and_a_threshold_it_is_the_cross_entropy_to_its_own_labels() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tests.methods.test_learning import BASELINE, FAMILIES, FAMILY, UNSUPERVISED, fit, make, new, whole, without_alignment
 from tlda.batch import SourceBatch
-from tlda.data.pair import as_floats
+from tlda.data.augmenting import as_floats
 from tlda.method import Method
 
 STEPS = 10

@@ -254,7 +254,7 @@ def outcome(name: str, kind: Kind, data: DomainPair, source: str) -> Outcome:
     if method.batch_type is SourceBatch:
         run.save_checkpoint(source)
     rows = data.evaluation_rows[1]
-    x = data.prepare(rows[torch.arange(min(len(rows), 6))], []).x
+    x = data.prepare(rows[torch.arange(min(len(rows), 6))]).x
     free = {name: value for name, value in run.callback_metrics.items() if name.startswith(("val/target/", "train/"))}
     return Outcome(method.state_dict(), free, method.eval().answer(x, "target").logits.detach())
 

@@ -33,7 +33,7 @@ def batch_of(n: int = 12) -> Pair:
     data = Toy()
     data.setup("fit")
     rows = torch.arange(n)
-    return Pair(*(data.prepare(data.training_rows()[field][rows], []) for field in Pair._fields))
+    return Pair(*(data.prepare(data.training_rows()[field][rows]) for field in Pair._fields))
 
 
 def direct(method: VADA, x: Tensor) -> Tensor:

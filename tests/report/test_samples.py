@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tests.helpers.toy import Sentences, Toy
-from tlda.data.pair import Augment
+from tlda.data.augmenting import Augment
 from tlda.report.samples import IMAGES, LABELS, sample_images, samples_figure
 
 

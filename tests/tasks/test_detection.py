@@ -226,7 +226,7 @@ def test_predictions_are_boxes_and_cocos_json_is_read_again(tmp_path: Path) -> N
     parts: Any = run.predict(method, data)
     rows, answers = [int(row) for part in parts for row in part.row], [boxes for part in parts for boxes in part.answers["boxes"]]
     best = answers[0][0]
-    x = data.prepare(data.loaded[1].train[torch.tensor(rows[:1])], []).x
+    x = data.prepare(data.loaded[1].train[torch.tensor(rows[:1])]).x
     found = data.task.boxes(method.eval()(x).logits, x)[0, 0]
     assert best.name == data.task.names[int(found[0])]
     assert torch.allclose(

@@ -149,7 +149,7 @@ def test_predictions_are_a_map_per_image(tmp_path: Path) -> None:
     data, run = Scenes(), trainer(1)
     method = SourceOnly(backbone=TinyDense(), task=data.task)
     parts: Any = run.predict(method, data)
-    answers, x = parts[0].answers, data.prepare(data.loaded[1].train[parts[0].row], []).x
+    answers, x = parts[0].answers, data.prepare(data.loaded[1].train[parts[0].row]).x
     expected = data.task.pixels(method.eval()(x).logits, x).argmax(1)  # type: ignore[attr-defined]
     assert (np.stack(answers["mask"]) == expected.numpy()).all()
     assert parts[0].features.shape == (len(x), 8)
@@ -231,7 +231,7 @@ def test_images_of_their_own_sizes_are_measured_by_windows_as_one_set(tmp_path: 
     measured = float(run.callback_metrics["test/target/mean_iou"])
     pairs = []
     for row in range(3):
-        sample = data.prepare(data.loaded[1].test[torch.tensor([row])], [])  # type: ignore[index]
+        sample = data.prepare(data.loaded[1].test[torch.tensor([row])])  # type: ignore[index]
         logits = method.network.eval().whole(sample.x).logits  # a position sees itself alone, so windows change nothing
         pairs.append((data.task.pixels(logits, sample.x).argmax(1).flatten(), sample.y.flatten()))  # type: ignore[attr-defined]
     predicted, y = (torch.cat(part) for part in zip(*pairs, strict=True))

@@ -153,7 +153,7 @@ def test_the_risk_is_that_of_the_held_out_rows_of_the_source() -> None:
     run, made = fitted(None, None, epochs=1)
     data = run.datamodule  # type: ignore[attr-defined]
     rows = data.evaluation_rows[0]
-    sample = data.prepare(rows[torch.arange(len(rows))], [])
+    sample = data.prepare(rows[torch.arange(len(rows))])
     made.eval()
     expected = torch.nn.functional.cross_entropy(made(sample.x).logits, sample.y)
     assert source_risk(made) == pytest.approx(float(expected), rel=1e-5)

@@ -6,7 +6,8 @@ import inspect
 
 from tlda.backbones import Backbone
 from tlda.config.names import BASES as NAMES
-from tlda.data.pair import Augment, DomainPair
+from tlda.data.augmenting import Augment
+from tlda.data.pair import DomainPair
 from tlda.finetuning import Tuning
 from tlda.losses import Loss
 from tlda.losses.weightings import Weighting

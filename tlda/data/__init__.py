@@ -17,6 +17,7 @@ from tlda.data.augment import (
     RandomWindow,
     RandomZoom,
 )  # fmt: skip
+from tlda.data.augmenting import Augment
 from tlda.data.boxes import Boxes
 from tlda.data.camvid import CamVid
 from tlda.data.captioned_emoji import EmojiCaptions
@@ -36,7 +37,7 @@ from tlda.data.med_mnist import MedMNIST
 from tlda.data.modalities import Pairs
 from tlda.data.objects import PACS, DomainNet, Office31, OfficeCaltech10, OfficeHome, TinyImageNet, VisDA2017
 from tlda.data.omniglot import Omniglot
-from tlda.data.pair import Augment, DomainPair
+from tlda.data.pair import DomainPair
 from tlda.data.rotated_mnist import RotatedMNIST
 from tlda.data.rows import Domain
 from tlda.data.samplers import Buckets, Once, Steps

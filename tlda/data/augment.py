@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, pad
 
+from tlda.data.augmenting import Augment
 from tlda.data.crops import Ragged, apart, window
-from tlda.data.pair import Augment
 from tlda.errors import UserError, near
 
 LUMA = (0.2989, 0.587, 0.114)
@@ -393,6 +393,10 @@ class RandomZoom(Augment):
         return grid_sample(x, affine_grid(boxes, list(x.shape), align_corners=False).to(x.dtype), "bilinear", "border", align_corners=False)
 
 
+STILL = {"ColorJitter", "GaussianBlur", "GaussianNoise", "RandomAdjustSharpness", "RandomAutocontrast", "RandomEqualize", "RandomGrayscale"}
+"""The transforms of torchvision's that leave every pixel in its place."""
+
+
 class PerImage(Augment):
     """A transform of torchvision's (``torchvision.transforms.v2``), drawn anew for each image of a batch, on its device.
 
@@ -413,6 +417,7 @@ class PerImage(Augment):
         known = {name: cls for name, cls in vars(v2).items() if isinstance(cls, type) and issubclass(cls, v2.Transform)}
         _require(transform in known, f"torchvision has no transform '{transform}'{near(transform, known)}")
         self.transform, self.options, self.p = transform, options, p
+        self.moves = False if transform in STILL else None
         try:
             self.change: torch.nn.Module = known[transform](**(options or {}))
         except (TypeError, ValueError) as error:

@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from tlda.batch import Sample
+from tlda.data.augmenting import Augment, as_floats
 from tlda.data.box_layouts import Annotated, Found, LayoutName, parts_of, read_boxes
 from tlda.data.boxed_files import BoxedFiles, moved_boxes
-from tlda.data.pair import Augment, as_floats
 from tlda.data.pooling import Name
 from tlda.data.positions import Positions
 from tlda.errors import UserError, near

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tlda.batch import Rows
+from tlda.data.delegated import refuse_idle, refuse_translated
 from tlda.data.episode_rows import EpisodeRows
-from tlda.data.pair import DomainPair, refuse_idle, refuse_translated
+from tlda.data.pair import DomainPair
 from tlda.data.rows import Domain, Joined, Subset
 from tlda.data.samplers import Steps
 from tlda.errors import UserError

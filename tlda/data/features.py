@@ -14,8 +14,9 @@ from tlda.backbones import Backbone
 from tlda.batch import ONE_DOMAIN, Rows, Sample
 from tlda.data.arrays import digest, runs
 from tlda.data.cache import mapped, slug
+from tlda.data.delegated import DRAWN, refuse_idle, refuse_translated
 from tlda.data.extractor import Extractor
-from tlda.data.pair import DRAWN, DomainPair, refuse_idle, refuse_translated
+from tlda.data.pair import DomainPair
 from tlda.data.progress import progress
 from tlda.data.rows import Domain, New, Subset, content, domains_of, lengths_of
 from tlda.data.tasks import Relabelled, Tasks

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from tlda.batch import Rows, Sample
+from tlda.data.augmenting import Augment
 from tlda.data.files import image_files, of_one_part
 from tlda.data.masked_files import VOID, MaskedFiles, Value
-from tlda.data.pair import Augment
 from tlda.data.pooling import Name
 from tlda.data.positions import Positions, size_of
 from tlda.data.rows import Domain

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from tlda.batch import Paired, Rows
 from tlda.data.arrays import digest
+from tlda.data.augmenting import as_floats
+from tlda.data.delegated import DRAWN, refuse_idle, refuse_translated
 from tlda.data.holding import shots
-from tlda.data.pair import DRAWN, DomainPair, as_floats, refuse_idle, refuse_translated
+from tlda.data.pair import DomainPair
 from tlda.data.pooling import Name
 from tlda.data.rows import Domain, New, Subset, numbers_of
 from tlda.errors import UserError

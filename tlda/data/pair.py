@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
-from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tlda.batch import Batch, Episode, FewPair, FewSource, Inputs, Pair, Paired, Rows, Sample, SourceBatch, Unlabelled, read_by
+from tlda.batch import Pair, Rows, SourceBatch, read_by
 from tlda.data.arrays import digest
+from tlda.data.augmenting import Augment, Augmenting
 from tlda.data.class_sets import OPTIONS, ClassSets
 from tlda.data.crops import Viewed
 from tlda.data.episode_rows import EpisodeRows
@@ -26,56 +25,14 @@ from tlda.data.seeds import Numbered, Seeded, may_draw, run_seed
 from tlda.data.stream import Stream
 from tlda.data.translated import Translated, mixed
 from tlda.errors import UserError
-from tlda.inputs import merged
-from tlda.options.recorded import Plain, Recorded
+from tlda.options.recorded import Plain
 from tlda.tasks import Classification, Place, Task
-
-Moved = TypeVar("Moved", bound=tuple[Any, ...])
-"""A batch: any NamedTuple."""
-
-OneDomain = TypeVar("OneDomain", bound=Sample | Unlabelled | Episode)
-"""The part of a batch that is of one domain."""
-
-Same = TypeVar("Same", bound=Inputs)
 
 ROLES: tuple[Literal["source", "target"], ...] = ("source", "target")
 """The roles of the two domains, in their order."""
 
 
-class Augment(Recorded, torch.nn.Module):
-    """The base of augmentations: a batch of images in 0..1, (n, c, h, w), to another, on its device."""
-
-    crops: ClassVar[bool] = False
-    """Whether it cuts squares out of the images as they were read, bytes of any shape; it comes before all that do not."""
-
-    moves: ClassVar[bool | None] = None
-    """Whether it moves what is in an image, and changes each channel of it alike, so that a mask can be moved with its image; False where
-    every pixel stays in its place. Where a class does not say, images with masks cannot have it."""
-
-    sees_target: ClassVar[bool] = False
-    """Whether it changes the source's images by the target's, so that both are read for a method that trains on the source alone."""
-
-    def domains(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """The images of each domain of a training batch, changed: each for itself, unless a subclass looks at all."""
-        return [self(x) for x in images]
-
-
-DRAWN = (
-    "batch_size",
-    "steps",
-    "eval_batch_size",
-    "shots",
-    "holdout",
-    "balanced",
-    "unlabelled_ratio",
-    "validate_on",
-    "labelled",
-    "stream",
-)
-"""The options that say how rows are drawn, which do nothing in data that others draw from."""
-
-
-class DomainPair(Recorded, LightningDataModule):
+class DomainPair(Augmenting):
     """A source and a target domain. A subclass gives them in :meth:`load`, and what is learnt in :attr:`task`.
 
     The target's test rows measure; where its distributor keeps none apart, all its rows do, as is usual, unless the
@@ -164,9 +121,6 @@ class DomainPair(Recorded, LightningDataModule):
         return run_seed() if self.given_seed is None else self.given_seed
 
     # What a subclass says
-
-    window: Augment | None = None
-    """Cuts a training batch out of images that are larger than the network's, where no augmentation does; None where none are."""
 
     @property
     def renamed(self) -> Mapping[str, str]:
@@ -520,113 +474,6 @@ class DomainPair(Recorded, LightningDataModule):
     def _tested(self, data: Rows) -> Rows:
         return Viewed(data, "ten") if self.ten_crop else data
 
-    def transfer_batch_to_device(self, batch: Moved, device: torch.device, dataloader_idx: int) -> Moved:
-        # A batch that is there already is not walked through: that costs a small net a percent of its step.
-        moved: Moved = batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
-        return moved
-
-    def on_after_batch_transfer(self, batch: Moved, dataloader_idx: int) -> Moved:
-        """Make floats of the images of a batch, and augment those of a training batch."""
-        training = self.trainer is not None and self.trainer.training
-        whole: Any = batch
-        is_part = isinstance(whole, Sample | Unlabelled | Episode | Paired)
-        prepared: Any = self.prepare(whole, []) if is_part else self._changed(whole, training)
-        prepared = merged(prepared) if isinstance(prepared, FewSource | FewPair) else prepared
-        if isinstance(prepared, Pair) and self.batch_type is SourceBatch:
-            prepared = SourceBatch(prepared.source)  # the target has lent its style, and the method sees no more of it
-        moved: Moved = prepared
-        return moved
-
-    def as_trained(self, batch: OneDomain) -> OneDomain:
-        """A batch of one domain's training rows as a step sees it, but without augmentation."""
-        return self.on_after_batch_transfer(batch, 0)
-
-    def augmented(self, batch: Batch) -> Batch:
-        """A training ``batch`` as a step sees it: floats, augmented."""
-        changed: Batch = self._changed(batch, True)
-        return changed
-
-    def _changed(self, batch: Any, training: bool) -> Any:
-        cropping, changing = self._changes() if training else ([], [])
-        domains = list(batch)
-        for change in cropping:
-            domains = self.apply(change, domains)
-        domains = [self.prepare(domain, []) for domain in domains]
-        for change in changing:
-            if not isinstance(domains[0].x, Tensor) or domains[0].x.ndim != 4:
-                shape = tuple(domains[0].x.shape) if isinstance(domains[0].x, Tensor) else "images with texts"
-                raise UserError(f"--data.augment changes images (n, c, h, w), and these inputs are {shape}: leave it out")
-            domains = self.apply(change, domains)
-        return type(batch)(*domains)
-
-    def apply(self, change: Augment, domains: Sequence[OneDomain]) -> list[OneDomain]:
-        """The ``domains`` of a training batch after an augmentation of their images."""
-        images = change.domains([domain.x for domain in domains])
-        changed: Any = [domain._replace(x=x) for domain, x in zip(domains, images, strict=True)]
-        whole: list[OneDomain] = changed
-        return whole
-
-    def _changes(self) -> tuple[list[Augment], list[Augment]]:
-        """The augmentations of a training batch: what cuts images as they were read, then what changes those in 0..1."""
-        cropping = [change for change in self.augment if change.crops]
-        return cropping or ([self.window] if self.window else []), [change for change in self.augment if not change.crops]
-
-    @staticmethod
-    def prepare(domain: OneDomain, augment: Sequence[Callable[[Tensor], Tensor]]) -> OneDomain:
-        """Images of bytes to floats in 0..1, augmented, on the batch's device; token ids as they are."""
-        given: Any = domain
-        if isinstance(given, Paired):
-            given = given._replace(a=as_floats(given.a), b=as_floats(given.b))
-            both: OneDomain = given
-            return both
-        x = as_floats(domain.x)
-        for change in augment:
-            x = change(x)
-        spread = domain.domain if domain.domain.ndim else domain.domain.expand(len(domain.row))
-        prepared: Any = domain._replace(x=x, domain=spread)
-        whole: OneDomain = prepared
-        return whole
-
-
-def as_floats(x: Same) -> Same:
-    """Images of bytes as floats in 0..1; other tensors as they are; a NamedTuple field by field."""
-    floats: Same = _as_floats(x)
-    return floats
-
-
-def _as_floats(x: Any) -> Any:
-    if isinstance(x, tuple):
-        return type(x)(*map(_as_floats, x))
-    return x.float().div_(255.0) if x.dtype == torch.uint8 else x
-
 
 def _as_is(batch: Any) -> Any:
     return batch
-
-
-def refuse_idle(options: Iterable[str], idle: DomainPair, place: str, who: DomainPair | None = None) -> None:
-    """Raise :class:`UserError` where one of ``options`` of ``idle`` was given, which does nothing.
-
-    Args:
-        options: their names.
-        idle: the data whose options they are.
-        place: where such an option has to be given instead.
-        who: the data whose option of that name is taken in its place; one of the same value is right.
-    """
-    for name in options:
-        usual = [default(type(idle), name), *([getattr(who, name)] if who else [])]
-        if (value := getattr(idle, name)) not in usual:
-            raise UserError(f"{name} {value} of {type(idle).__name__} does nothing here: give it as {place}.{name}, or leave it out")
-
-
-def default(cls: type, option: str) -> object:
-    """The value that ``option`` of the data ``cls`` has where it is not given; an empty list where that is null."""
-    signatures = (inspect.signature(vars(part)["__init__"]).parameters for part in cls.__mro__ if "__init__" in vars(part))
-    value = next(parameters[option].default for parameters in signatures if option in parameters)
-    return [] if option == "augment" and value is None else value
-
-
-def refuse_translated(name: str, *parts: DomainPair) -> None:
-    """Raise :class:`UserError` where one of ``parts`` has translations, which data called ``name`` do not mix in."""
-    if any(part.translated is not None and part.translated.folder is not None for part in parts):
-        raise UserError(f"--data.translated is for images themselves, such as those of Digits or Folders, not for {name}: leave it out")

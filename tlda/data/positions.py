@@ -10,9 +10,10 @@ from torch import Tensor
 
 from tlda.batch import Rows, Sample, Unlabelled
 from tlda.data.arrays import require_size
+from tlda.data.augmenting import Augment, OneDomain
 from tlda.data.folders import new_images
 from tlda.data.layouts import data_root
-from tlda.data.pair import Augment, DomainPair, OneDomain
+from tlda.data.pair import DomainPair
 from tlda.data.pooling import Name, require_apart
 from tlda.data.rows import Domain, New, Pooled
 from tlda.errors import UserError

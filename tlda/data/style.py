@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tlda.data.pair import Augment
+from tlda.data.augmenting import Augment
 from tlda.errors import UserError
 
 Window = Literal["centred", "corners"]

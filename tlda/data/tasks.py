@@ -16,7 +16,9 @@ from torch.utils.data import DataLoader
 
 from tlda.batch import Rows, Sample, Unlabelled
 from tlda.data.arrays import digest
-from tlda.data.pair import DomainPair, Moved, default, refuse_idle, refuse_translated
+from tlda.data.augmenting import Moved
+from tlda.data.delegated import default, refuse_idle, refuse_translated
+from tlda.data.pair import DomainPair
 from tlda.data.rows import Domain, Joined, New, digest_of, lengths_of
 from tlda.errors import UserError, near
 from tlda.options.recorded import Plain

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tlda.batch import Output, Pair, Takes
 from tlda.data.augment import Cutout, RandAugment
-from tlda.data.pair import Augment
+from tlda.data.augmenting import Augment
 from tlda.losses import pseudo_label
 from tlda.method import Method
 

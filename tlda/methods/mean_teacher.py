@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from tlda.data.pair import Augment
+from tlda.data.augmenting import Augment
 from tlda.method import Method
 from tlda.nn import MovingAverage
 from tlda.nn.averages import begins_step

@@ -48,7 +48,7 @@ def read_rows(data: DomainPair, rows: Rows, candidate: str) -> tuple[Tensor, Ten
     Raises:
         UserError: the rows are no features, or none that can be compared; or they have no class each.
     """
-    sample = data.prepare(rows[torch.arange(len(rows))], [])
+    sample = data.prepare(rows[torch.arange(len(rows))])
     if not isinstance(sample.x, Tensor) or sample.x.ndim != 2:
         shape = str(tuple(sample.x.shape)) if isinstance(sample.x, Tensor) else "of texts or columns"
         raise UserError(f"the candidate '{candidate}' has rows {shape}, not features (n, d): give it a backbone")

@@ -24,7 +24,7 @@ def detection_figure(method: LightningModule, data: DomainPair, task: Detection)
     from matplotlib.patches import Patch
 
     rows = data.evaluation_rows[1]
-    batch = data.prepare(rows[torch.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).long()], [])
+    batch = data.prepare(rows[torch.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).long()])
     with evaluating(method), method.trainer.precision_plugin.forward_context():
         found = task.boxes(method(batch.x.to(method.device)).logits, batch.x).cpu()
     figure = Figure(figsize=(2.6 * len(batch.x), 5.8), layout="constrained")

@@ -20,7 +20,7 @@ ROWS, PROMPT, NEXT = 4, 24, 16
 
 def written_samples(method: LightningModule, data: DomainPair) -> Columns:
     """What ``method`` writes of some rows, by column: the beginning of a text and its continuation, or a caption."""
-    batch = data.prepare(next(iter(data.predict_dataloader())), [])
+    batch = data.prepare(next(iter(data.predict_dataloader())))
     task, x = data.task, batch.x[:ROWS].to(method.device)
     if isinstance(task, NextToken):
         task, x = replace(task, continuation=NEXT), x[:, :PROMPT]

@@ -38,7 +38,7 @@ def segmentation_figure(method: LightningModule, data: DomainPair, task: Segment
     rows, count = data.evaluation_rows[1], len(task.classes)
     # One after the other: images of their own sizes make no batch.
     chosen = torch.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).long()
-    batches = [data.prepare(rows[row], []) for row in chosen[:, None]]
+    batches = [data.prepare(rows[row]) for row in chosen[:, None]]
     truth = [painted(batch.y, count)[0] for batch in batches]
     found = [painted(predicted_maps(method, task, batch.x), count)[0] for batch in batches]
     return maps_figure([batch.x[0] for batch in batches], {"labels (oracle)": truth, "predicted": found}, task.classes)

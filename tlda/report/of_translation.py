@@ -40,7 +40,7 @@ def translation_grid(translator: Translator, data: DomainPair) -> Tensor:
 
 def _some(data: DomainPair, rows: Any, count: int) -> Tensor:
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:count]
-    sample: Sample = data.prepare(rows[chosen], [])
+    sample: Sample = data.prepare(rows[chosen])
     return sample.x
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tlda.batch import Pair, Unlabelled
-from tlda.data.pair import DomainPair, as_floats
+from tlda.data.augmenting import as_floats
+from tlda.data.pair import DomainPair
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 
 from tlda.batch import Output, Rows, Sample
 from tlda.data.arrays import digest
-from tlda.data.pair import ROLES, DomainPair, Moved
+from tlda.data.augmenting import Moved
+from tlda.data.pair import ROLES, DomainPair
 from tlda.data.rows import Domain
 from tlda.errors import UserError
 from tlda.rl.environments import Values, described, require_physics, single, warn_of_idle

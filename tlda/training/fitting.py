@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tlda.batch import FEW
-from tlda.data.pair import Augment
+from tlda.data.augmenting import Augment
 from tlda.data.text.tokenizers import require_tokenizer
 from tlda.errors import UserError
 from tlda.losses import Loss

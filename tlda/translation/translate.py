@@ -102,7 +102,7 @@ def _write_split(translator: Translator, data: DomainPair, split: str, rows: Row
         folders = [data.task.classes[label] if data.task.one_row else "" for label in labels]  # of a map there is no one class
         files = [Path(split, folder, f"{row:07d}.png") for folder, row in zip(folders, batch.tolist(), strict=True)]
         if not all(map(_is_whole, (out / file for file in files))):
-            _write_batch(translator, data.prepare(rows[batch], []).x, [out / file for file in files])
+            _write_batch(translator, data.prepare(rows[batch]).x, [out / file for file in files])
         for file, row, label in zip(files, batch.tolist(), labels, strict=True):
             yield Entry(file.as_posix(), split, row, label, hash_of((out / file).read_bytes()))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tlda.batch import Batch, Pair, SourceBatch, Takes, TargetBatch
 from tlda.data.augment import ColourJitter, PerImage, RandomAffine
-from tlda.data.pair import Augment
+from tlda.data.augmenting import Augment
 from tlda.inputs import joined
 from tlda.method import Method
 from tlda.training.probing import Probed, Worth
