@@ -44,6 +44,13 @@ def test_found_boxes_of_a_score_are_labels_and_others_are_no_boxes() -> None:
     assert (at_least(0.0, torch.zeros(1, 2, 6))[..., 0] == -1).all()  # a box without area has no score
 
 
+def test_the_usual_strong_view_keeps_every_box_in_its_place_and_changes_most_images() -> None:
+    strong, x = made().strong, torch.rand(64, 3, 16, 16)
+    assert all(change.moves is False for change in strong)
+    assert strong(x).shape == x.shape
+    assert (strong(x) == x).flatten(1).all(1).float().mean() < 0.2
+
+
 def test_the_burn_in_learns_the_source_alone_and_then_found_boxes_in_the_strong_view(monkeypatch: pytest.MonkeyPatch) -> None:
     batch, method = batch_of(), made(trade_off=0.5, threshold=0.05, strong=[Cutout(0.5)])
     monkeypatch.setattr(method, "total", lambda terms: terms)

@@ -393,7 +393,10 @@ class RandomZoom(Augment):
         return grid_sample(x, affine_grid(boxes, list(x.shape), align_corners=False).to(x.dtype), "bilinear", "border", align_corners=False)
 
 
-STILL = {"ColorJitter", "GaussianBlur", "GaussianNoise", "RandomAdjustSharpness", "RandomAutocontrast", "RandomEqualize", "RandomGrayscale"}
+STILL = {
+    *("ColorJitter", "GaussianBlur", "GaussianNoise", "RandomAdjustSharpness", "RandomAutocontrast", "RandomEqualize", "RandomErasing"),
+    "RandomGrayscale",
+}
 """The transforms of torchvision's that leave every pixel in its place."""
 
 

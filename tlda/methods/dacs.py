@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from tlda.batch import Pair, Takes
-from tlda.data.augment import PerImage
 from tlda.errors import UserError
 from tlda.losses import class_mix, weighted_cross_entropy
-from tlda.methods.mean_teacher import MeanTeacher, Strong
+from tlda.methods.mean_teacher import MeanTeacher, Strong, in_other_colours
 from tlda.nn import BatchNormUse
 from tlda.tasks import Segmentation
 
@@ -37,7 +36,7 @@ class DACS(MeanTeacher):
         if not isinstance(self.task, Segmentation):
             raise UserError(f"DACS pastes the pixels of classes, and {type(self.task).__name__} has none: give it masks, such as CamVid's")
         self.trade_off, self.threshold = trade_off, threshold
-        self.strong = nn.Sequential(*(_usual() if strong is None else strong))
+        self.strong = nn.Sequential(*(in_other_colours(0.25, 0.25, (0.15, 1.15)) if strong is None else strong))
 
     @property
     def batch_type(self) -> type:
@@ -57,8 +56,3 @@ class DACS(MeanTeacher):
         certain = (confidence >= self.threshold).float().mean()
         target = batch.source._replace(x=self.strong(images), y=labels, row=batch.target.row, domain=batch.target.domain)
         return (batch.source, target), torch.where(pasted, 1.0, certain)
-
-
-def _usual() -> Strong:
-    colours = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.25)
-    return PerImage("ColorJitter", colours, 0.8), PerImage("GaussianBlur", {"kernel_size": 9, "sigma": (0.15, 1.15)}, 0.5)
