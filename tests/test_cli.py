@@ -88,6 +88,12 @@ def test_print_config_resolves_the_three_axes_and_short_names(tlda: Tlda) -> Non
 
 
 @pytest.mark.slow
+def test_null_is_nothing_within_an_option_too(tlda: Tlda) -> None:
+    done = tlda("fit", *TASK, "--model.backbone=Timm", "--model.backbone.weights", "null", "--print_config")
+    assert yaml.safe_load(done.out)["model"]["init_args"]["backbone"]["init_args"]["weights"] is None
+
+
+@pytest.mark.slow
 def test_a_loss_is_appended_on_the_command_line(tlda: Tlda) -> None:
     plus = ["--model.plus+=MCC", "--model.plus.temperature", "3.5"]
     (loss,) = yaml.safe_load(tlda("fit", *TASK, *plus, "--print_config").out)["model"]["init_args"]["plus"]

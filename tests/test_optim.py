@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tlda.errors import UserError
-from tlda.optim import SGD, Adam, AdamW, Constant, Cosine, InverseDecay, Optim, named_groups, ramp, set_learning_rates
+from tlda.optim import SGD, Adam, AdamW, Constant, Cosine, InverseDecay, Optim, named_groups, part_of, ramp, set_learning_rates
 
 
 def test_ramp_is_the_papers() -> None:
@@ -57,6 +57,8 @@ def test_a_module_within_a_part_learns_at_a_rate_of_its_own() -> None:
     rates = {"backbone.0": 0.1, "backbone.0.1": 0.5}
     groups = {group["name"]: group for group in named_groups({"backbone": backbone, "head": nn.Linear(1, 1)}, rates)}
     assert {name: group["lr_multiplier"] for name, group in groups.items()} == {**rates, "backbone": 1.0, "head": 1.0}
+    covered = named_groups({"head": nn.Linear(1, 1)}, {"head": 0.1, "head.weight": 1.0, "head.bias": 2.0})
+    assert [part_of(group) for group in covered] == ["head", "head"], "a name whose parameters all have a rate of their own is known"
     inner: Any = backbone[0]
     assert groups["backbone.0"]["params"] == list(inner[0].parameters())
     assert groups["backbone.0.1"]["params"] == list(inner[1].parameters())

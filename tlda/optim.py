@@ -82,13 +82,18 @@ def named_groups(parts: Mapping[str, nn.Module], multipliers: Mapping[str, float
     if negative := [name for name, factor in multipliers.items() if factor < 0]:
         raise UserError(f"the factor {multipliers[negative[0]]} of lr_multipliers on '{negative[0]}' must be 0 or more")
     groups: dict[str, list[nn.Parameter]] = {}
-    for part, module in parts.items():
-        for key, parameter in module.named_parameters(part):
-            name = max((name for name in (part, *multipliers) if f"{key}.".startswith(f"{name}.")), key=len)
-            groups.setdefault(name, []).append(parameter)
-    if unknown := set(multipliers) - set(parts) - set(groups):
-        raise UserError(f"lr_multipliers names {sorted(unknown)}; a method has {', '.join(parts)}, and modules within them")
+    keys = {key: (part, parameter) for part, module in parts.items() for key, parameter in module.named_parameters(part)}
+    for key, (part, parameter) in keys.items():
+        name = max((name for name in (part, *multipliers) if f"{key}.".startswith(f"{name}.")), key=len)
+        groups.setdefault(name, []).append(parameter)
+    if unknown := [m for m in multipliers if m not in parts and not any(f"{key}.".startswith(f"{m}.") for key in keys)]:
+        raise UserError(f"lr_multipliers names {unknown}; a method has {', '.join(parts)}, and modules within them")
     return [{"name": name, "params": params, "lr_multiplier": multipliers.get(name, 1.0)} for name, params in groups.items()]
+
+
+def part_of(group: dict[str, Any]) -> str:
+    """The part of the method that the parameters of ``group`` belong to, such as ``backbone`` of the group ``backbone.model``."""
+    return str(group["name"]).partition(".")[0]
 
 
 class Optim(Recorded):

@@ -56,6 +56,10 @@ def test_what_harms_the_control_by_more_than_the_baselines_deviation_is_marked(t
     assert [line.count("▼") for line in text.splitlines() if line.startswith(("| base", "| less", "| far"))] == [0, 2, 1]
     assert "| far | 51.0 ± 1.4 | 49.0 ± 1.4 ▼ | 50.0 ± 1.4 | -1.0 ± 0.0 ▼" in text
     assert "▼ at b, the control: worse than base by more than its standard deviation" in text
+    chosen = declared(tmp_path, methods=methods, seeds=[0, 1], control="b", select_by="test/target/accuracy")
+    assert "▼" not in markdown(document(chosen, read_results(table.results, chosen.cells()))), "settings are chosen among, not compared"
+    one = declared(tmp_path, methods=methods, seeds=[0], control="b")
+    assert "▼ at b" not in markdown(document(one, read_results(table.results, one.cells()))), "of one seed there is no deviation"
     with pytest.raises(UserError, match="the control 'c' is not one of its tasks"):
         declared(tmp_path, control="c")
 

@@ -214,6 +214,15 @@ def test_blocks_of_timm_are_its_stages(name: str, blocks: int) -> None:
     assert outside <= {"model.cls_token", "model.pos_embed"}
 
 
+def test_blocks_of_feature_maps_are_the_networks_and_the_decoder() -> None:
+    from tlda.backbones import Dense
+
+    net = Dense("test_resnet", weights=None)
+    *of_network, decoder = net.blocks()
+    assert len(of_network) > 3
+    assert decoder is net.decoder
+
+
 # Rates
 
 
@@ -224,6 +233,12 @@ def test_layer_decay_is_a_rate_a_block() -> None:
     of = {id(p): group["name"] for group in method.parameter_groups() for p in group["params"]}
     assert of[id(method.backbone.position)] == of[id(method.backbone.embed.weight)] == "backbone.0"  # type: ignore[union-attr]
     assert len(of) == len(list(method.parameters()))
+
+
+def test_layer_decay_reaches_a_module_with_a_rate_of_its_own() -> None:
+    method = make(Transformer(), LayerDecay(0.5), lr_multipliers={"backbone.embed": 0.1}, optimizer=SGD(lr=1.0))
+    rates = {group["name"]: group["lr"] for group in method.configure_optimizers().param_groups}  # type: ignore[union-attr]
+    assert rates["backbone.embed.0"] == pytest.approx(0.1 * rates["backbone.0"])
 
 
 def test_lp_ft_goes_on_at_a_lower_rate() -> None:

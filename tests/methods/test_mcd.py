@@ -7,6 +7,12 @@ from tests.helpers.toy import Tiny
 from tlda.methods import MCD
 
 
+def test_a_head_with_a_rate_of_its_own_stays_among_the_heads() -> None:
+    features, heads = MCD(backbone=Tiny(), task=3, lr_multipliers={"head.first": 0.5}).optimizer_list()
+    assert [group["name"] for group in features.param_groups] == ["backbone"]
+    assert {group["name"]: group["lr_multiplier"] for group in heads.param_groups} == {"head": 1.0, "head.first": 0.5}
+
+
 def test_heads_alike_disagree_only_through_noise_of_their_own() -> None:
     x = torch.rand(64, 8)
     for dropout in (None, 0.5):

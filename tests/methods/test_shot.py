@@ -90,6 +90,8 @@ def test_the_head_stays_and_no_optimizer_has_it() -> None:
     assert torch.equal(method.head.weight, source["network.head.weight"])
     assert torch.equal(method.head.bias, source["network.head.bias"])
     assert [group["name"] for group in method.configure_optimizers().param_groups] == ["backbone"]  # type: ignore[union-attr]
+    method.lr_multipliers = {"head.weight": 0.5}
+    assert [group["name"] for group in method.parameter_groups()] == ["backbone"], "of the head not even what has a rate of its own"
 
 
 @pytest.mark.slow

@@ -109,5 +109,12 @@ def test_a_network_that_is_no_class_is_left_to_the_parser(backbone: Any) -> None
     assert made["init_args"] == {"backbone": backbone, "plus": [{}], "init_from": None}
 
 
+@pytest.mark.parametrize(("kind", "kept"), [("Timm", False), ("Dense", False), ("TextEncoder", True)])
+def test_weights_that_a_checkpoint_holds_are_not_read_again(kind: str, kept: bool) -> None:
+    backbone = {"class_path": f"tlda.backbones.{kind}", "init_args": {"weights": "package:x"}}
+    made = without_files({**MODEL, "init_args": {"backbone": backbone}})
+    assert made["init_args"]["backbone"]["init_args"]["weights"] == ("package:x" if kept else None)
+
+
 def test_losses_that_are_no_list_are_left_to_the_parser() -> None:
     assert without_files({**MODEL, "init_args": {"backbone": LENET, "plus": 3.0}})["init_args"]["plus"] == 3.0

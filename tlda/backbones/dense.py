@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from tlda.backbones.blocks import cut
 from tlda.backbones.decoders import DECODERS, Decoding
 from tlda.backbones.pretrained import Timm
 from tlda.errors import UserError
@@ -58,6 +59,10 @@ class Dense(Timm):
         if decoder not in (None, *DECODERS):
             raise UserError(f"Dense has no decoder '{decoder}': it has {', '.join(DECODERS)}")
         self.decoder = DECODERS[decoder or "fpn"](widths, width)
+
+    def blocks(self) -> list[nn.Module]:
+        """Those of the network, and the decoder."""
+        return [*cut(self.model), self.decoder]
 
     def features(self, x: Tensor) -> Tensor:
         """Features (n * h / stride * w / stride, ``width``) of normalised images (n, c, h, w)."""

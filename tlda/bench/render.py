@@ -41,13 +41,12 @@ def _main(table: Table, rows: list[Row]) -> Grid:
     lower = {name for name in columns if table.is_error and name != gain}
     best = [_best(alike if name == gain else rows, entry, name in lower) for name, entry in columns.items()]
     text = [[_name(table, row), *(str(entry(row)) for entry in columns.values())] for row in rows]
-    for row, line in zip(rows, text, strict=True):
-        if row.harms:
-            line[1 + list(table.tasks).index(str(table.control))] += " ▼"
     header = ["method", *columns]
     if not table.select_by:
         header += ["95 % CI", "p"]
         for row, line in zip(rows, text, strict=True):
+            if row.harms:
+                line[1 + list(columns).index(table.label(str(table.control)))] += " ▼"
             line[-1] += " ▼" * row.worse
             line += [f"{row.test.low:+.1f} to {row.test.high:+.1f}" if row.test else "–"]
             line += ["–" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001"]

@@ -109,7 +109,7 @@ def _row(table: Table, results: Results, method: str, entries: dict[str, dict[st
         test = paired_test(entries[method], entries[base], sign)
     measured = {t: _entry(table, results, method, t, table.select_by or table.shows(t), 1) for t in table.tasks}
     selection = replace(average_over_tasks(table, measured), decimals=3)
-    oracle, harms = _is_oracle(table, method, results), _harms(table, method, entries)
+    oracle, harms = _is_oracle(table, method, results), base == table.baseline and _harms(table, method, entries)
     return Row(method, oracle, entries[method], average, gain, selection, differs(table, method), test, base, harms)
 
 
@@ -118,7 +118,13 @@ def _harms(table: Table, method: str, entries: dict[str, dict[str, Entry]]) -> b
     if table.control is None:
         return False
     own, base = entries[method][table.control], entries[table.baseline][table.control]
-    return own.complete and base.complete and (own.mean - base.mean if table.is_error else base.mean - own.mean) > base.std
+    # Of one seed there is no deviation to be beyond.
+    return (
+        len(base.values) > 1
+        and own.complete
+        and base.complete
+        and (own.mean - base.mean if table.is_error else base.mean - own.mean) > base.std
+    )
 
 
 def reference(table: Table, method: str) -> str | None:

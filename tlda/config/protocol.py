@@ -146,7 +146,7 @@ def protocol(config: dict[str, Any]) -> Lines:
 
 def _is_shared(name: str) -> bool:
     # The rate of the losses, such as that of a domain discriminator, is the method's, as those are.
-    return name.split(".")[1:2] in SHARED and name != "model.lr_multipliers.losses"
+    return name.split(".")[1:2] in SHARED and not name.startswith("model.lr_multipliers.losses")
 
 
 def with_protocol(recipe: dict[str, Any], trainer: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def load(text: str) -> Plain:
 
 def load_option(text: str) -> Plain:
     """The value of an option in the command's text; text that only looks like a mapping, such as ``name:`` or ``{a, b}``, stays text."""
+    if text == "None":  # what jsonargparse makes of a null that an option within an option is given
+        return None
     value = load(text)
     if isinstance(value, dict) and value and all(inner is None for inner in value.values()):
         names = set(text.strip(" {}").replace(" ", "").split(","))

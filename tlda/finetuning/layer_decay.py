@@ -9,6 +9,7 @@ from torch import nn
 
 from tlda.errors import UserError
 from tlda.finetuning.base import Tuning
+from tlda.optim import part_of
 
 if TYPE_CHECKING:
     from tlda.backbones import Backbone
@@ -28,8 +29,8 @@ class LayerDecay(Tuning):
         self.factor = factor
 
     def groups(self, backbone: Backbone, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        of_backbone = [part for group in groups if group["name"] == "backbone" for part in self._by_block(backbone.blocks(), group)]
-        return [*of_backbone, *(group for group in groups if group["name"] != "backbone")]
+        of_backbone = [part for group in groups if part_of(group) == "backbone" for part in self._by_block(backbone.blocks(), group)]
+        return [*of_backbone, *(group for group in groups if part_of(group) != "backbone")]
 
     def _by_block(self, blocks: list[nn.Module], group: dict[str, Any]) -> Iterator[dict[str, Any]]:
         # What is in no block, such as a position embedding, is as far from the head as the first one.
@@ -38,4 +39,4 @@ class LayerDecay(Tuning):
             params = [p for p in group["params"] if index.get(id(p), 0) == i]
             rate = group["lr_multiplier"] * self.factor ** (len(blocks) - i)
             if params:
-                yield {**group, "name": f"backbone.{i}", "params": params, "lr_multiplier": rate}
+                yield {**group, "name": f"{group['name']}.{i}", "params": params, "lr_multiplier": rate}

@@ -10,7 +10,7 @@ from tlda.batch import Output, Pair
 from tlda.losses import domain_adversarial
 from tlda.methods.base import ManualMethod
 from tlda.nn import Snapshot, critic, without_noise
-from tlda.optim import GanAdam, Optim, named_groups
+from tlda.optim import GanAdam, Optim, named_groups, part_of
 
 
 class ADDA(ManualMethod):
@@ -34,7 +34,7 @@ class ADDA(ManualMethod):
         return Pair
 
     def optimizer_list(self) -> list[Optimizer]:
-        target = [{**group, "name": f"adversarial_{group['name']}"} for group in self.parameter_groups() if group["name"] != "head"]
+        target = [{**group, "name": f"adversarial_{group['name']}"} for group in self.parameter_groups() if part_of(group) != "head"]
         # As in the authors' code the second stage is a training of its own, which starts without the moments of the source's loss.
         return [self.optimizer(self.parameter_groups()), self.gan(target), self.gan(named_groups({"critic": self.critic}, {}))]
 

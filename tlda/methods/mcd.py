@@ -10,6 +10,7 @@ from tlda.batch import Pair, SourceBatch
 from tlda.losses import classifier_discrepancy
 from tlda.methods.base import ManualMethod
 from tlda.nn import TwoHeads
+from tlda.optim import part_of
 
 
 class MCD(ManualMethod):
@@ -38,7 +39,7 @@ class MCD(ManualMethod):
 
     def optimizer_list(self) -> list[Optimizer]:
         groups = self.parameter_groups()
-        return [self.optimizer([g for g in groups if g["name"] != "head"]), self.optimizer([g for g in groups if g["name"] == "head"])]
+        return [self.optimizer([g for g in groups if part_of(g) != "head"]), self.optimizer([g for g in groups if part_of(g) == "head"])]
 
     def step_batch(self, batch: Pair) -> None:
         """Take the paper's steps A, B and C: all on the source, the heads to disagree, the features to make them agree."""

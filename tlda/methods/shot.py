@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from tlda.batch import Output, TargetBatch
 from tlda.losses import entropy, information_maximization
 from tlda.methods.source_free import SourceFree
+from tlda.optim import part_of
 from tlda.training.target import pseudo_labels_by_row
 
 
@@ -32,7 +33,7 @@ class SHOT(SourceFree):
         self.pseudo_labels = empty(0)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        return [group for group in super().parameter_groups() if group["name"] != "head"]
+        return [group for group in super().parameter_groups() if part_of(group) != "head"]
 
     def on_fit_start(self) -> None:
         self.require_origin(bool(len(self.pseudo_labels)))  # a checkpoint to go on from brings them, after setup

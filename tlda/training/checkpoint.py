@@ -90,7 +90,7 @@ def without_files(model: dict[str, Any]) -> dict[str, Any]:
 def _are_only_weights(backbone: dict[str, Any]) -> bool:
     weights = str(backbone["init_args"].get("weights") or "")
     file = weights.startswith(PACKAGE) or weights.lower().endswith(SUFFIXES)
-    return {"Timm": True, "Torchvision": file}.get(backbone["class_path"].rpartition(".")[2], False)
+    return {"Timm": True, "Dense": True, "Torchvision": file}.get(backbone["class_path"].rpartition(".")[2], False)
 
 
 def refuse_other(method: Trained, checkpoint: dict[str, Any]) -> None:
