@@ -145,5 +145,5 @@ def test_learning_rates_of_the_second_stage() -> None:
     assert source == pytest.approx({"backbone": 1e-4, "bottleneck": 1e-3, "head": 1e-3})
     assert target == pytest.approx({"adversarial_backbone": 2e-5, "adversarial_bottleneck": 2e-4})
     assert critic == pytest.approx({"critic": 2e-4})
-    _, target, _ = make(lr_multipliers={"head.weight": 0.1}).configure_optimizers()
-    assert [group["name"] for group in target.param_groups] == ["adversarial_backbone", "adversarial_bottleneck"]
+    second = make(lr_multipliers={"head.weight": 0.1}).optimizer_list()[1]
+    assert [group["name"] for group in second.param_groups] == ["adversarial_backbone", "adversarial_bottleneck"]

@@ -42,7 +42,8 @@ def test_labels_of_the_teacher_weigh_what_is_sure_of_them_and_those_of_the_sourc
 
 
 def test_mixed_images_change_as_in_the_authors_code() -> None:
-    colours, blur = made().strong
+    strong: Any = made().strong
+    colours, blur = strong
     assert (colours.transform, colours.options, colours.p) == (
         "ColorJitter",
         dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.25),
