@@ -54,3 +54,5 @@ def test_a_prediction_draws_a_picture_of_each_image(tmp_path: Path) -> None:
 
 def test_files_of_one_name_are_written_under_two() -> None:
     assert places_of(["x/a.jpg", "b.png", "y/a.png"]) == ["0-a", "b", "2-a"]
+    assert places_of(["x/a.png", "y/a.jpg", "0-a.png"]) == ["0-a", "1-a", "2-0-a"]
+    assert places_of(["A.png", "a.png"]) == ["0-A", "1-a"]

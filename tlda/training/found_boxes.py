@@ -55,7 +55,12 @@ def write_pictures(path: Path, columns: Mapping[str, Sequence[Any]], names: Sequ
 
 
 def places_of(files: Sequence[object]) -> list[str]:
-    """A name for what is written of each of ``files``: its own without the ending, after its row's number where others have that too."""
+    """A name for what is written of each of ``files``: its own without the ending, after its row's number where others have that too.
+
+    All are numbered where such a name is again that of another. Some file systems take ``A`` for ``a``.
+    """
     stems = [Path(str(file)).stem for file in files]
-    counts = Counter(stems)
-    return [stem if counts[stem] == 1 else f"{row}-{stem}" for row, stem in enumerate(stems)]
+    numbered = [f"{row}-{stem}" for row, stem in enumerate(stems)]
+    counts = Counter(map(str.casefold, stems))
+    some = [stem if counts[stem.casefold()] == 1 else other for stem, other in zip(stems, numbered, strict=True)]
+    return some if len({*map(str.casefold, some)}) == len(some) else numbered
