@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from tests.conftest import QUICK, Tlda
-from tests.helpers.masked import write_masks
+from tests.helpers.masked import turn, write_masks
 from tests.test_docs import marked
 from tlda.data.check import check
 from tlda.data.masked_check import SIDE, check_masks, masked
 from tlda.documents.palette import palette
-from tlda.errors import UserError
+from tlda.errors import Note, UserError
 
 
 def test_it_counts_pixels_by_value_and_draws_images_beside_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +48,44 @@ def test_colours_and_a_target_without_masks_are_said(tmp_path: Path, capsys: pyt
     out = capsys.readouterr().out
     assert "target: 2 images, no masks: it can be a target without labels" in out
     assert "[200, 10, 0]  100.00 %" in out
+
+
+def test_a_grey_mask_among_colours_is_of_colours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_masks(tmp_path / "road", count=2)
+    for path in root.glob("*/masks/*.png"):
+        colour = (0, 0, 255) if path.parts[-3:] == ("source", "masks", "0.png") else (255, 255, 255)
+        Image.fromarray(np.full((8, 8, 3), colour, dtype=np.uint8)).save(path)
+    found = masked(str(root), None)
+    assert found
+    check_masks(*found, tmp_path / "sheet.png")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("]")[1].split() for line in lines[3:5]] == [["50.00", "%", "0.00", "%"], ["50.00", "%", "100.00", "%"]]
+    assert lines[3].startswith("[0, 0, 255]")
+    assert lines[4].startswith("[255, 255, 255]")
+    with Image.open(tmp_path / "sheet.png") as image:
+        sheet = np.asarray(image)
+    blue, white = palette(2)
+    masks = [tuple(sheet[22 + top + SIDE // 2, left + SIDE + 4 + SIDE // 2]) for top, left in ((0, 0), (0, 2 * SIDE + 8), (SIDE + 24, 0))]
+    assert masks == [blue, white, white]
+
+
+def test_images_that_exif_turns_are_told(tmp_path: Path) -> None:
+    root = write_masks(tmp_path / "road", count=2)
+    turn(root / "target/images/1.png")
+    found = masked(str(root), None)
+    assert found
+    with pytest.warns(Note, match=r"1 images of 'target', such as .*target/images/1.png, are turned by EXIF"):
+        check_masks(*found, tmp_path / "sheet.png")
+
+
+def test_a_damaged_image_is_a_sentence_after_the_report(tmp_path: Path) -> None:
+    root = write_masks(tmp_path / "road", count=2)
+    (root / "source/images/1.png").write_bytes(b"no image")
+    found = masked(str(root), None)
+    assert found
+    with pytest.raises(UserError, match=r"1 images or masks cannot be used, the first: .*source/images/1.png cannot be read"):
+        check_masks(*found, tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.helpers.masked import NAMES, Scenes, setup, write_masks, write_streets
+from tests.helpers.masked import NAMES, Scenes, setup, turn, write_masks, write_streets
 from tlda.batch import Pair, Sample
 from tlda.data import (
     DRIVE,
@@ -394,3 +394,21 @@ def test_rare_classes_are_drawn_of_the_source_alone_and_by_seed_and_epoch() -> N
 def test_rare_classes_that_mean_nothing_are_refused(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         Scenes(**options)
+
+
+def test_two_images_of_one_name_are_refused_where_they_have_masks(tmp_path: Path) -> None:
+    root = write_masks(tmp_path, count=3)
+    for domain in ("source", "target"):
+        shutil.copy(root / domain / "images/1.png", root / domain / "images/1.jpg")
+    with pytest.raises(UserError, match=r"source/images/1.jpg and .*source/images/1.png have one name: rename one"):
+        _ = data_in(root).loaded
+    (root / "source/images/1.jpg").unlink()
+    shutil.rmtree(root / "target/masks")
+    assert len(data_in(root).loaded[1].train) == 4
+
+
+def test_images_that_exif_turns_are_told(tmp_path: Path) -> None:
+    root = write_masks(tmp_path, count=3)
+    turn(root / "source/images/2.png")
+    with pytest.warns(Note, match=r"1 images of 'source', such as .*source/images/2.png, are turned by EXIF: masks and boxes are taken as"):
+        _ = data_in(root).loaded

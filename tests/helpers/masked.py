@@ -61,6 +61,14 @@ def write_masks(root: Path, domains: Sequence[str] = ("source", "target"), count
     return root
 
 
+def turn(path: Path) -> None:
+    """Say in the EXIF data of an image that it lies on its side."""
+    with Image.open(path) as image:
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(path, exif=exif)
+
+
 def write_streets(root: Path) -> None:
     """Two images of 8 x 16 for each part of GTA5 and of Cityscapes, clear and in fog of two kinds, with masks of all numbers."""
     random = np.random.default_rng(0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tlda.data.files import image_files
+from tlda.data.files import by_name, image_files
 from tlda.data.masks import Files, Masks, matched
 from tlda.data.pooling import Name
 from tlda.errors import UserError
@@ -72,4 +72,5 @@ class CamVid(Masks):
 
 
 def _of_drive(folder: Path, drive: str) -> dict[Path, Path]:
-    return {Path(path.stem): path for path in image_files(folder) if path.stem.split("_")[0] == drive} if folder.is_dir() else {}
+    found = (path for path in image_files(folder) if path.stem.split("_")[0] == drive) if folder.is_dir() else ()
+    return by_name(found, lambda path: Path(path.stem))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tlda.data.files import image_files
+from tlda.data.files import by_name, image_files
 from tlda.data.masked_files import MaskedFiles
 from tlda.data.masks import Files, Masks, matched
 from tlda.data.pooling import Name
@@ -55,7 +55,7 @@ class DRIVE(Masks):
     def _numbered(self, part: str, kind: str) -> dict[Path, Path]:
         """The files of a kind by the number that their names begin with."""
         folder = self.root / part / kind
-        return {Path(path.stem.split("_")[0]): path for path in image_files(folder)} if folder.is_dir() else {}
+        return by_name(image_files(folder) if folder.is_dir() else (), lambda path: Path(path.stem.split("_")[0]))
 
     def rows_of(self, files: Files) -> MaskedFiles:
         rows = super().rows_of(files)

@@ -8,10 +8,10 @@ import io
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from tlda.errors import UserError, warn
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image as Picture
+
+Key = TypeVar("Key", bound=Hashable)
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 """The endings of image files; other files among them are left alone."""
@@ -71,6 +73,36 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if not any(map(is_hidden, path.relative_to(folder).parts)))
 
 
+def by_name(paths: Iterable[Path], name: Callable[[Path], Key]) -> dict[Key, Path]:
+    """The ``paths`` by what ``name`` gives of each.
+
+    Raises:
+        UserError: two have one name.
+    """
+    found: dict[Key, Path] = {}
+    for path in paths:
+        if (other := found.setdefault(name(path), path)) is not path:
+            raise UserError(f"{other} and {path} have one name: rename one")
+    return found
+
+
+def below(folder: Path) -> Callable[[Path], Path]:
+    """What gives the place of a file in ``folder``, without its ending."""
+    return lambda path: path.relative_to(folder).with_suffix("")
+
+
+def text_of(path: Path) -> str:
+    """The text of a file in UTF-8, without the mark that editors of Windows put before it.
+
+    Raises:
+        UserError: it is in another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not in UTF-8: save it as UTF-8") from error
+
+
 def of_one_part(folder: Path, paths: Sequence[Path]) -> Sequence[Path]:
     """The ``paths`` below ``folder``, with a warning where it keeps a training set and a test set apart, which are then pooled."""
     found = sorted({path.relative_to(folder).parts[0] for path in paths} & {"train", "val", "valid", "test"})
@@ -100,8 +132,21 @@ def shape_of(file: Path, turned: bool = True) -> tuple[int, int]:
     from PIL import Image
 
     with Image.open(file, formats=FORMATS) as image:
-        on_its_side = orientation(image) >= TRANSPOSED and turned
+        # Pillow turns a TIFF as it decodes it; to look for the orientation of a PNG it would decode that too.
+        on_its_side = (turned or image.format == "TIFF") and orientation(image) >= TRANSPOSED
         return image.size if on_its_side else image.size[::-1]
+
+
+def is_turned(file: Path) -> bool:
+    """Whether :func:`decode` turns an image, and leaves it lying where it is told to; the header alone is read."""
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            # Pillow turns a TIFF in either case. PNG's own `getexif` decodes the image to look behind it.
+            return image.format != "TIFF" and Image.Image.getexif(image).get(0x0112, 1) in TURNS
+    except (*DAMAGED, Image.DecompressionBombError):  # who decodes it says so
+        return False
 
 
 def orientation(image: Picture) -> int:

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from tlda.batch import Rows, Sample
 from tlda.data.augmenting import Augment
-from tlda.data.files import image_files, of_one_part
+from tlda.data.files import below, by_name, image_files, of_one_part
 from tlda.data.masked_files import VOID, MaskedFiles, Value
 from tlda.data.pooling import Name
 from tlda.data.positions import Positions, size_of
 from tlda.data.rows import Domain
 from tlda.data.samplers import RareClasses, Steps
+from tlda.data.sized_files import warn_of_turned
 from tlda.errors import UserError
 from tlda.tasks import Segmentation, Task
 
@@ -128,6 +129,7 @@ class Masks(Positions[Files]):
         if not folder.is_dir():
             raise UserError(f"there is no folder {folder}: set --data.root, --data.source and --data.target to where the images are")
         found = files_of(folder, *self.folders, name == self.target and name not in self.sources)
+        warn_of_turned(name, [image for part in found for image, mask in part if mask is not None])
         return found[0], found[1] if len(found) > 1 else None
 
     def of_positions(self, y: Tensor, size: tuple[int, int]) -> Tensor:
@@ -183,7 +185,7 @@ def files_of(folder: Path, images: str, masks: str, may_lack: bool) -> list[File
     """The files of a domain in ``folder``, or its training files and its test files; one that ``may_lack`` masks may have none at all.
 
     Raises:
-        UserError: there are no images; an image has no mask, or a mask no image.
+        UserError: there are no images; an image has no mask, or a mask no image; two have one name.
     """
     parts = [folder / "train", folder / "test"] if (folder / "test").is_dir() else [folder]
     return [_paired(part / images, part / masks, may_lack) for part in parts]
@@ -191,12 +193,12 @@ def files_of(folder: Path, images: str, masks: str, may_lack: bool) -> list[File
 
 def _paired(images: Path, masks: Path, may_lack: bool) -> Files:
     """The images of a folder, each with the mask of its name; without the folder of masks, which a target ``may_lack``, with none."""
-    found = {path.relative_to(images).with_suffix(""): path for path in of_one_part(images, image_files(images))} if images.is_dir() else {}
+    found = of_one_part(images, image_files(images)) if images.is_dir() else []
     if not found:
         raise UserError(f"{images} has no images: put them there, or name their folders by --data.images")
     if may_lack and not masks.is_dir():
-        return [(path, None) for path in found.values()]
-    return matched(found, {path.relative_to(masks).with_suffix(""): path for path in image_files(masks)} if masks.is_dir() else {}, masks)
+        return [(path, None) for path in found]
+    return matched(by_name(found, below(images)), by_name(image_files(masks) if masks.is_dir() else [], below(masks)), masks)
 
 
 def matched(images: Mapping[Path, Path], masks: Mapping[Path, Path], place: Path) -> Files:

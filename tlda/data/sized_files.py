@@ -14,11 +14,21 @@ from torch import Tensor
 
 from tlda.data.arrays import digest
 from tlda.data.cache import mapped, slug
-from tlda.data.files import decode, pixels, reading
+from tlda.data.files import decode, is_turned, pixels, reading
 from tlda.data.folders import in_threads
+from tlda.errors import warn
 
 PART = 256
 """The images that are decoded before they are written to the cache."""
+
+
+def warn_of_turned(domain: str, images: Sequence[Path]) -> None:
+    """Warn of ``images`` that EXIF turns, as :class:`SizedFiles` reads them as they are stored."""
+    if turned := [path for path in images if is_turned(path)]:
+        warn(
+            f"{len(turned)} images of '{domain}', such as {turned[0]}, are turned by EXIF: masks and boxes are taken as of the pixels as "
+            "stored; save them upright if they were drawn on the turned image"
+        )
 
 
 class SizedFiles:

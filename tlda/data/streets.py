@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from tlda.data.files import image_files
+from tlda.data.files import by_name, image_files
 from tlda.data.masks import Files, Masks, matched
 from tlda.data.pooling import Name
 from tlda.errors import UserError
@@ -113,5 +113,5 @@ class Streets(Masks):
 
 def _ending(folder: Path, ending: str) -> dict[Path, Path]:
     """The images of a folder whose names have the ``ending``, by their paths in it without that."""
-    found = image_files(folder) if folder.is_dir() else []
-    return {path.relative_to(folder).with_name(path.stem.removesuffix(ending)): path for path in found if path.stem.endswith(ending)}
+    found = (path for path in image_files(folder) if path.stem.endswith(ending)) if folder.is_dir() else ()
+    return by_name(found, lambda path: path.relative_to(folder).with_name(path.stem.removesuffix(ending)))
