@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ from PIL import Image
 
 from tests.conftest import QUICK, Tlda
 from tests.helpers.boxed import NAMES, SIDE, write_boxes
+from tests.helpers.masked import turn
 from tests.test_docs import marked
 from tlda.data.boxed_check import SIDE as DRAWN
 from tlda.data.boxed_check import boxed, check_boxes
 from tlda.documents.palette import palette
-from tlda.errors import UserError
+from tlda.errors import Note, UserError
 
 
 @pytest.mark.parametrize("layout", ["yolo", "voc", "coco"])
@@ -50,6 +52,32 @@ def test_a_target_without_boxes_and_unlike_classes_are_said(tmp_path: Path, caps
     out = capsys.readouterr().out
     assert "b: 6 images, no boxes: it can be a target without labels" in out
     assert "the domains have unlike classes: --data.classes names those that all of them have" in out
+
+
+@pytest.mark.parametrize("layout", ["yolo", "voc"])
+def test_a_domain_of_images_alone_is_counted(tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_boxes(tmp_path / "cells", layout, ["a", "b"])
+    for kind in ("Annotations", "labels"):
+        shutil.rmtree(root / "b" / kind, ignore_errors=True)
+    if layout == "yolo":
+        (root / "b/images").rename(root / "images")
+        (root / "b").rmdir()
+        (root / "images").rename(root / "b")
+    found = boxed(str(root))
+    assert found
+    check_boxes(*found, tmp_path / "sheet.png")
+    assert "b: 6 images, no boxes: it can be a target without labels" in capsys.readouterr().out
+
+
+def test_names_in_the_root_are_those_of_a_domain_in_two_parts_and_what_exif_turns_is_told(tmp_path: Path) -> None:
+    root = write_boxes(tmp_path / "cells", "yolo", ["a/train", "a/test", "b"])
+    (root / "a/classes.txt").unlink()
+    turn(root / "a/test/images/0.png")
+    for place in (root, root / "a"):
+        found = boxed(str(place))
+        assert found
+        with pytest.warns(Note, match=r"1 images of 'a', such as .*a/test/images/0.png, are turned by EXIF"):
+            check_boxes(*found, tmp_path / "sheet.png")
 
 
 @pytest.mark.parametrize("what", ["box", "image"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import torch
 from torch import Tensor
 
 from tests.helpers.boxed import NAMES, SIDE, Cells, boxes_of, write_boxes
-from tests.helpers.masked import setup
+from tests.helpers.masked import setup, turn
 from tlda.batch import Pair, Sample
 from tlda.data import Boxes, ColourJitter, RandAugment, RandomAffine, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomZoom
 from tlda.data.augmenting import Augment
 from tlda.data.boxed_files import moved_boxes
-from tlda.errors import UserError
+from tlda.errors import Note, UserError
 from tlda.nn.center_net import targets
 
 
@@ -218,12 +219,16 @@ def test_what_is_wrong_with_cocos_file_is_one_sentence(tmp_path: Path) -> None:
         ({**box, "image_id": 9}, "has a box of the image 9, and lists no such image"),
         ({**box, "category_id": 1}, "has a box of the category 1, and names no such category: cell, blob"),
         ({**box, "bbox": [0, 0, 4, 40]}, "image 0.png, has a box of 'cell' .* not inside"),
+        ({**box, "bbox": [0, 0, 4]}, r"json cannot be read \(the box \[0, 0, 4\] has 3 numbers, and not 4\)"),
     ):
         path.write_text(json.dumps({**right, "annotations": [more]}))
         with pytest.raises(UserError, match=sentence):
             _ = data_in(tmp_path).loaded
     path.write_text(json.dumps({**right, "images": right["images"][1:]}))
     with pytest.raises(UserError, match=r"1 images are not in .*annotations.json, the first: .*images/0.png"):
+        _ = data_in(tmp_path).loaded
+    path.write_text(json.dumps({**right, "categories": [{**one, "name": "cell"} for one in right["categories"]]}))
+    with pytest.raises(UserError, match="json has several categories of the name 'cell': rename them, or make them one"):
         _ = data_in(tmp_path).loaded
     path.write_text("{")
     with pytest.raises(UserError, match="json cannot be read"):
@@ -249,3 +254,73 @@ def test_domains_of_unlike_classes_are_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("blob", "spot"))
     with pytest.raises(UserError, match="'target' has no class 'blob'"):
         _ = data_in(tmp_path).loaded
+
+
+def test_cocos_sizes_are_those_of_the_images(tmp_path: Path) -> None:
+    path = write_boxes(tmp_path, "coco") / "source" / "annotations.json"
+    right = json.loads(path.read_text())
+    for images in ([{**one, "width": SIDE, "height": SIDE} for one in right["images"]], right["images"]):
+        path.write_text(json.dumps({**right, "images": images}))
+        _ = data_in(tmp_path).loaded
+    path.write_text(json.dumps({**right, "images": [{**one, "width": 2 * SIDE, "height": SIDE} for one in right["images"]]}))
+    sentence = "the entry 0.png of .*json is of an image of 32 x 16, and its image is 16 x 16: "
+    with pytest.raises(UserError, match=f"{sentence}give both one size"):
+        _ = data_in(tmp_path).loaded
+    turn(tmp_path / "source/images/0.png")
+    with pytest.raises(UserError, match=f"{sentence}save it upright, as EXIF turns it"):
+        _ = data_in(tmp_path).loaded
+
+
+def test_images_with_boxes_that_exif_turns_are_told(tmp_path: Path) -> None:
+    turn(write_boxes(tmp_path, "yolo") / "target/images/2.png")
+    with pytest.warns(Note, match=r"1 images of 'target', such as .*target/images/2.png, are turned by EXIF: masks and boxes are taken as"):
+        _ = data_in(tmp_path).loaded
+
+
+@pytest.mark.parametrize(("layout", "images"), [("yolo", "images"), ("voc", "JPEGImages")])
+def test_two_images_of_one_name_are_refused(tmp_path: Path, layout: str, images: str) -> None:
+    folder = write_boxes(tmp_path, layout) / "source" / images
+    shutil.copy(folder / "1.png", folder / "1.jpg")
+    with pytest.raises(UserError, match=rf"source/{images}/1.jpg and .*source/{images}/1.png have one name: rename one"):
+        _ = data_in(tmp_path).loaded
+
+
+def test_two_images_of_one_name_in_folders_of_voc_are_refused(tmp_path: Path) -> None:
+    source = write_boxes(tmp_path, "voc") / "source"
+    for kind, ending in (("JPEGImages", "png"), ("Annotations", "xml")):
+        (source / kind / "a").mkdir()
+        shutil.copy(source / kind / f"1.{ending}", source / kind / "a" / f"1.{ending}")
+    with pytest.raises(UserError, match=r"1.png and .*1.png have one name: rename one"):
+        _ = data_in(tmp_path).loaded
+
+
+def test_yolos_names_in_the_root_are_those_of_a_domain_in_two_parts(tmp_path: Path) -> None:
+    write_boxes(tmp_path, "yolo", ["source/train", "source/test", "target"])
+    (tmp_path / "source" / "classes.txt").unlink()
+    assert data_in(tmp_path).names == NAMES
+
+
+def test_a_text_file_of_windows_is_read_or_one_sentence(tmp_path: Path) -> None:
+    write_boxes(tmp_path, "yolo")
+    for path in (tmp_path / "classes.txt", tmp_path / "source/labels/0.txt"):
+        path.write_text(path.read_text(), encoding="utf-8-sig")
+    data = data_in(tmp_path)
+    assert data.names == NAMES
+    assert len(data.loaded[0].train) == 6
+    for path in (tmp_path / "source/labels/0.txt", tmp_path / "classes.txt"):
+        path.write_bytes("zellkörper".encode("latin-1"))
+        with pytest.raises(UserError, match=f"{path} is not in UTF-8: save it as UTF-8"):
+            _ = data_in(tmp_path).loaded
+
+
+def test_a_domain_of_voc_without_a_box_of_a_named_class_is_measured(tmp_path: Path) -> None:
+    write_boxes(tmp_path, "voc")
+    for path in (tmp_path / "target/Annotations").iterdir():
+        path.write_text(path.read_text().replace("blob", "cell"))
+    with pytest.raises(UserError, match="'target' has no class 'blob'"):
+        _ = data_in(tmp_path).loaded
+    data = setup(data_in(tmp_path, classes=NAMES))
+    assert data.measures_target
+    assert data.names == NAMES
+    with pytest.raises(UserError, match="'source' has no class 'spot'"):
+        _ = data_in(tmp_path, classes=[*NAMES, "spot"]).loaded

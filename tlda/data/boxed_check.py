@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from tlda.data.box_layouts import Annotated, held, parts_of, read_boxes
 from tlda.data.check import SHOWN, refuse_wrong, sheet_of
-from tlda.data.files import SUFFIXES, decode, reading
+from tlda.data.files import SUFFIXES, decode, image_files, reading
 from tlda.data.folders import in_threads
 from tlda.data.layouts import data_root, subfolders
+from tlda.data.sized_files import warn_of_turned
 from tlda.documents.outlines import outlined, words
 from tlda.documents.palette import palette
 from tlda.errors import UserError
@@ -50,7 +51,7 @@ def boxed(name: str) -> tuple[str, dict[str, Path]] | None:
     inside = {domain: home / domain for domain in subfolders(home)}
     if not any(_has_boxes(folder) for folder in inside.values()):
         return None
-    return home.resolve().name, {domain: folder for domain, folder in inside.items() if _has_boxes(folder) or (folder / "images").is_dir()}
+    return home.resolve().name, {domain: folder for domain, folder in inside.items() if _has_boxes(folder) or image_files(folder)}
 
 
 def _has_boxes(folder: Path) -> bool:
@@ -80,7 +81,7 @@ def check_boxes(name: str, folders: Mapping[str, Path], sheet: Path | None) -> N
 def _checked(name: str, folder: Path) -> Domain:
     domain = Domain(name)
     try:
-        parts = [read_boxes(part, None, [], True) for part in parts_of(folder)]
+        parts = [read_boxes(part, None, [], True, folder.parent) for part in parts_of(folder)]
     except UserError as error:
         domain.wrong.append(str(error))
         return domain
@@ -89,6 +90,7 @@ def _checked(name: str, folder: Path) -> Domain:
     errors = list(in_threads(lambda row: _error(images[row].image), range(len(images))))
     domain.images = [one for one, error in zip(images, errors, strict=True) if not error]
     domain.wrong = [error for error in errors if error]
+    warn_of_turned(name, [one.image for one in domain.images if one.boxes is not None])
     return domain
 
 

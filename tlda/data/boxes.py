@@ -15,6 +15,7 @@ from tlda.data.box_layouts import Annotated, Found, LayoutName, parts_of, read_b
 from tlda.data.boxed_files import BoxedFiles, moved_boxes
 from tlda.data.pooling import Name
 from tlda.data.positions import Positions
+from tlda.data.sized_files import warn_of_turned
 from tlda.errors import UserError, near
 from tlda.nn.center_net import targets
 from tlda.tasks import Detection, Task
@@ -85,7 +86,9 @@ class Boxes(Positions[Sequence[Annotated]]):
         folder = self.root / name
         if not folder.is_dir():
             raise UserError(f"there is no folder {folder}: set --data.root, --data.source and --data.target to where the images are")
-        return [read_boxes(part, self.layout, self.classes, name == self.target) for part in parts_of(folder)]
+        parts = [read_boxes(part, self.layout, self.classes, name == self.target, self.root) for part in parts_of(folder)]
+        warn_of_turned(name, [one.image for part in parts for one in (*part.images, *part.test) if one.boxes is not None])
+        return parts
 
     @cached_property
     def names(self) -> list[str]:
@@ -96,10 +99,13 @@ class Boxes(Positions[Sequence[Annotated]]):
         """
         each = {name: list(dict.fromkeys(one for part in parts for one in part.names)) for name, parts in self.read.items()}
         wanted = self.classes or each[self.sources[0]]
+        every = [one for known in each.values() for one in known]
         for domain, known in each.items():
-            if known and (lacking := [name for name in wanted if name not in known]):
+            # VOC has no list of names: of a class that another domain has, one may have no box.
+            there = known if not self.classes or all(part.listed for part in self.read[domain]) else every
+            if known and (lacking := [name for name in wanted if name not in there]):
                 raise UserError(
-                    f"'{domain}' has no class '{lacking[0]}'{near(lacking[0], known)}; --data.classes names those of all domains"
+                    f"'{domain}' has no class '{lacking[0]}'{near(lacking[0], there)}; --data.classes names those of all domains"
                 )
             if not self.classes and (more := [name for name in known if name not in wanted]):
                 raise UserError(f"'{domain}' has the class '{more[0]}', and '{self.sources[0]}' has not: give --data.classes those of both")
