@@ -5,11 +5,10 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from tlda.batch import Pair, Takes
-from tlda.data.augment import PerImage, RandomGreyscale
-from tlda.data.augmenting import Augment
+from tlda.data.strong import of_adaptive_teacher
 from tlda.errors import UserError
 from tlda.inputs import map_size
-from tlda.methods.mean_teacher import MeanTeacher, Strong, in_other_colours
+from tlda.methods.mean_teacher import MeanTeacher, Strong
 from tlda.nn import BatchNormUse
 from tlda.nn.center_net import at_least, targets
 from tlda.tasks import Detection
@@ -25,8 +24,7 @@ class BoxTeacher(MeanTeacher):
         threshold: the score from which a found box is learnt: that from which CenterNet's authors draw one.
         pretrain: the fraction of the run that learns the source alone, the burn-in.
         momentum: what the teacher keeps of itself at each step, see :class:`MeanTeacher`.
-        strong: augmentations of target images that move nothing; by default those of Adaptive Teacher (Li et al., CVPR 2022): other
-            colours, grey, a blur, and boxes of noise.
+        strong: augmentations of target images that move nothing; by default :func:`tlda.data.strong.of_adaptive_teacher`.
     """
 
     trains_on_certainty: ClassVar[bool] = True
@@ -41,7 +39,7 @@ class BoxTeacher(MeanTeacher):
             raise UserError(f"BoxTeacher learns boxes that it finds, and {type(self.task).__name__} has none: give it data such as Boxes")
         self.task: Detection
         self.trade_off, self.threshold, self.pretrain = trade_off, threshold, pretrain
-        self.strong = nn.Sequential(*(_usual() if strong is None else strong))
+        self.strong = nn.Sequential(*(of_adaptive_teacher() if strong is None else strong))
 
     @property
     def batch_type(self) -> type:
@@ -60,9 +58,3 @@ class BoxTeacher(MeanTeacher):
         height, width = map_size(len(logits), x)
         boxes = at_least(self.threshold, self.task.boxes(logits, x))
         return targets(boxes, (height, width), x.shape[-2] // height, len(self.task.names))
-
-
-def _usual() -> list[Augment]:
-    boxes = (0.7, (0.05, 0.2), (0.3, 3.3)), (0.5, (0.02, 0.2), (0.1, 6.0)), (0.3, (0.02, 0.2), (0.05, 8.0))
-    erased = [PerImage("RandomErasing", {"p": p, "scale": scale, "ratio": ratio, "value": "random"}) for p, scale, ratio in boxes]
-    return [*in_other_colours(0.4, 0.1, (0.1, 2.0)), RandomGreyscale(0.2), *erased]

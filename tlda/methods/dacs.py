@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from tlda.batch import Pair, Takes
+from tlda.data.strong import of_dacs
 from tlda.errors import UserError
 from tlda.losses import class_mix, weighted_cross_entropy
-from tlda.methods.mean_teacher import MeanTeacher, Strong, in_other_colours
+from tlda.methods.mean_teacher import MeanTeacher, Strong
 from tlda.nn import BatchNormUse
 from tlda.tasks import Segmentation
 
@@ -36,7 +37,7 @@ class DACS(MeanTeacher):
         if not isinstance(self.task, Segmentation):
             raise UserError(f"DACS pastes the pixels of classes, and {type(self.task).__name__} has none: give it masks, such as CamVid's")
         self.trade_off, self.threshold = trade_off, threshold
-        self.strong = nn.Sequential(*(in_other_colours(0.25, 0.25, (0.15, 1.15)) if strong is None else strong))
+        self.strong = nn.Sequential(*(of_dacs() if strong is None else strong))
 
     @property
     def batch_type(self) -> type:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
-from tlda.data.augment import PerImage
 from tlda.data.augmenting import Augment
 from tlda.method import Method
 from tlda.nn import MovingAverage
@@ -16,19 +14,6 @@ from tlda.nn.averages import begins_step
 
 Strong = Sequence[Augment] | None
 """Augmentations of what the network learns and the teacher sees without; where there are none, those of the method."""
-
-
-def in_other_colours(amount: float, hue: float, sigma: tuple[float, float]) -> list[Augment]:
-    """What changes colours in four of five images and blurs half of them: brightness, contrast and saturation by up to ``amount``.
-
-    Args:
-        amount: the largest change of a factor.
-        hue: the largest turn of the hue, as a share of the full circle.
-        sigma: the least and the largest deviation of the blur, in pixels.
-    """
-    colours = {"brightness": amount, "contrast": amount, "saturation": amount, "hue": hue}
-    blur = {"kernel_size": 2 * math.ceil(3 * sigma[1]) + 1, "sigma": sigma}
-    return [PerImage("ColorJitter", colours, 0.8), PerImage("GaussianBlur", blur, 0.5)]
 
 
 class MeanTeacher(Method):
