@@ -109,7 +109,7 @@ def _row(table: Table, results: Results, method: str, entries: dict[str, dict[st
         test = paired_test(entries[method], entries[base], sign)
     measured = {t: _entry(table, results, method, t, table.select_by or table.shows(t), 1) for t in table.tasks}
     selection = replace(average_over_tasks(table, measured), decimals=3)
-    oracle, harms = _is_oracle(table, method, results), base == table.baseline and _harms(table, method, entries)
+    oracle, harms = _is_oracle(table, method, results), _harms(table, method, entries)
     return Row(method, oracle, entries[method], average, gain, selection, differs(table, method), test, base, harms)
 
 
