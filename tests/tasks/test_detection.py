@@ -242,7 +242,7 @@ def test_predictions_are_boxes_and_cocos_json_is_read_again(tmp_path: Path) -> N
     for path in columns["file"]:
         Image.open(path).save(again / Path(path).name)
     (again / "found.json").write_text((again / "found.json").read_text().replace(f"{Path(columns['file'][0]).parent}/", ""))
-    read = read_boxes(again, None, [], False)
+    read = read_boxes(again, None, [], False, tmp_path)
     assert read.names == NAMES
     assert [len(one.boxes or ()) for one in read.images] == [len(boxes) for boxes in answers]
     write_predictions(tmp_path / "found.csv", columns)
