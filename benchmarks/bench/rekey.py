@@ -22,7 +22,7 @@ import json, sys
 from pathlib import Path
 from tlda.bench.table import load_table
 from tlda.bench.tune import with_tuned
-from tlda.protocol import lines
+from tlda.config.protocol import lines
 found = {}
 for path in sorted(Path("benchmarks/tables").glob("*.yaml")):
     table = load_table(path)

@@ -22,6 +22,14 @@ def test_the_revision_of_a_class_is_a_line_where_the_class_is_named_and_nowhere_
     assert not [name for name in lines(config("tlda.data.Tagging")) if name.startswith("revisions")]
 
 
+def test_the_revision_of_a_method_is_not_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "REVISIONS", {"DANN": 2, "Digits": 3, "LeNet": 4})
+    found = config("tlda.data.Digits")
+    found["model"]["init_args"] = {"backbone": {"class_path": "tlda.backbones.LeNet", "init_args": {}}}
+    assert {name for name in lines(found) if name.startswith("rev")} == {"revisions.DANN", "revisions.Digits", "revisions.LeNet"}
+    assert {name for name in protocol.protocol(found) if name.startswith("rev")} == {"revisions.Digits", "revisions.LeNet"}
+
+
 PLAIN: list[dict[str, Any]] = [
     {},
     {"devices": "auto", "strategy": "auto", "num_nodes": 1, "sync_batchnorm": False, "plugins": None},

@@ -356,4 +356,4 @@ def test_a_result_of_another_stage_is_told_so(tmp_path: Path) -> None:
     result = {**named, "key": "old", "config": filled, "data": "a", "versions": {"torch": "2"}}
     (tmp_path / "results" / f"{cell.name}.json").write_text(json.dumps(result))
     (why,) = left_out(tmp_path / "results", [cell])
-    assert why.endswith("left out: another seed, first stage or version of the code")
+    assert "(another seed, first stage or version of the code): " in why

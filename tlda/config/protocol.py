@@ -12,7 +12,7 @@ from tlda.options.recorded import Plain
 PROTOCOL = 1
 """The version of the code that decides results. Raise it when a change of the code changes numbers."""
 
-REVISIONS = {"Questions": 2}
+REVISIONS = {"BoxTeacher": 2, "DACS": 2, "Questions": 2}
 """By name, the version of a class: raised instead of :data:`PROTOCOL` when a change of the code changes that class's numbers alone."""
 
 NOT_DECISIVE = ("root", "download", "num_workers", "in_memory")
@@ -138,8 +138,12 @@ def lines(config: dict[str, Any]) -> Lines:
 
 
 def protocol(config: dict[str, Any]) -> Lines:
-    """The lines of ``config`` that are the benchmark's: data, network, optimizer, trainer, and the version of this code."""
-    found = {name: value for name, value in lines(config).items() if not name.startswith("model") or _is_shared(name)}
+    """The lines of ``config`` that are the benchmark's: data, network, optimizer, trainer, and the version of their code."""
+    options = config["model"].get("init_args") or {}
+    shared = {"data": config["data"], "model": {name: value for name, value in options.items() if [name] in SHARED}}
+    every = {name: value for name, value in lines(config).items() if not name.startswith("revisions.")}
+    found = {name: value for name, value in every.items() if not name.startswith("model") or _is_shared(name)}
+    found |= {f"revisions.{name}": number for name, number in (_revisions(shared) or {}).items()}
     sets = class_sets(found)
     return found | ({"data.label_set": sets["label_set"]} if sets else {})
 

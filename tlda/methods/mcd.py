@@ -38,8 +38,7 @@ class MCD(ManualMethod):
         return Pair
 
     def optimizer_list(self) -> list[Optimizer]:
-        groups = self.parameter_groups()
-        return [self.optimizer([g for g in groups if part_of(g) != "head"]), self.optimizer([g for g in groups if part_of(g) == "head"])]
+        return [self.optimizer([g for g in self.parameter_groups() if (part_of(g) == "head") == heads]) for heads in (False, True)]
 
     def step_batch(self, batch: Pair) -> None:
         """Take the paper's steps A, B and C: all on the source, the heads to disagree, the features to make them agree."""

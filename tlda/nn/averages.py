@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import TYPE_CHECKING
 
 import torch
-from pytorch_lightning import Trainer
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
 
 
 class MovingAverage(nn.Module):
