@@ -118,13 +118,8 @@ def _harms(table: Table, method: str, entries: dict[str, dict[str, Entry]]) -> b
     if table.control is None:
         return False
     own, base = entries[method][table.control], entries[table.baseline][table.control]
-    # Of one seed there is no deviation to be beyond.
-    return (
-        len(base.values) > 1
-        and own.complete
-        and base.complete
-        and (own.mean - base.mean if table.is_error else base.mean - own.mean) > base.std
-    )
+    loss = (own.mean - base.mean if table.is_error else base.mean - own.mean) if own.complete and base.complete else 0.0
+    return len(base.values) > 1 and loss > base.std  # of one seed there is no deviation to be beyond
 
 
 def reference(table: Table, method: str) -> str | None:
